@@ -1,0 +1,41 @@
+//! The ledger: the one place where a second bid is made impossible.
+//!
+//! One live row per posting (a unique index), every transition one guarded `UPDATE` that compares state
+//! and claim by equality, every transition an event in the same transaction. What is allowed stands in
+//! one table, [`state::TRANSITIONS`].
+//!
+//! # Layout
+//!
+//! | module | what |
+//! |---|---|
+//! | [`state`] | the states, the actions and the transition table |
+//! | [`posting`], [`money`] | a posting's identity, an amount of money |
+//! | [`bid`] | a bid, its claim, its frozen payload, its events |
+//! | [`store`] | [`LedgerStore`], the implementor's minimum, and what it takes and answers |
+//! | [`chain`] | the hash chain over a bid's events |
+//! | [`sqlite`] | the embedded ledger |
+//! | [`error`] | [`LedgerError`]: what broke, whether it may have been applied, whether to retry |
+
+pub mod bid;
+pub mod chain;
+pub mod error;
+pub mod money;
+pub mod posting;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod state;
+pub mod store;
+
+pub use bid::{
+    Bid, BidBrief, BidEvent, BidId, Claim, ClaimId, ClaimRef, Claimant, Epoch, LedgerId, Payload, WallTime,
+};
+pub use error::{Effect, ErrorKind, LedgerError, Result};
+pub use money::{Currency, InvalidCurrency, Money};
+pub use posting::{InvalidPostingId, PostingId};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteLedger;
+pub use state::{Action, BidState};
+pub use store::{
+    Actor, Applied, BidFilter, Change, ClaimOutcome, Cursor, Health, LedgerStore, Liveness, Move, NewClaim,
+    NotMoved, Page, Standing, Swept, UnknownCause,
+};

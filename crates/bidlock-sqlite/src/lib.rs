@@ -1,0 +1,1 @@
+//! bidlock-sqlite
