@@ -1,1 +1,13 @@
-//! bidlock-market
+//! The outside world of bidlock: where postings come from, what makes two sightings the same posting, and
+//! the marketplaces that bids go to.
+
+pub mod marketplace;
+pub mod marketplaces;
+
+pub use marketplace::{
+    Answer, Approval, CLOCK_ALLOWANCE, Capabilities, LookUpError, LostCause, Marketplace, RemoteBid,
+    Submission, WithdrawAnswer, find_ours,
+};
+pub use marketplaces::{
+    ConnectError, DryRun, HttpMarketplace, HttpOptions, Target, TargetError, Token, TokenError, connect,
+};
