@@ -1,9 +1,12 @@
 //! The outside world of bidlock: where postings come from, what makes two sightings the same posting, and
 //! the marketplaces that bids go to.
 
+pub mod budget;
 pub mod marketplace;
 pub mod marketplaces;
+pub mod posting;
 
+pub use budget::{Budget, BudgetKind, Period};
 pub use marketplace::{
     Answer, Approval, CLOCK_ALLOWANCE, Capabilities, LookUpError, LostCause, Marketplace, RemoteBid,
     Submission, WithdrawAnswer, find_ours,
@@ -11,3 +14,4 @@ pub use marketplace::{
 pub use marketplaces::{
     ConnectError, DryRun, HttpMarketplace, HttpOptions, Target, TargetError, Token, TokenError, connect,
 };
+pub use posting::{Ambiguity, BidCost, Client, IdentityBasis, Posting, SourceRef};

@@ -1,1 +1,53 @@
-//! bidlock-pipeline
+//! The pipeline: from a sighting to at most one bid.
+//!
+//! ```text
+//! posting ─► settled? ─► lock ─► evaluate ─► claim ─► one-way door ─► submit ─► record
+//!             cache,      one scanner          one bid    `submitting`     │
+//!             ledger      works on it          per row    is durable       └─► unknown ─► reconcile
+//! ```
+//!
+//! # Layout
+//!
+//! | module | what |
+//! |---|---|
+//! | [`outcome`] | what became of one sighting |
+//! | [`pipeline`] | [`Pipeline`]: a batch of sightings in, an outcome for each out |
+//! | `batch` | a batch of sightings: leaders, followers, what is settled |
+//! | `claiming` | from a locked posting to a claim, and from a claim to its outcome |
+//! | [`send`] | the one-way door, the submission, and what each answer does to the row |
+//! | [`scan`] | [`Scan`]: drives a whole stream of sightings, tries held postings again |
+//! | [`rules`] | evaluation by typed TOML rules |
+//! | [`cache`] | postings that are settled for good |
+//! | [`reconcile`] | settles what is unknown by looking it up |
+//! | [`withdraw`] | takes a submitted bid back |
+//! | [`options`], `caps`, `gate` | what the owner may set; daily caps; what the marketplace told all senders |
+//! | [`stop`] | graceful and hard stops |
+//!
+//! What it guarantees: the marketplace is asked only after the ledger row durably says `submitting` under
+//! this claim; an answer that is lost is never followed by another request. What it does not: that the
+//! marketplace did what it said, or that a look-up tells the truth.
+
+mod batch;
+pub mod cache;
+mod caps;
+mod claiming;
+mod gate;
+pub mod options;
+pub mod outcome;
+pub mod pipeline;
+pub mod reconcile;
+pub mod rules;
+pub mod scan;
+pub mod send;
+pub mod stop;
+pub mod withdraw;
+
+pub use cache::SettledCache;
+pub use options::{ApprovalPolicy, Caps, PipelineOptions};
+pub use outcome::{DeclineReason, DeferReason, Outcome};
+pub use pipeline::{Pipeline, PipelineError};
+pub use reconcile::{ReconcileReport, Reconciler, Settled};
+pub use rules::{Decision, Evaluator, EverythingSuits, RuleSet, RulesError};
+pub use scan::{Scan, ScanOptions, ScanSummary};
+pub use stop::Stop;
+pub use withdraw::{Withdrawal, withdraw};

@@ -1,0 +1,89 @@
+//! One batch of sightings on its way through the pipeline: who leads, who follows, what is settled.
+
+use std::{collections::HashMap, time::Duration};
+
+use bidlock_ledger::PostingId;
+use bidlock_market::Posting;
+
+use crate::{claiming::Sent, outcome::Outcome, pipeline::PipelineError};
+
+/// Several sightings of one posting have one leader, the first that is not ambiguous; the others follow it.
+pub(crate) struct Batch<'a> {
+    postings: &'a [Posting],
+    leader_of: Vec<usize>,
+    outcomes: Vec<Option<Result<Outcome, PipelineError>>>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(postings: &'a [Posting]) -> Batch<'a> {
+        let mut first: HashMap<&PostingId, usize> = HashMap::new();
+        let leader_of = postings
+            .iter()
+            .enumerate()
+            // An ambiguous sighting speaks for itself alone.
+            .map(|(i, p)| if p.ambiguity.is_some() { i } else { *first.entry(&p.id).or_insert(i) })
+            .collect();
+        Batch { postings, leader_of, outcomes: postings.iter().map(|_| None).collect() }
+    }
+
+    pub(crate) fn leaders(&self) -> Vec<usize> {
+        (0..self.postings.len()).filter(|&i| self.leader_of[i] == i).collect()
+    }
+
+    pub(crate) fn posting(&self, index: usize) -> &'a Posting {
+        &self.postings[index]
+    }
+
+    pub(crate) fn settle(&mut self, index: usize, outcome: Outcome) {
+        self.outcomes[index] = Some(Ok(outcome));
+    }
+
+    /// Takes what a sender's task answered. A task that died says nothing: its sighting stays open.
+    pub(crate) fn settle_joined(&mut self, done: Result<Sent, tokio::task::JoinError>) {
+        match done {
+            Ok((index, outcome)) => self.outcomes[index] = Some(outcome),
+            Err(error) => tracing::error!(%error, "a sender died; its bid is settled by the sweeper"),
+        }
+    }
+
+    /// An outcome for every sighting. What was left open by a failure is held, to be tried again; the
+    /// failure itself is told once.
+    pub(crate) fn finish(
+        mut self,
+        failed: Option<PipelineError>,
+        holder: &str,
+    ) -> Vec<Result<Outcome, PipelineError>> {
+        let again = || Outcome::HeldElsewhere { holder: holder.to_owned(), remaining: Duration::ZERO };
+        let mut failed = failed;
+        for index in self.leaders() {
+            if self.outcomes[index].is_none() {
+                self.outcomes[index] = Some(failed.take().map_or_else(|| Ok(again()), Err));
+            }
+        }
+        if let Some(error) = failed {
+            // Everything was settled all the same; still nobody may miss it.
+            tracing::error!(%error, "the batch met a failure after its last sighting was settled");
+        }
+        for index in 0..self.postings.len() {
+            let leader = self.leader_of[index];
+            if leader != index {
+                let outcome = match &self.outcomes[leader] {
+                    Some(Ok(outcome)) => as_follower(outcome),
+                    _ => again(),
+                };
+                self.outcomes[index] = Some(Ok(outcome));
+            }
+        }
+        self.outcomes.into_iter().map(|o| o.unwrap_or_else(|| Ok(again()))).collect()
+    }
+}
+
+/// What a second sighting of a posting gets, after the first one got this.
+fn as_follower(first: &Outcome) -> Outcome {
+    match first {
+        Outcome::Submitted(bid) | Outcome::AwaitingApproval(bid) => Outcome::AlreadyBid(bid.clone()),
+        Outcome::Refused { bid, .. } | Outcome::Unknown { bid, .. } => Outcome::AlreadyBid(bid.clone()),
+        Outcome::WouldSubmit { amount, .. } => Outcome::WouldSubmit { amount: *amount, again: true },
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,313 @@
+//! From a locked posting to a claim, and from a claim to its outcome.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bidlock::Attempt;
+use bidlock_ledger::{
+    Applied, Bid, BidBrief, BidFilter, BidState, ClaimOutcome, Money, Move, NewClaim, Page, Payload,
+    PostingId,
+};
+use bidlock_market::Approval;
+use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+
+use crate::{
+    batch::Batch,
+    options::ApprovalPolicy,
+    outcome::{DeferReason, Outcome},
+    pipeline::{Pipeline, PipelineError, lock_key},
+    rules::Decision,
+};
+
+/// What one sender answers: the sighting's place in the batch, and its outcome.
+pub(crate) type Sent = (usize, Result<Outcome, PipelineError>);
+
+/// Locked and found suitable.
+pub(crate) enum Prepared {
+    /// To be claimed with this payload.
+    New(usize, Payload),
+    /// A person has approved this row.
+    Approved(usize, BidBrief),
+}
+
+impl Prepared {
+    fn index(&self) -> usize {
+        match self {
+            Prepared::New(index, _) | Prepared::Approved(index, _) => *index,
+        }
+    }
+}
+
+/// Within the caps, on its way to the door.
+struct Candidate {
+    index: usize,
+    work: Work,
+}
+
+enum Work {
+    Claim(NewClaim),
+    Approved(Box<Bid>),
+}
+
+impl Pipeline {
+    /// What the rules decline writes no row.
+    pub(crate) fn evaluate(
+        &self,
+        batch: &mut Batch<'_>,
+        held: Vec<(usize, Option<BidBrief>)>,
+    ) -> Vec<Prepared> {
+        let now = self.wall_now();
+        let mut prepared = Vec::new();
+        for (index, approved) in held {
+            let posting = batch.posting(index);
+            if let Some(bid) = approved {
+                prepared.push(Prepared::Approved(index, bid));
+                continue;
+            }
+            match self.evaluator.evaluate(posting, now) {
+                Decision::Declined(reason) => batch.settle(index, Outcome::Declined(reason)),
+                Decision::Suitable { amount, .. } if !self.marketplace.capabilities().sends => {
+                    batch.settle(index, self.would_submit(&posting.id, amount));
+                }
+                Decision::Suitable { amount, proposal, explanation } => {
+                    let payload = Payload {
+                        amount,
+                        proposal,
+                        posting_url: posting.url.clone(),
+                        via: self.marketplace.via().to_owned(),
+                        evaluation: explanation,
+                    };
+                    prepared.push(Prepared::New(index, payload));
+                }
+            }
+        }
+        prepared
+    }
+
+    /// Claims as many as can be sent at once, and sends them, until none is left.
+    pub(crate) async fn claim_and_send(
+        self: &Arc<Self>,
+        batch: &mut Batch<'_>,
+        prepared: Vec<Prepared>,
+    ) -> Result<(), PipelineError> {
+        let mut queue = self.within_caps(batch, prepared).await?;
+        queue.reverse();
+        let mut tasks: JoinSet<(usize, Result<Outcome, PipelineError>)> = JoinSet::new();
+        let mut failed = None;
+        while !queue.is_empty() && failed.is_none() {
+            let permits = self.permits(queue.len()).await;
+            if permits.is_empty() {
+                break;
+            }
+            let chunk: Vec<Candidate> = permits.iter().filter_map(|_| queue.pop()).collect();
+            if let Err(error) = self.claim_chunk(batch, chunk, permits, &mut tasks).await {
+                failed = Some(error);
+            }
+            while let Some(done) = tasks.try_join_next() {
+                batch.settle_joined(done);
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            batch.settle_joined(done);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn claim_chunk(
+        self: &Arc<Self>,
+        batch: &mut Batch<'_>,
+        chunk: Vec<Candidate>,
+        permits: Vec<OwnedSemaphorePermit>,
+        tasks: &mut JoinSet<(usize, Result<Outcome, PipelineError>)>,
+    ) -> Result<(), PipelineError> {
+        let mut ready = Vec::new();
+        let (mut indices, mut requests) = (Vec::new(), Vec::new());
+        for candidate in chunk {
+            if let Some(why) = self.not_sending() {
+                batch.settle(candidate.index, Outcome::Deferred(why));
+            } else if !self.take_from_run_limit() {
+                let limit = self.options.run_limit.unwrap_or_default();
+                batch.settle(candidate.index, Outcome::Deferred(DeferReason::RunLimit { limit }));
+            } else {
+                match candidate.work {
+                    Work::Approved(bid) => ready.push((candidate.index, *bid)),
+                    Work::Claim(request) => {
+                        indices.push(candidate.index);
+                        requests.push(request);
+                    }
+                }
+            }
+        }
+        if !requests.is_empty() {
+            for (index, outcome) in indices.into_iter().zip(self.ledger.claim(&requests).await?) {
+                match outcome {
+                    ClaimOutcome::Granted(claim) => ready.push((index, claim.bid)),
+                    ClaimOutcome::Existing(bid) => {
+                        self.give_back_to_run_limit();
+                        batch.settle(index, self.outcome_of_other(&bid));
+                    }
+                }
+            }
+        }
+        for ((index, bid), permit) in ready.into_iter().zip(permits) {
+            let pipeline = Arc::clone(self);
+            // A task of its own: a caller that goes away must not leave a request without its record.
+            tasks.spawn(async move {
+                let outcome = pipeline.carry_out(bid).await;
+                drop(permit);
+                (index, outcome)
+            });
+        }
+        Ok(())
+    }
+
+    /// From a claim to its outcome.
+    async fn carry_out(&self, bid: Bid) -> Result<Outcome, PipelineError> {
+        let posting = bid.posting.clone();
+        let outcome = if bid.payload.via != self.marketplace.via() {
+            // Frozen for another marketplace implementation: look-ups must go the way the request went.
+            let why = DeferReason::NotSent {
+                detail: format!("this bid's payload is frozen for {}; submit through that", bid.payload.via),
+            };
+            self.leave(&bid, why).await?
+        } else if bid.state == BidState::Claimed && self.needs_approval() {
+            match self.apply_surely(self.change(bid.claim_ref(), Move::AwaitApproval)).await? {
+                Applied::Moved { bid, .. } | Applied::Already(bid) => Outcome::AwaitingApproval(bid.brief()),
+                Applied::Not(_) => {
+                    Outcome::HeldElsewhere { holder: self.claimant.holder.clone(), remaining: Duration::ZERO }
+                }
+            }
+        } else {
+            self.send(bid).await?
+        };
+        if !matches!(outcome, Outcome::Submitted(_) | Outcome::Unknown { .. }) {
+            self.give_back_to_run_limit();
+        }
+        if let Some(bid) = outcome.bid() {
+            self.cache.remember(&posting, bid);
+        }
+        Ok(outcome)
+    }
+
+    /// Sends what people have approved, whether or not a feed still shows the posting.
+    ///
+    /// # Errors
+    /// As [`process_batch`](Self::process_batch).
+    pub async fn send_approved(self: &Arc<Self>) -> Result<Vec<(PostingId, Outcome)>, PipelineError> {
+        let mut sent = Vec::new();
+        if !self.marketplace.capabilities().sends {
+            return Ok(sent);
+        }
+        let filter = BidFilter { states: vec![BidState::Approved], ..Default::default() };
+        let page = Page { after: None, limit: bidlock_ledger::store::MAX_PAGE };
+        for bid in self.ledger.list(&filter, &page).await? {
+            if bid.payload.via != self.marketplace.via() {
+                continue;
+            }
+            if self.not_sending().is_some() || !self.take_from_run_limit() {
+                break;
+            }
+            let posting = bid.posting.clone();
+            if let Attempt::Acquired(lease) = self.locks.try_lock(&lock_key(&posting)?).await? {
+                let pipeline = Arc::clone(self);
+                let task = tokio::spawn(async move { pipeline.carry_out(bid).await });
+                let outcome =
+                    task.await.map_err(|e| PipelineError::Invariant(format!("a sender died: {e}")))??;
+                sent.push((posting, outcome));
+                if let Err(error) = lease.release().await {
+                    tracing::warn!(%error, "a lock could not be released; it expires by its TTL");
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn within_caps(
+        &self,
+        batch: &mut Batch<'_>,
+        prepared: Vec<Prepared>,
+    ) -> Result<Vec<Candidate>, PipelineError> {
+        let mut left: HashMap<String, u64> = HashMap::new();
+        let mut candidates = Vec::with_capacity(prepared.len());
+        for item in prepared {
+            let index = item.index();
+            let marketplace = batch.posting(index).id.marketplace().to_owned();
+            if let Some(cap) = self.cap_for(&marketplace) {
+                if !left.contains_key(&marketplace) {
+                    let sent = self.ledger.sent_since(&marketplace, cap.since).await?;
+                    left.insert(marketplace.clone(), cap.limit.saturating_sub(sent));
+                }
+                // Only a first filter, which spares a row; the door counts again inside its transaction.
+                match left.get_mut(&marketplace) {
+                    Some(left) if *left > 0 => *left -= 1,
+                    _ => {
+                        batch.settle(index, Outcome::Deferred(self.cap_reason(&marketplace)));
+                        continue;
+                    }
+                }
+            }
+            let work = match item {
+                Prepared::New(_, payload) => Work::Claim(NewClaim {
+                    posting: batch.posting(index).id.clone(),
+                    claimant: self.claimant.clone(),
+                    ttl: self.options.ttl,
+                    payload,
+                }),
+                Prepared::Approved(_, brief) => match self.ledger.bid(brief.id).await? {
+                    Some(bid) if bid.state == BidState::Approved => Work::Approved(Box::new(bid)),
+                    Some(bid) => {
+                        batch.settle(index, self.outcome_of_other(&bid));
+                        continue;
+                    }
+                    None => continue,
+                },
+            };
+            candidates.push(Candidate { index, work });
+        }
+        Ok(candidates)
+    }
+
+    /// The second time a dry run comes to a posting, the first time would have been the bid.
+    fn would_submit(&self, posting: &PostingId, amount: Option<Money>) -> Outcome {
+        let again = self.dry.contains_key(posting);
+        self.dry.insert(posting.clone(), ());
+        Outcome::WouldSubmit { amount, again }
+    }
+
+    fn take_from_run_limit(&self) -> bool {
+        let Some(left) = &self.run_left else { return true };
+        left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+    }
+
+    fn give_back_to_run_limit(&self) {
+        if let Some(left) = &self.run_left {
+            left.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn needs_approval(&self) -> bool {
+        match self.options.approval {
+            ApprovalPolicy::Always => true,
+            ApprovalPolicy::Never => false,
+            ApprovalPolicy::ByMarketplace => self.marketplace.capabilities().approval == Approval::ByDefault,
+        }
+    }
+
+    /// At least one permit, and as many more as are free, up to `most`.
+    async fn permits(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
+        let mut permits = Vec::new();
+        // The semaphore is never closed; were it, the loop would only find no permit.
+        if let Ok(first) = Arc::clone(&self.slots).acquire_owned().await {
+            permits.push(first);
+        }
+        while permits.len() < most
+            && let Ok(more) = Arc::clone(&self.slots).try_acquire_owned()
+        {
+            permits.push(more);
+        }
+        permits
+    }
+}

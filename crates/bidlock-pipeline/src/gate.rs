@@ -1,0 +1,93 @@
+//! What the marketplace has told all senders of this process: wait, or stop.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bidlock::Moment;
+
+use crate::{outcome::DeferReason, pipeline::Pipeline, send::MAX_PAUSE};
+
+/// Shared by all senders of one pipeline.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stopped: Option<String>,
+    closed_until: Option<(Moment, String)>,
+}
+
+impl Gate {
+    /// Why sending has stopped for good in this process, if it has.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        self.state().stopped.clone()
+    }
+
+    /// The first reason stays.
+    pub(crate) fn stop(&self, detail: String) {
+        self.state().stopped.get_or_insert(detail);
+    }
+
+    /// A 429 speaks to every sender of this process, not only to the one that got it.
+    pub(crate) fn close(&self, until: Moment, detail: &str) {
+        let mut state = self.state();
+        if state.closed_until.as_ref().is_none_or(|(t, _)| *t < until) {
+            state.closed_until = Some((until, detail.to_owned()));
+        }
+    }
+
+    fn closed_until(&self) -> Option<(Moment, String)> {
+        self.state().closed_until.clone()
+    }
+
+    /// A sender that panicked leaves whole values behind, so a poisoned lock is as good as any.
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipeline {
+    /// Why sending has stopped for good in this process, if it has: the marketplace refused the account.
+    pub fn sending_stopped(&self) -> Option<String> {
+        self.gate.stopped()
+    }
+
+    /// Before the door: waits for a short pause that the marketplace asked for, or says why there is no
+    /// point in waiting.
+    pub(crate) async fn wait_at_the_gate(&self) -> Option<DeferReason> {
+        loop {
+            if let Some(why) = self.not_sending() {
+                return Some(why);
+            }
+            let (until, detail) = self.gate.closed_until()?;
+            let wait = until.since(self.clock.now());
+            if wait.is_zero() {
+                return None;
+            }
+            if wait > MAX_PAUSE || wait * 2 > self.options.ttl {
+                return Some(DeferReason::TryLater { until: self.wall_now().checked_add(wait).ok(), detail });
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(until) => {}
+                () = self.stop.stopping() => {}
+            }
+        }
+    }
+
+    /// Why nothing may be begun, if so.
+    pub(crate) fn not_sending(&self) -> Option<DeferReason> {
+        if self.stop.is_stopping() {
+            return Some(DeferReason::ShuttingDown);
+        }
+        self.sending_stopped().map(|detail| DeferReason::SendingStopped { detail })
+    }
+
+    /// Closes the gate for so long.
+    pub(crate) fn close_gate_for(&self, pause: Duration, detail: &str) {
+        self.gate.close(self.clock.now().later(pause), detail);
+    }
+}

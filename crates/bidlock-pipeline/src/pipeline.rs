@@ -1,0 +1,270 @@
+//! [`Pipeline`]: a batch of sightings in, an outcome for each out.
+//!
+//! Losers first: most sightings end at the cache or with one batched ledger query. What is left is locked
+//! in one call, evaluated, and claimed in batches no larger than what can be sent at once, so that no
+//! claim grows old while it waits for its turn.
+
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+
+use bidlock::{Attempt, Clock, Lease, LockKey, LockManager};
+use bidlock_ledger::{
+    Bid, BidBrief, BidState, Claimant, ErrorKind, LedgerError, LedgerStore, PostingId, Standing,
+};
+use bidlock_market::{Marketplace, Posting};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use crate::{
+    batch::Batch,
+    cache::{DEFAULT_CAPACITY, SettledCache},
+    gate::Gate,
+    options::PipelineOptions,
+    outcome::{DeclineReason, Outcome},
+    rules::Evaluator,
+    stop::Stop,
+};
+
+/// How many sightings one batch may hold.
+pub const MAX_BATCH: usize = bidlock_ledger::store::MAX_BATCH;
+
+/// Something broke. Contention and duplicates are [`Outcome`]s.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The ledger: nothing is sent without it.
+    #[error("ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The lock engine.
+    #[error("locks: {0}")]
+    Locks(#[from] bidlock::Error),
+    /// What can't be, is: a person must look.
+    #[error("an invariant is violated: {0}")]
+    Invariant(String),
+}
+
+impl PipelineError {
+    /// Whether trying the posting again can help.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            PipelineError::Ledger(e) => e.is_retryable(),
+            PipelineError::Locks(e) => e.is_retryable(),
+            PipelineError::Invariant(_) => false,
+        }
+    }
+}
+
+/// Counters that only grow.
+#[derive(Debug, Default)]
+pub struct PipelineStats {
+    /// Changes refused because another claim had the row, or ours had expired.
+    pub stale_claims: AtomicU64,
+    /// Requests to the marketplace that were let out.
+    pub doors: AtomicU64,
+}
+
+/// One scanner's way from sightings to bids. Share it in an [`Arc`].
+#[derive(Debug)]
+pub struct Pipeline {
+    pub(crate) ledger: Arc<dyn LedgerStore>,
+    pub(crate) locks: LockManager,
+    pub(crate) marketplace: Arc<dyn Marketplace>,
+    pub(crate) evaluator: Arc<dyn Evaluator>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) claimant: Claimant,
+    pub(crate) options: PipelineOptions,
+    pub(crate) stop: Stop,
+    pub(crate) stats: PipelineStats,
+    pub(crate) cache: SettledCache,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) run_left: Option<AtomicU64>,
+    pub(crate) gate: Gate,
+    pub(crate) dry: moka::sync::Cache<PostingId, ()>,
+}
+
+impl Pipeline {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// The marketplace's time limit is not shorter than the claim's TTL: a claim could expire under a
+    /// request that is still allowed to run.
+    pub fn new(
+        ledger: Arc<dyn LedgerStore>,
+        locks: LockManager,
+        marketplace: Arc<dyn Marketplace>,
+        evaluator: Arc<dyn Evaluator>,
+        claimant: Claimant,
+        clock: Arc<dyn Clock>,
+        options: PipelineOptions,
+        stop: Stop,
+    ) -> Result<Arc<Pipeline>, PipelineError> {
+        let limit = marketplace.time_limit();
+        if marketplace.capabilities().sends && limit >= options.ttl {
+            return Err(PipelineError::Ledger(LedgerError::new(
+                ErrorKind::Invalid,
+                "pipeline",
+                format!(
+                    "the time limit of a request ({limit:?}) must be shorter than the TTL of a claim ({:?})",
+                    options.ttl
+                ),
+            )));
+        }
+        Ok(Arc::new(Pipeline {
+            slots: Arc::new(Semaphore::new(options.concurrency.max(1))),
+            run_left: options.run_limit.map(AtomicU64::new),
+            cache: SettledCache::default(),
+            gate: Gate::default(),
+            dry: moka::sync::Cache::new(DEFAULT_CAPACITY),
+            stats: PipelineStats::default(),
+            ledger,
+            locks,
+            marketplace,
+            evaluator,
+            clock,
+            claimant,
+            options,
+            stop,
+        }))
+    }
+
+    /// One sighting.
+    ///
+    /// # Errors
+    /// The ledger or the lock engine failed; nothing is sent without the ledger.
+    pub async fn process(self: &Arc<Self>, posting: Posting) -> Result<Outcome, PipelineError> {
+        let mut outcomes = self.process_batch(std::slice::from_ref(&posting)).await;
+        outcomes
+            .pop()
+            .unwrap_or_else(|| Err(PipelineError::Invariant("no outcome for a sighting".to_owned())))
+    }
+
+    /// At most [`MAX_BATCH`] sightings, answered in order. A posting that another scanner holds is
+    /// answered at once as held; [`crate::Scan`] tries those again.
+    pub async fn process_batch(
+        self: &Arc<Self>,
+        postings: &[Posting],
+    ) -> Vec<Result<Outcome, PipelineError>> {
+        let mut batch = Batch::new(postings);
+        let failed = self.run_batch(&mut batch).await.err();
+        batch.finish(failed, &self.claimant.holder)
+    }
+
+    async fn run_batch(self: &Arc<Self>, batch: &mut Batch<'_>) -> Result<(), PipelineError> {
+        let fresh = self.answer_without_asking(batch);
+        let open = self.ask_the_ledger(batch, fresh).await?;
+        let (leases, held) = self.lock(batch, open).await?;
+        let candidates = self.evaluate(batch, held);
+        let sent = self.claim_and_send(batch, candidates).await;
+        // Given back together, whatever happened; a lease whose release fails runs out by its TTL.
+        if let Err(error) = self.locks.release_many(leases).await {
+            tracing::warn!(%error, "locks could not be released; they expire by their TTL");
+        }
+        sent
+    }
+
+    /// Cache, age and identity: no round trip at all.
+    fn answer_without_asking(&self, batch: &mut Batch<'_>) -> Vec<usize> {
+        let now = self.wall_now();
+        let mut open = Vec::new();
+        for index in batch.leaders() {
+            let posting = batch.posting(index);
+            if let Some(ambiguity) = &posting.ambiguity {
+                batch.settle(index, Outcome::AmbiguousIdentity(ambiguity.clone()));
+            } else if let Some(bid) = self.cache.get(&posting.id) {
+                batch.settle(index, Outcome::AlreadyBid(bid));
+            } else if let Some(reason) = stale(posting, now, self.options.max_age) {
+                batch.settle(index, Outcome::Declined(reason));
+            } else {
+                open.push(index);
+            }
+        }
+        open
+    }
+
+    async fn ask_the_ledger(
+        &self,
+        batch: &mut Batch<'_>,
+        asked: Vec<usize>,
+    ) -> Result<Vec<(usize, Option<BidBrief>)>, PipelineError> {
+        let ids: Vec<PostingId> = asked.iter().map(|&i| batch.posting(i).id.clone()).collect();
+        let mut open = Vec::new();
+        for (index, standing) in asked.into_iter().zip(self.ledger.standing(&ids).await?) {
+            match standing {
+                Standing::Free | Standing::TakeOver(_) => open.push((index, None)),
+                Standing::Approved(bid) => open.push((index, Some(bid))),
+                Standing::Busy(bid) => {
+                    let remaining = bid.claim_remaining.unwrap_or_default();
+                    batch.settle(index, Outcome::HeldElsewhere { holder: bid.holder, remaining });
+                }
+                Standing::Taken(bid) => {
+                    self.cache.remember(&batch.posting(index).id, &bid);
+                    batch.settle(index, Outcome::AlreadyBid(bid));
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    async fn lock(
+        &self,
+        batch: &mut Batch<'_>,
+        open: Vec<(usize, Option<BidBrief>)>,
+    ) -> Result<(Vec<Lease>, Vec<(usize, Option<BidBrief>)>), PipelineError> {
+        let mut keys = Vec::with_capacity(open.len());
+        for (index, _) in &open {
+            keys.push(lock_key(&batch.posting(*index).id)?);
+        }
+        let (mut leases, mut held) = (Vec::new(), Vec::new());
+        if keys.is_empty() {
+            return Ok((leases, held));
+        }
+        for ((index, approved), attempt) in open.into_iter().zip(self.locks.try_lock_many(&keys).await?) {
+            match attempt {
+                Attempt::Acquired(lease) => {
+                    leases.push(lease);
+                    held.push((index, approved));
+                }
+                Attempt::Held(other) => batch.settle(
+                    index,
+                    Outcome::HeldElsewhere { holder: other.holder, remaining: other.remaining },
+                ),
+            }
+        }
+        Ok((leases, held))
+    }
+
+    /// What a row that somebody else moves means for this sighting.
+    pub(crate) fn outcome_of_other(&self, bid: &Bid) -> Outcome {
+        match bid.state {
+            BidState::Claimed | BidState::Submitting | BidState::Approved | BidState::Abandoned => {
+                Outcome::HeldElsewhere {
+                    holder: bid.claimant.holder.clone(),
+                    remaining: bid.claim_remaining.unwrap_or_default(),
+                }
+            }
+            _ => {
+                let brief = bid.brief();
+                self.cache.remember(&bid.posting, &brief);
+                Outcome::AlreadyBid(brief)
+            }
+        }
+    }
+
+    /// The wall clock, for ages and caps; never for the expiry of a claim.
+    pub(crate) fn wall_now(&self) -> Timestamp {
+        Timestamp::try_from(self.clock.wall()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// The lock key of a posting. Ledger and locks admit the same ids, so that a refusal is a fault of ours.
+pub(crate) fn lock_key(id: &PostingId) -> Result<LockKey, PipelineError> {
+    LockKey::posting(id.marketplace(), id.posting())
+        .map_err(|e| PipelineError::Invariant(format!("posting {id} has no lock key: {e}")))
+}
+
+fn stale(posting: &Posting, now: Timestamp, max_age: Duration) -> Option<DeclineReason> {
+    let age_s = now.duration_since(posting.fetched_at).as_secs();
+    let max_age_s = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+    (age_s > max_age_s).then_some(DeclineReason::Stale { age_s, max_age_s })
+}

@@ -1,0 +1,267 @@
+//! [`Scan`]: a whole stream of sightings, each answered once.
+//!
+//! A posting that another scanner holds is tried again until it is settled or its time limit has passed; a
+//! ledger or lock engine that is away is waited for, up to a patience. Nothing is sent meanwhile.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bidlock::Moment;
+use bidlock_ledger::PostingId;
+use bidlock_market::Posting;
+use rand::Rng;
+
+use crate::{
+    outcome::{DeferReason, Outcome},
+    pipeline::{MAX_BATCH, Pipeline, PipelineError},
+};
+
+/// The first pause before held postings are tried again; each further one is half as long again.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How many rows one sweep moves at the most; the next one goes on.
+const SWEEP_LIMIT: u32 = 1_000;
+/// The longest time between two sweeps of a scan that waits.
+const MAX_SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How a scan waits.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanOptions {
+    /// How many sightings go through the pipeline together.
+    pub batch: usize,
+    /// How long a held posting is tried again.
+    pub wait: Duration,
+    /// How long an engine may be away.
+    pub patience: Duration,
+}
+
+impl Default for ScanOptions {
+    fn default() -> ScanOptions {
+        ScanOptions { batch: 256, wait: Duration::from_secs(10), patience: Duration::from_secs(30) }
+    }
+}
+
+/// What came of a scan, counted by outcome name in the order of [`Outcome::NAMES`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanSummary {
+    /// Sightings answered.
+    pub sightings: u64,
+    /// Counts by outcome.
+    pub outcomes: [u64; Outcome::NAMES.len()],
+    /// Claims and submissions of vanished scanners that the sweeper took care of.
+    pub swept: u64,
+}
+
+impl ScanSummary {
+    fn count(&mut self, outcome: &Outcome) {
+        self.sightings += 1;
+        if let Some(slot) = Outcome::NAMES.iter().position(|n| *n == outcome.name()) {
+            self.outcomes[slot] += 1;
+        }
+    }
+
+    /// The count of one outcome name; zero for a name that is none.
+    pub fn of(&self, name: &str) -> u64 {
+        Outcome::NAMES.iter().position(|n| *n == name).map_or(0, |slot| self.outcomes[slot])
+    }
+}
+
+/// A sighting that has to be tried again.
+struct Waiting {
+    posting: Posting,
+    /// Since when it has been tried.
+    since: Moment,
+}
+
+/// Drives a pipeline over a stream of sightings.
+#[derive(Debug)]
+pub struct Scan {
+    pipeline: Arc<Pipeline>,
+    options: ScanOptions,
+    /// Since when an engine has been away without a break.
+    away_since: Option<Moment>,
+    last_sweep: Option<Moment>,
+    summary: ScanSummary,
+}
+
+impl Scan {
+    /// A scan through this pipeline.
+    pub fn new(pipeline: Arc<Pipeline>, options: ScanOptions) -> Scan {
+        let batch = options.batch.clamp(1, MAX_BATCH);
+        let options = ScanOptions { batch, ..options };
+        Scan { pipeline, options, away_since: None, last_sweep: None, summary: ScanSummary::default() }
+    }
+
+    /// Answers every sighting, in any order, by calling `answered` once for each; then sweeps once more.
+    ///
+    /// # Errors
+    /// An engine stayed away beyond the patience, or something broke that waiting does not mend. Sightings
+    /// not answered by then are not answered.
+    pub async fn run(
+        &mut self,
+        sightings: impl Iterator<Item = Posting>,
+        mut answered: impl FnMut(&Posting, &Outcome),
+    ) -> Result<ScanSummary, PipelineError> {
+        let mut sightings = sightings;
+        let mut waiting: VecDeque<Waiting> = VecDeque::new();
+        let mut pause = FIRST_PAUSE;
+        let mut exhausted = false;
+        loop {
+            self.sweep_if_due().await;
+            let mut batch: Vec<Waiting> = Vec::with_capacity(self.options.batch);
+            let now = self.pipeline.clock.now();
+            while batch.len() < self.options.batch && !exhausted {
+                match sightings.next() {
+                    Some(posting) => batch.push(Waiting { posting, since: now }),
+                    None => exhausted = true,
+                }
+            }
+            // New sightings first: most held postings are settled by then. A full queue goes before them.
+            let retrying = batch.is_empty() || waiting.len() >= MAX_BATCH;
+            if retrying {
+                let room = MAX_BATCH.saturating_sub(batch.len()).min(waiting.len());
+                batch.extend(waiting.drain(..room));
+            }
+            if batch.is_empty() {
+                break;
+            }
+            if self.pipeline.stop.is_stopping() {
+                for held in batch {
+                    let outcome = Outcome::Deferred(DeferReason::ShuttingDown);
+                    self.summary.count(&outcome);
+                    answered(&held.posting, &outcome);
+                }
+                continue;
+            }
+            let before = self.summary.sightings;
+            self.run_batch(batch, &mut waiting, &mut answered).await?;
+            if retrying {
+                pause = if self.summary.sightings > before {
+                    FIRST_PAUSE
+                } else {
+                    (pause * 3 / 2).min(MAX_PAUSE)
+                };
+                if !waiting.is_empty() {
+                    self.rest(pause).await;
+                }
+            }
+        }
+        self.sweep().await;
+        Ok(self.summary.clone())
+    }
+
+    /// Sends what people approved, whether or not a feed still shows it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn send_approved(&mut self) -> Result<Vec<(PostingId, Outcome)>, PipelineError> {
+        self.pipeline.send_approved().await
+    }
+
+    async fn run_batch(
+        &mut self,
+        batch: Vec<Waiting>,
+        waiting: &mut VecDeque<Waiting>,
+        answered: &mut impl FnMut(&Posting, &Outcome),
+    ) -> Result<(), PipelineError> {
+        let (postings, since): (Vec<Posting>, Vec<Moment>) =
+            batch.into_iter().map(|w| (w.posting, w.since)).unzip();
+        let outcomes = self.pipeline.process_batch(&postings).await;
+        let mut away = None;
+        for ((posting, since), outcome) in postings.into_iter().zip(since).zip(outcomes) {
+            match outcome {
+                Ok(Outcome::HeldElsewhere { holder, remaining }) => {
+                    let outcome = Outcome::HeldElsewhere { holder, remaining };
+                    self.wait_or_answer(Waiting { posting, since }, outcome, waiting, answered);
+                }
+                Ok(outcome) => {
+                    self.summary.count(&outcome);
+                    answered(&posting, &outcome);
+                }
+                Err(error) if error.is_retryable() => {
+                    waiting.push_back(Waiting { posting, since: self.pipeline.clock.now() });
+                    away = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.keep_patience(away, waiting)
+    }
+
+    fn wait_or_answer(
+        &mut self,
+        held: Waiting,
+        outcome: Outcome,
+        waiting: &mut VecDeque<Waiting>,
+        answered: &mut impl FnMut(&Posting, &Outcome),
+    ) {
+        let waited = self.pipeline.clock.now().since(held.since);
+        let outcome = if self.pipeline.stop.is_stopping() {
+            Outcome::Deferred(DeferReason::ShuttingDown)
+        } else if waited < self.options.wait {
+            waiting.push_back(held);
+            return;
+        } else {
+            outcome
+        };
+        self.summary.count(&outcome);
+        answered(&held.posting, &outcome);
+    }
+
+    /// An engine may be away for so long; while it is, held postings do not grow old.
+    fn keep_patience(
+        &mut self,
+        away: Option<PipelineError>,
+        waiting: &mut VecDeque<Waiting>,
+    ) -> Result<(), PipelineError> {
+        let Some(error) = away else {
+            self.away_since = None;
+            return Ok(());
+        };
+        let now = self.pipeline.clock.now();
+        let since = *self.away_since.get_or_insert(now);
+        let away_for = now.since(since);
+        if away_for >= self.options.patience || self.pipeline.stop.is_stopping() {
+            return Err(error);
+        }
+        tracing::warn!(%error, away_s = away_for.as_secs(), "an engine is away; nothing is sent until it is back");
+        for held in waiting.iter_mut() {
+            held.since = now;
+        }
+        Ok(())
+    }
+
+    async fn rest(&self, pause: Duration) {
+        let jitter = rand::rng().random_range(0.8..1.2);
+        tokio::select! {
+            () = self.pipeline.clock.sleep_until(self.pipeline.clock.now().later(pause.mul_f64(jitter))) => {}
+            () = self.pipeline.stop.stopping() => {}
+        }
+    }
+
+    async fn sweep_if_due(&mut self) {
+        let interval = (self.pipeline.options.ttl / 3).min(MAX_SWEEP_INTERVAL);
+        let now = self.pipeline.clock.now();
+        if self.last_sweep.is_none_or(|last| now.since(last) >= interval) {
+            self.sweep().await;
+        }
+    }
+
+    /// Others sweep too, so that a sweep that fails only waits for the next one.
+    async fn sweep(&mut self) {
+        if !self.pipeline.marketplace.capabilities().sends {
+            return; // a dry run writes nothing
+        }
+        self.last_sweep = Some(self.pipeline.clock.now());
+        match self.pipeline.ledger.sweep(SWEEP_LIMIT).await {
+            Ok(swept) => {
+                let moved = swept.abandoned + swept.unknown + swept.approvals_expired;
+                self.summary.swept += u64::from(moved);
+                if moved > 0 {
+                    tracing::info!(?swept, "swept what vanished scanners left behind");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the sweep failed; the next one goes on"),
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The one-way door and what lies behind it.
+//!
+//! Every send follows its own guarded update (`enter_submitting`), also a second attempt after a 429.
+//! What the marketplace answers decides what happens to the row:
+//!
+//! | answer | row | outcome |
+//! |---|---|---|
+//! | accepted | `submitted` | submitted |
+//! | refused for good | `rejected` | refused |
+//! | a bid exists (409) | `unknown`, then `submitted` if a look-up finds ours | submitted or unknown |
+//! | nothing accepted: later, not sent | sent again within the claim, else handed back | deferred |
+//! | nothing accepted: account refused | handed back, sending stops | deferred |
+//! | lost | `unknown` | unknown |
+
+use std::time::Duration;
+
+use bidlock_ledger::{
+    Actor, Applied, Bid, BidState, Change, ClaimRef, LedgerError, Move, NotMoved, UnknownCause,
+};
+use bidlock_market::{Answer, LostCause, Submission, find_ours};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    outcome::{DeferReason, Outcome},
+    pipeline::{Pipeline, PipelineError},
+};
+
+/// How often one claim passes the door at the most.
+const MAX_ATTEMPTS: u32 = 3;
+/// Between two attempts after a request that never left.
+const RESEND_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause within a claim; a marketplace that asks for more gets the row handed back.
+pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(15);
+/// What must be left of a claim after waiting, for another attempt to make sense.
+const ATTEMPT_MARGIN: Duration = Duration::from_millis(50);
+/// How long recording an answer is tried while the ledger is away; the sweeper and the reconciler settle
+/// what can't be recorded by then.
+const RECORD_PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries of recording.
+const RECORD_PAUSE: Duration = Duration::from_millis(200);
+/// Beyond the marketplace's own time limit, before the pipeline itself gives up on a call.
+const TIME_LIMIT_SLACK: Duration = Duration::from_millis(500);
+
+/// How a door was passed, or why not.
+enum Door {
+    Passed(Box<Bid>),
+    Shut(Outcome),
+}
+
+/// What to do after one attempt.
+enum Next {
+    Done(Outcome),
+    /// Nothing was accepted: send again after this long if the claim allows, else hand back for this reason.
+    Again(Duration, DeferReason),
+}
+
+impl Pipeline {
+    /// Passes the door with a claim that the caller holds, sends, and records what comes back. The caller
+    /// must not drop this future halfway (it runs as a task of its own).
+    pub(crate) async fn send(&self, claimed: Bid) -> Result<Outcome, PipelineError> {
+        let mut bid = claimed;
+        // Set once an attempt has come back with proof that nothing was accepted.
+        let mut proof = None;
+        loop {
+            if let Some(why) = self.wait_at_the_gate().await {
+                return self.leave(&bid, why).await;
+            }
+            bid = match self.pass_door(&bid).await? {
+                Door::Passed(bid) => *bid,
+                // The row was swept while this call slept on its proof: the proof still frees it.
+                Door::Shut(_) if let Some(why) = proof => return self.hand_back(&bid, why).await,
+                Door::Shut(outcome) => return Ok(outcome),
+            };
+            match self.attempt(&bid).await? {
+                Next::Done(outcome) => return Ok(outcome),
+                Next::Again(pause, why) => {
+                    let claim_left = bid.claim_remaining.unwrap_or_default();
+                    let worth_it = pause + ATTEMPT_MARGIN < claim_left.min(MAX_PAUSE);
+                    if !worth_it || bid.attempts >= MAX_ATTEMPTS || self.stop.is_stopping() {
+                        return self.hand_back(&bid, why).await;
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.stop.stopping() => return self.hand_back(&bid, why).await,
+                    }
+                    proof = Some(why);
+                }
+            }
+        }
+    }
+
+    /// Before the door: hands a claim back, and leaves an approved row as it is.
+    pub(crate) async fn leave(&self, bid: &Bid, why: DeferReason) -> Result<Outcome, PipelineError> {
+        if bid.state == BidState::Approved {
+            return Ok(Outcome::Deferred(why));
+        }
+        self.hand_back(bid, why).await
+    }
+
+    async fn pass_door(&self, bid: &Bid) -> Result<Door, PipelineError> {
+        let cap = self.cap_for(bid.posting.marketplace());
+        let ttl = self.options.ttl;
+        let action = match bid.state {
+            BidState::Approved => Move::TakeSending { claimant: self.claimant.clone(), ttl, cap },
+            _ => Move::EnterSubmitting { ttl, cap },
+        };
+        // A nonce for each passage: if the reply to a commit is lost, asking again tells whether this very
+        // call passed, even beside another instance that was given the same holder name.
+        let key = format!("door:{}", Uuid::new_v4());
+        let change = self.change(bid.claim_ref(), action).keyed(key);
+        match self.apply_surely(change).await? {
+            Applied::Moved { bid, .. } => Ok(Door::Passed(bid)),
+            Applied::Already(row) if row.state == BidState::Submitting && !expired(&row) => {
+                Ok(Door::Passed(row))
+            }
+            Applied::Already(row) => Ok(Door::Shut(self.outcome_of_other(&row))),
+            Applied::Not(NotMoved::CapReached(row)) => {
+                let why = self.cap_reason(row.posting.marketplace());
+                Ok(Door::Shut(self.leave(&row, why).await?))
+            }
+            Applied::Not(NotMoved::StaleClaim(row) | NotMoved::Expired(row) | NotMoved::WrongState(row)) => {
+                self.stats.stale_claims.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Ok(Door::Shut(self.outcome_of_other(&row)))
+            }
+            Applied::Not(NotMoved::NoSuchBid(id)) => {
+                Err(PipelineError::Invariant(format!("bid {id} has vanished from the ledger")))
+            }
+        }
+    }
+
+    /// One request, and what its answer does to the row.
+    async fn attempt(&self, bid: &Bid) -> Result<Next, PipelineError> {
+        let submission = Submission {
+            posting: bid.posting.clone(),
+            bid_id: bid.id.0,
+            idempotency_key: bid.idempotency_key,
+            amount: bid.payload.amount,
+            proposal: bid.payload.proposal.clone(),
+            posting_url: bid.payload.posting_url.clone(),
+        };
+        let limit = self.marketplace.time_limit() + TIME_LIMIT_SLACK;
+        let answer = tokio::select! {
+            answer = tokio::time::timeout(limit, self.marketplace.submit(&submission)) => answer.unwrap_or_else(
+                |_| Answer::Lost { cause: LostCause::Timeout, detail: format!("no answer within {limit:?}") },
+            ),
+            () = self.stop.aborted() => {
+                let detail = "stopped while the request was under way".to_owned();
+                return Ok(Next::Done(self.lose(bid, UnknownCause::Shutdown, detail).await?));
+            }
+        };
+        self.take_answer(bid, answer).await
+    }
+
+    async fn take_answer(&self, bid: &Bid, answer: Answer) -> Result<Next, PipelineError> {
+        let outcome = match answer {
+            Answer::Accepted { external_ref } => self.accept(bid, external_ref).await?,
+            Answer::Refused { code, detail } => {
+                let change = self
+                    .change(bid.claim_ref(), Move::Refuse)
+                    .because(detail.clone())
+                    .with_detail(json!({ "code": code }))
+                    .keyed(format!("refuse:{}:{}", bid.claim_id, bid.attempts));
+                let bid = self.recorded(change).await?.brief();
+                Outcome::Refused { bid, detail: format!("{code}: {detail}") }
+            }
+            Answer::Duplicate { detail } => self.settle_duplicate(bid, detail).await?,
+            Answer::Lost { cause, detail } => self.lose(bid, unknown_cause(cause), detail).await?,
+            Answer::TryLater { after, detail } => {
+                let until = after.and_then(|d| self.wall_now().checked_add(d).ok());
+                let pause = after.unwrap_or(RESEND_PAUSE);
+                self.close_gate_for(pause, &detail);
+                return Ok(Next::Again(pause, DeferReason::TryLater { until, detail }));
+            }
+            Answer::NotSent { detail } => {
+                return Ok(Next::Again(RESEND_PAUSE, DeferReason::NotSent { detail }));
+            }
+            Answer::Stop { code, detail } => {
+                let detail = format!("{} refused the account ({code}): {detail}", self.marketplace.via());
+                tracing::error!(marketplace = bid.posting.marketplace(), %detail, "sending has stopped");
+                self.gate.stop(detail.clone());
+                self.hand_back(bid, DeferReason::SendingStopped { detail }).await?
+            }
+        };
+        Ok(Next::Done(outcome))
+    }
+
+    async fn accept(&self, bid: &Bid, external_ref: String) -> Result<Outcome, PipelineError> {
+        let change = self
+            .change(bid.claim_ref(), Move::Accept { external_ref })
+            .keyed(format!("accept:{}:{}", bid.claim_id, bid.attempts));
+        Ok(Outcome::Submitted(self.recorded(change).await?.brief()))
+    }
+
+    /// The answer is lost: the row becomes `unknown`, and only a look-up or a person settles it.
+    async fn lose(&self, bid: &Bid, cause: UnknownCause, detail: String) -> Result<Outcome, PipelineError> {
+        let change = self
+            .change(bid.claim_ref(), Move::LoseAnswer { cause })
+            .because(detail.clone())
+            .keyed(format!("lose:{}:{}", bid.claim_id, bid.attempts));
+        let row = self.recorded(change).await?;
+        tracing::warn!(posting = %row.posting, bid = %row.id, %cause, %detail, "the outcome is unknown");
+        Ok(Outcome::Unknown { bid: row.brief(), cause, detail })
+    }
+
+    /// A 409 proves that a bid exists, not that it is ours: `unknown` first, then look.
+    async fn settle_duplicate(&self, bid: &Bid, detail: String) -> Result<Outcome, PipelineError> {
+        let lost = self.lose(bid, UnknownCause::Duplicate, detail).await?;
+        if !self.marketplace.capabilities().looks_up {
+            return Ok(lost);
+        }
+        let remote = match self.marketplace.look_up(&bid.posting).await {
+            Ok(remote) => remote,
+            Err(error) => {
+                tracing::warn!(posting = %bid.posting, %error, "the look-up after a duplicate refusal failed");
+                return Ok(lost);
+            }
+        };
+        let earlier = crate::reconcile::earlier_refs(&*self.ledger, bid).await?;
+        let sent_at = bid.first_sent_at.and_then(|t| jiff::Timestamp::from_millisecond(t.0).ok());
+        let Some(ours) = find_ours(&remote, bid.idempotency_key, sent_at, &earlier) else { return Ok(lost) };
+        let change = self
+            .change(bid.claim_ref(), Move::Find { external_ref: ours.external_ref.clone() })
+            .because("found by the look-up after a duplicate refusal");
+        Ok(Outcome::Submitted(self.recorded(change).await?.brief()))
+    }
+
+    /// Gives the row back with proof that nothing was accepted.
+    pub(crate) async fn hand_back(&self, bid: &Bid, why: DeferReason) -> Result<Outcome, PipelineError> {
+        let change = self
+            .change(bid.claim_ref(), Move::HandBack)
+            .because(why.to_string())
+            .keyed(format!("hand_back:{}:{}", bid.claim_id, bid.attempts));
+        match self.apply_surely(change).await? {
+            // Somebody took the row over meanwhile: all the same to this posting, nothing was accepted.
+            Applied::Not(_) | Applied::Moved { .. } | Applied::Already(_) => Ok(Outcome::Deferred(why)),
+        }
+    }
+
+    /// Records what the marketplace said about our own claim, and reports a row that contradicts it.
+    async fn recorded(&self, change: Change) -> Result<Bid, PipelineError> {
+        let (at, action) = (change.at, change.action.clone());
+        match self.apply_surely(change).await? {
+            Applied::Moved { bid, alarm } => {
+                if let Some(alarm) = alarm {
+                    tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
+                }
+                Ok(*bid)
+            }
+            Applied::Already(bid) => Ok(*bid),
+            Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, &action) => Ok(*bid),
+            Applied::Not(why) => Err(PipelineError::Invariant(format!(
+                "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
+                 look at `bidlock bid history {}`",
+                action.action().as_str(),
+                at.bid,
+                at.bid
+            ))),
+        }
+    }
+
+    /// Applies one change, asking again while the ledger is busy or away. Safe to repeat: each change is
+    /// keyed, or changes nothing the second time.
+    pub(crate) async fn apply_surely(&self, change: Change) -> Result<Applied, LedgerError> {
+        let started = self.clock.now();
+        loop {
+            match self.ledger.apply(std::slice::from_ref(&change)).await {
+                Ok(mut applied) => {
+                    return applied.pop().ok_or_else(|| {
+                        LedgerError::new(
+                            bidlock_ledger::ErrorKind::Internal,
+                            "apply",
+                            "no answer to a change",
+                        )
+                    });
+                }
+                Err(error) => {
+                    let given_up = self.clock.now().since(started) >= RECORD_PATIENCE;
+                    if !error.is_retryable() || given_up {
+                        return Err(error);
+                    }
+                    tracing::warn!(bid = %change.at.bid, %error, "the ledger is away; asking again");
+                    tokio::time::sleep(RECORD_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn change(&self, at: ClaimRef, action: Move) -> Change {
+        Change::new(at, Actor::scanner(&self.claimant.holder), action)
+    }
+}
+
+fn expired(bid: &Bid) -> bool {
+    bid.claim_remaining.is_none_or(|left| left.is_zero())
+}
+
+/// A person may have settled the row the same way in the meantime.
+fn agrees(bid: &Bid, at: ClaimRef, action: &Move) -> bool {
+    use BidState::*;
+    bid.claim_id == at.claim
+        && match action {
+            Move::Accept { .. } | Move::Find { .. } => {
+                matches!(bid.state, Submitted | Won | Lost | Withdrawing | Withdrawn)
+            }
+            Move::Refuse => bid.state == Rejected,
+            // A late answer or a person has settled it already: better known than unknown.
+            Move::LoseAnswer { .. } => !matches!(bid.state, Claimed | Submitting),
+            _ => false,
+        }
+}
+
+fn unknown_cause(cause: LostCause) -> UnknownCause {
+    match cause {
+        LostCause::Timeout => UnknownCause::Timeout,
+        LostCause::ConnectionLost => UnknownCause::ConnectionLost,
+        LostCause::Redirect => UnknownCause::Redirect,
+        LostCause::ServerError => UnknownCause::ServerError,
+        LostCause::UnreadableAnswer => UnknownCause::UnreadableAnswer,
+    }
+}
