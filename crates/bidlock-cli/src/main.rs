@@ -1,1 +1,44 @@
-fn main() {}
+//! The binary `bidlock`: at most one bid per marketplace posting.
+//!
+//! # Layout
+//!
+//! | module | what |
+//! |---|---|
+//! | [`args`] | the command line |
+//! | [`config`] | settings with their origins |
+//! | [`app`] | what commands work with: configuration, ledger, locks, marketplace |
+//! | [`stores`] | opening ledger and locks, and their errors in words for people |
+//! | [`commands`] | one file per subcommand |
+//! | [`output`], [`failure`], [`exit`] | what is written, how errors read, how commands end |
+//! | [`logging`] | tracing to stderr |
+
+mod app;
+mod args;
+mod commands;
+mod config;
+mod exit;
+mod failure;
+mod logging;
+mod output;
+mod stores;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return commands::refuse_command_line(&error).into(),
+    };
+    let app = app::App::new(cli.global, cli.command.overrides());
+    match commands::run(&app, cli.command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            if !error.closed_pipe {
+                app.out.error(&error);
+            }
+            error.code.into()
+        }
+    }
+}

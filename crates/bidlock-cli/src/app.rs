@@ -1,0 +1,165 @@
+//! [`App`]: what every command works with, made from the command line once. Nothing is read or opened before
+//! a command asks for it, so that `completions` works with a broken configuration.
+
+use std::{cell::OnceCell, path::Path, sync::Arc};
+
+use bidlock::{HolderId, LockManager};
+use bidlock_ledger::LedgerStore;
+use bidlock_market::{HttpOptions, Marketplace, Target};
+
+use crate::{
+    args::{GlobalArgs, Override},
+    config::{ApprovalPolicy, Config, LockPlace, Surroundings},
+    failure::{CliError, chain_of},
+    output::Output,
+};
+
+/// Whether a command writes to the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It only reads: a ledger that does not exist is an error, not made.
+    ReadOnly,
+    /// It writes: a ledger that does not exist is made.
+    ReadWrite,
+}
+
+/// What every command works with.
+#[derive(Debug)]
+pub(crate) struct App {
+    /// Where data, talk and errors go.
+    pub(crate) out: Output,
+    global: GlobalArgs,
+    overrides: Vec<Override>,
+    config: OnceCell<Config>,
+    holder: OnceCell<HolderId>,
+}
+
+impl App {
+    /// From the command line.
+    pub(crate) fn new(global: GlobalArgs, overrides: Vec<Override>) -> App {
+        let out = Output::new(global.json, global.quiet, global.no_color);
+        App { out, global, overrides, config: OnceCell::new(), holder: OnceCell::new() }
+    }
+
+    /// The configuration, with this command's flags as its first layer. Warnings are said once.
+    ///
+    /// # Errors
+    /// See [`Config::load`].
+    pub(crate) fn config(&self) -> Result<&Config, CliError> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let file = self.global.config.as_deref();
+        let config = Config::load(Surroundings::of_this_process(), file, &self.overrides)?;
+        config.warnings.iter().for_each(|w| self.out.warn(w));
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// How much is logged: `-q`, `-v`, `-vv`, else `log.level`.
+    pub(crate) fn verbosity(&self) -> Option<&'static str> {
+        match (self.global.quiet, self.global.verbose) {
+            (true, _) => Some("error"),
+            (false, 0) => None,
+            (false, 1) => Some("info"),
+            (false, _) => Some("debug"),
+        }
+    }
+
+    /// Opens the ledger.
+    ///
+    /// # Errors
+    /// The settings choose none, or it can't be opened.
+    pub(crate) async fn ledger(&self, access: Access) -> Result<Arc<dyn LedgerStore>, CliError> {
+        let path = self.config()?.ledger_path()?;
+        self.ledger_at(&path, access).await
+    }
+
+    /// Opens the ledger in this file.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    pub(crate) async fn ledger_at(
+        &self,
+        path: &Path,
+        access: Access,
+    ) -> Result<Arc<dyn LedgerStore>, CliError> {
+        crate::stores::open_ledger(path, access, &self.config()?.named("ledger.url")).await
+    }
+
+    /// Opens the locks.
+    ///
+    /// # Errors
+    /// The settings choose an engine that is not there, or it can't be opened.
+    pub(crate) async fn locks(&self) -> Result<LockManager, CliError> {
+        let config = self.config()?;
+        let place = config.lock_place()?;
+        if place == LockPlace::Memory {
+            self.out.warn(
+                "locks are in memory: they hold within this process alone (the ledger still makes second bids impossible)",
+            );
+        }
+        if place == LockPlace::GrantAll {
+            self.out.warn("the locks grant everything to everybody: for tests of the ledger only");
+        }
+        crate::stores::open_locks(&place, config, &self.holder()?).await
+    }
+
+    /// Opens the marketplace that bids go to, or go to according to a bid's own record.
+    ///
+    /// # Errors
+    /// The token can't be read, or the client can't be set up.
+    pub(crate) fn marketplace(&self, target: &Target) -> Result<Arc<dyn Marketplace>, CliError> {
+        let config = self.config()?;
+        let options = HttpOptions {
+            time_limit: config.submit.time_limit,
+            connect_limit: config.submit.connect_limit,
+            token: config.token()?,
+            ..HttpOptions::default()
+        };
+        bidlock_market::connect(target, options).map_err(|e| {
+            CliError::usage(format!("{}: {}", config.named("submit.target"), chain_of(&e)))
+                .hint("use dry-run or a URL such as http://127.0.0.1:8080")
+        })
+    }
+
+    /// Whether a bid through this marketplace waits for a person.
+    ///
+    /// # Errors
+    /// See [`App::config`].
+    pub(crate) fn needs_approval(&self, marketplace: &dyn Marketplace) -> Result<bool, CliError> {
+        Ok(match self.config()?.submit.approval {
+            ApprovalPolicy::Never => false,
+            ApprovalPolicy::Always => true,
+            ApprovalPolicy::ByMarketplace => {
+                marketplace.capabilities().approval == bidlock_market::Approval::ByDefault
+            }
+        })
+    }
+
+    /// This instance's name: the configured one, or `host:pid:random`. The same for the whole process.
+    ///
+    /// # Errors
+    /// See [`App::config`]; or the configured name can't be a holder's.
+    pub(crate) fn holder(&self) -> Result<HolderId, CliError> {
+        if let Some(holder) = self.holder.get() {
+            return Ok(holder.clone());
+        }
+        let config = self.config()?;
+        let holder = match &config.lock.holder {
+            None => HolderId::for_this_process(),
+            Some(name) => HolderId::named(name).map_err(|e| {
+                CliError::usage(format!("{}: {e}", config.named("lock.holder"))).hint("choose another name")
+            })?,
+        };
+        Ok(self.holder.get_or_init(|| holder).clone())
+    }
+
+    /// The person at the keyboard, for the record: `SUDO_USER`, `USER` or `LOGNAME`.
+    pub(crate) fn operator(&self) -> String {
+        ["SUDO_USER", "USER", "LOGNAME"]
+            .into_iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|name| !name.trim().is_empty())
+            .unwrap_or_else(|| "unnamed".to_owned())
+    }
+}

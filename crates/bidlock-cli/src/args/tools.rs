@@ -1,0 +1,307 @@
+//! The smaller commands: demo, posting, migrate, config, doctor, sandbox, completions.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::{LedgerArgs, Override, StoreArgs, given};
+
+const DEMO_HELP: &str = "\
+Examples:
+  bidlock demo
+  bidlock demo --scanners 8 --postings 500 --seed 7 --chaos wild
+  bidlock demo --no-ui | jq .";
+
+/// Watch scanners race over a made-up feed, crash, and still bid once.
+///
+/// Starts scanner processes and a marketplace on this computer, kills and pauses some of them, and proves the
+/// result from the marketplace's own record. Needs no services and leaves nothing behind.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = DEMO_HELP, after_long_help = DEMO_HELP)]
+pub(crate) struct DemoArgs {
+    /// How many scanner processes
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) scanners: u32,
+    /// How many postings in the made-up feed
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) postings: u32,
+    /// The same seed gives the same feed and the same faults
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many scanners are killed and paused
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = Chaos::Mild)]
+    pub(crate) chaos: Chaos,
+    /// JSON lines instead of the live table
+    #[arg(long)]
+    pub(crate) no_ui: bool,
+}
+
+/// How rough the demo is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Chaos {
+    /// Nobody is killed or paused
+    None,
+    /// Some are killed and paused
+    Mild,
+    /// Killed and paused all the time
+    Wild,
+}
+
+const POSTING_HELP: &str = "\
+Examples:
+  bidlock posting evaluate feed.json --rules rules.toml
+  curl -s https://example.com/rss | bidlock posting evaluate -
+  bidlock posting canonical 'https://www.upwork.com/jobs/~021900000000000000757?source=rss'
+  bidlock posting canonical 0042 --marketplace example";
+
+/// Evaluate postings; find a posting's canonical id.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = POSTING_HELP, after_long_help = POSTING_HELP, disable_help_subcommand = true)]
+pub(crate) struct PostingArgs {
+    #[command(subcommand)]
+    pub(crate) command: PostingCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum PostingCommand {
+    /// Say of each posting whether the rules find it suitable, and why; writes nothing
+    Evaluate(EvaluateArgs),
+    /// Print the canonical id of a posting: equal for every form of the same posting
+    Canonical(CanonicalArgs),
+}
+
+impl PostingCommand {
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        match self {
+            PostingCommand::Evaluate(a) => given(&[
+                ("--rules", "scan.rules", a.rules.clone()),
+                ("--format", "scan.format", a.format.clone()),
+                ("--map", "scan.map", a.map.clone()),
+                ("--marketplace", "scan.marketplace", a.marketplace.clone()),
+            ]),
+            PostingCommand::Canonical(_) => Vec::new(),
+        }
+    }
+}
+
+/// Say of each posting whether the rules find it suitable, and why. Nothing is written or sent.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Files or folders to read, or - for stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) feeds: Vec<String>,
+    /// A TOML file of rules
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<String>,
+    /// What the feed is [default: auto, which looks]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// A TOML file that says which field of the feed means what
+    #[arg(long, value_name = "FILE")]
+    pub(crate) map: Option<String>,
+    /// The marketplace of the postings, where the feed does not say it
+    #[arg(long, value_name = "ID")]
+    pub(crate) marketplace: Option<String>,
+}
+
+/// Print the canonical id of a posting: equal for every form of the same posting.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CanonicalArgs {
+    /// The posting's URL or id
+    #[arg(value_name = "URL|ID")]
+    pub(crate) posting: String,
+    /// Its marketplace, where the URL does not tell it
+    #[arg(long, value_name = "ID")]
+    pub(crate) marketplace: Option<String>,
+}
+
+/// Show or upgrade the ledger's schema.
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct MigrateArgs {
+    #[command(subcommand)]
+    pub(crate) command: MigrateCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum MigrateCommand {
+    /// Show the ledger's schema version and what this bidlock knows
+    Status(StatusArgs),
+    /// Upgrade the ledger's schema
+    Up(UpArgs),
+}
+
+impl MigrateCommand {
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        match self {
+            MigrateCommand::Status(a) => a.ledger.overrides(),
+            MigrateCommand::Up(a) => a.ledger.overrides(),
+        }
+    }
+}
+
+/// Show the ledger's schema version and what this bidlock knows.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) ledger: LedgerArgs,
+}
+
+/// Upgrade the ledger's schema. A new ledger needs none of this: its first opener makes it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) ledger: LedgerArgs,
+}
+
+const CONFIG_HELP: &str = "\
+Settings come from flags, then BIDLOCK_* variables (BIDLOCK_LOCK__TTL is lock.ttl), then the known names
+(DATABASE_URL, REDIS_LOCK_TTL, ...), then bidlock.toml (-c FILE, ./bidlock.toml, the user's configuration
+folder, /etc/bidlock: the first that exists), then defaults.
+
+Examples:
+  bidlock config init
+  bidlock config show --origin
+  bidlock -c staging.toml config check";
+
+/// Show, check or start a configuration.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = CONFIG_HELP, after_long_help = CONFIG_HELP, disable_help_subcommand = true)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show the settings that count
+    Show(ShowConfigArgs),
+    /// Check every setting and the files it names
+    Check(CheckArgs),
+    /// Write a commented bidlock.toml
+    Init(InitArgs),
+}
+
+impl ConfigCommand {
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        match self {
+            ConfigCommand::Show(a) => a.stores.overrides(),
+            ConfigCommand::Check(a) => a.stores.overrides(),
+            ConfigCommand::Init(_) => Vec::new(),
+        }
+    }
+}
+
+/// Show the settings that count. Secrets are hidden.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ShowConfigArgs {
+    /// Also say where each value comes from
+    #[arg(long)]
+    pub(crate) origin: bool,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+}
+
+/// Check every setting and the files it names. Opens no store.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+}
+
+/// Write a bidlock.toml in which every setting stands as a comment. Never overwrites a file.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Where
+    #[arg(value_name = "FILE", default_value = "bidlock.toml")]
+    pub(crate) path: PathBuf,
+}
+
+const DOCTOR_HELP: &str = "\
+Examples:
+  bidlock doctor
+  bidlock doctor --json | jq '.checks[] | select(.status != \"ok\")'
+
+Exit code 9 where something is unhealthy. A warning alone ends with 0.";
+
+/// Check that everything is fit to run, and say what to do where it is not.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = DOCTOR_HELP, after_long_help = DOCTOR_HELP)]
+pub(crate) struct DoctorArgs {
+    /// Also ask this marketplace whether it can be reached
+    #[arg(long, value_name = "URL")]
+    pub(crate) submit: Option<String>,
+    #[command(flatten)]
+    pub(crate) stores: StoreArgs,
+}
+
+impl DoctorArgs {
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        let mut all = self.stores.overrides();
+        all.extend(given(&[("--submit", "submit.target", self.submit.clone())]));
+        all
+    }
+}
+
+const SANDBOX_HELP: &str = "\
+Examples:
+  bidlock sandbox run --log market.jsonl
+  bidlock sandbox run --listen 127.0.0.1:8080 --log market.jsonl --mode duplicates=refused,delay=50ms
+  bidlock scan feed.json --submit http://127.0.0.1:8080
+  bidlock sandbox report market.jsonl";
+
+/// A marketplace for tests that records every request before it answers.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = SANDBOX_HELP, after_long_help = SANDBOX_HELP, disable_help_subcommand = true)]
+pub(crate) struct SandboxArgs {
+    #[command(subcommand)]
+    pub(crate) command: SandboxCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum SandboxCommand {
+    /// Run it until stopped; prints its URL
+    Run(SandboxRunArgs),
+    /// What a log proves: submissions, accepted, duplicates
+    Report(ReportArgs),
+}
+
+/// Run it until stopped; prints its URL.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SandboxRunArgs {
+    /// Where it listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// The record, appended to; an existing one is remembered
+    #[arg(long, value_name = "FILE", default_value = "sandbox.jsonl")]
+    pub(crate) log: PathBuf,
+    /// How it misbehaves: a list such as duplicates=refused,reset=0.1
+    #[arg(long, value_name = "MODES")]
+    pub(crate) mode: Option<String>,
+}
+
+/// What a log proves: submissions, accepted, duplicates. Exit code 7 where a posting was accepted twice.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The record that `sandbox run --log` wrote
+    #[arg(value_name = "LOG")]
+    pub(crate) log: PathBuf,
+}
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  bidlock completions bash > ~/.local/share/bash-completion/completions/bidlock
+  bidlock completions zsh > ~/.zfunc/_bidlock
+  bidlock completions fish > ~/.config/fish/completions/bidlock.fish";
+
+/// Print a completion script for your shell.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = COMPLETIONS_HELP, after_long_help = COMPLETIONS_HELP)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    pub(crate) shell: Shell,
+}

@@ -1,0 +1,132 @@
+//! `bidlock config show|check|init`.
+
+use std::{fs::OpenOptions, io::Write, path::Path};
+
+use serde_json::json;
+
+use crate::{
+    app::App,
+    args::{ConfigArgs, ConfigCommand, InitArgs, ShowConfigArgs},
+    config::{Config, LockPlace},
+    exit::Exit,
+    failure::CliError,
+};
+
+/// Every setting with its default and meaning; `init` writes it as it is.
+pub(crate) const REFERENCE: &str = include_str!("../../../../bidlock.reference.toml");
+
+/// Runs it.
+pub(crate) async fn run(app: &App, args: ConfigArgs) -> Result<Exit, CliError> {
+    match args.command {
+        ConfigCommand::Show(args) => show(app, &args),
+        ConfigCommand::Check(_) => check(app),
+        ConfigCommand::Init(args) => init(app, &args),
+    }
+}
+
+fn show(app: &App, args: &ShowConfigArgs) -> Result<Exit, CliError> {
+    let config = app.config()?;
+    let shown = config.shown();
+    if app.out.json {
+        let file = config.file().map(|f| f.display().to_string());
+        app.out.json_document(&json!({ "file": file, "settings": shown }))?;
+        return Ok(Exit::Ok);
+    }
+    let unset = || "(not set)".to_owned();
+    let rows: Vec<Vec<String>> = shown
+        .into_iter()
+        .map(|s| {
+            let mut row = vec![s.key, s.value.unwrap_or_else(unset)];
+            if args.origin {
+                row.extend([s.origin, s.variable]);
+            }
+            row
+        })
+        .collect();
+    let header: &[&str] =
+        if args.origin { &["setting", "value", "origin", "variable"] } else { &["setting", "value"] };
+    app.out.table(header, &rows)?;
+    match config.file() {
+        Some(file) => app.out.say(format!("configuration file: {}", file.display())),
+        None => app.out.say("no configuration file; `bidlock config init` writes one"),
+    }
+    Ok(Exit::Ok)
+}
+
+fn check(app: &App) -> Result<Exit, CliError> {
+    let config = app.config()?;
+    let ledger = config.ledger_path()?;
+    let locks = match config.lock_place()? {
+        LockPlace::Memory => "memory".to_owned(),
+        LockPlace::GrantAll => "unsafe-grant-all".to_owned(),
+        LockPlace::Sqlite(path) => path.display().to_string(),
+    };
+    config.token()?;
+    config.proposal()?;
+    check_files(config)?;
+    if app.out.json {
+        let file = config.file().map(|f| f.display().to_string());
+        app.out.json_document(&json!({
+            "ok": true, "file": file, "ledger": ledger, "locks": locks, "submit": config.target().to_string(),
+        }))?;
+        return Ok(Exit::Ok);
+    }
+    let file = config.file().map_or("none".to_owned(), |f| f.display().to_string());
+    app.out.fields(&[
+        ("file", file),
+        ("ledger", ledger.display().to_string()),
+        ("locks", locks),
+        ("submit", config.target().to_string()),
+    ])?;
+    app.out.say("the configuration is fine; `bidlock doctor` also opens what it names");
+    Ok(Exit::Ok)
+}
+
+/// The files that settings name must be readable.
+fn check_files(config: &Config) -> Result<(), CliError> {
+    for (key, path) in [("scan.rules", &config.scan.rules), ("scan.map", &config.scan.map)] {
+        let Some(path) = path else { continue };
+        std::fs::File::open(path).map_err(|e| {
+            CliError::usage(format!("{}: cannot read {}: {e}", config.named(key), path.display()))
+                .hint(format!("check the path, or unset {key}"))
+        })?;
+    }
+    Ok(())
+}
+
+fn init(app: &App, args: &InitArgs) -> Result<Exit, CliError> {
+    let path = &args.path;
+    let cannot = |e: &std::io::Error, path: &Path| {
+        CliError::usage(format!("cannot write {}: {e}", path.display()))
+            .hint("name another file: `bidlock config init FILE`")
+    };
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                CliError::usage(format!("{} exists already and is left as it is", path.display()))
+                    .hint("name another file: `bidlock config init FILE`")
+            }
+            _ => cannot(&e, path),
+        })?;
+    file.write_all(commented(REFERENCE).as_bytes()).map_err(|e| cannot(&e, path))?;
+    if app.out.json {
+        app.out.json_document(&json!({ "written": path }))?;
+    } else {
+        app.out.say(format!("wrote {}; every setting stands in it as a comment", path.display()));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The reference with every setting as a comment: a start that changes nothing.
+pub(crate) fn commented(reference: &str) -> String {
+    let is_setting = |line: &str| !line.is_empty() && !line.starts_with(['#', '[']);
+    let mut text = String::with_capacity(reference.len() + 256);
+    for line in reference.lines() {
+        if is_setting(line) {
+            text.push_str("# ");
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}

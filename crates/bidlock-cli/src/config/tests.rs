@@ -1,0 +1,276 @@
+//! What the layers promise: order, origins, near keys, and that the reference file and `.env.example` hold
+//! exactly the settings there are.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use super::{settings::SETTINGS, *};
+use crate::commands::config::{REFERENCE, commented};
+
+fn around(variables: &[(&str, &str)]) -> Surroundings {
+    Surroundings {
+        variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        working_folder: PathBuf::from("/work-folder"),
+        file_places: Vec::new(),
+    }
+}
+
+fn load(variables: &[(&str, &str)]) -> Result<Config, CliError> {
+    Config::load(around(variables), None, &[])
+}
+
+fn load_file(text: &str, variables: &[(&str, &str)]) -> (tempfile::TempDir, Result<Config, CliError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bidlock.toml");
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load(around(variables), Some(&path), &[]);
+    (folder, config)
+}
+
+fn refused(config: Result<Config, CliError>) -> String {
+    let error = config.unwrap_err();
+    assert_eq!(error.code.code(), 2);
+    format!("{}\n{}", error.message, error.hint.expect("every refusal says the way out"))
+}
+
+#[test]
+fn defaults_alone_are_a_whole_configuration() {
+    let config = load(&[]).unwrap();
+    assert_eq!(config.lock.ttl, Duration::from_secs(300));
+    assert_eq!(config.submit.time_limit, Duration::from_secs(30));
+    assert_eq!(config.target(), Target::DryRun);
+    assert!(config.caps.per_day.is_empty() && !config.withdrawal.allow_rebid);
+}
+
+#[test]
+fn flag_beats_own_variable_beats_known_name_beats_file_beats_default() {
+    let text = "[lock]\nttl = \"40s\"\n";
+    let (_f, config) = load_file(text, &[]);
+    assert_eq!(config.unwrap().lock.ttl, Duration::from_secs(40));
+    let (_f, config) = load_file(text, &[("REDIS_LOCK_TTL", "50")]);
+    assert_eq!(config.unwrap().lock.ttl, Duration::from_secs(50));
+    let (_f, config) = load_file(text, &[("REDIS_LOCK_TTL", "50"), ("BIDLOCK_LOCK_TTL", "60s")]);
+    assert_eq!(config.unwrap().lock.ttl, Duration::from_secs(60));
+    let both = [("REDIS_LOCK_TTL", "50"), ("BIDLOCK_LOCK__TTL", "70s")];
+    let (_f, config) = load_file(text, &both);
+    assert_eq!(config.unwrap().lock.ttl, Duration::from_secs(70));
+    let flag = Override { key: "lock.ttl", value: "80s".to_owned(), flag: "--ttl" };
+    let config = Config::load(around(&both), None, &[flag]).unwrap();
+    assert_eq!(config.lock.ttl, Duration::from_secs(80));
+    assert_eq!(config.named("lock.ttl"), "lock.ttl (--ttl)");
+}
+
+#[test]
+fn an_empty_variable_is_unset() {
+    let config = load(&[("REDIS_LOCK_TTL", ""), ("DATABASE_URL", " "), ("BIDLOCK_LOCK__TTL", "")]).unwrap();
+    assert_eq!(config.lock.ttl, Duration::from_secs(300));
+}
+
+#[test]
+fn a_bad_value_names_where_it_was_set() {
+    for (name, value, part) in [
+        ("REDIS_LOCK_TTL", "soon", "lock.ttl (REDIS_LOCK_TTL)"),
+        ("REDIS_LOCK_TTL", "0", "at least 100ms"),
+        ("BIDLOCK_LOCK__TTL", "300", "has no unit"),
+        ("BIDLOCK_LOCK__TTL", "99ms", "at least 100ms"),
+        ("BIDLOCK_LOCK__TTL", "9000d", "longer than 366 days"),
+        ("BID_LOCK_TIMEOUT", "-1", "BID_LOCK_TIMEOUT"),
+        ("BID_LOCK_RETRY_COUNT", "many", "from 0 to 100"),
+        ("BIDLOCK_SCAN__CONCURRENCY", "0", "from 1 to 1024"),
+        ("BIDLOCK_SUBMIT__APPROVAL", "allways", "did you mean `always`"),
+        ("BIDLOCK_SUBMIT__TARGET", "localhost:8080", "BIDLOCK_SUBMIT__TARGET"),
+        ("BIDLOCK_LOG__LEVEL", "loud noise", "log.level"),
+        ("BIDLOCK_CAPS__PER_DAY__UPWORK", "-3", "caps.per_day.upwork"),
+        ("BIDLOCK_SCAN__EVERY", "0s", "longer than zero"),
+        ("BIDLOCK_LOCK__HOLDER", "a\u{7}b", "control"),
+    ] {
+        let text = refused(load(&[(name, value)]));
+        assert!(text.contains(part), "{name}={value}: {text}");
+    }
+    let (folder, config) = load_file("[submit]\ntime_limit = \"soon\"\n", &[]);
+    let text = refused(config);
+    assert!(text.contains("submit.time_limit"), "{text}");
+    assert!(text.contains(&folder.path().display().to_string()), "{text}");
+}
+
+#[test]
+fn unknown_keys_are_errors_that_suggest_the_near_one() {
+    let (_f, config) = load_file("[lock]\ntll = \"3s\"\n", &[]);
+    assert!(refused(config).contains("did you mean `lock.ttl`?"));
+    let (_f, config) = load_file("[redis]\nx = 1\n", &[]);
+    assert!(refused(config).contains("unknown setting `redis.x`"));
+    let (_f, config) = load_file("[lock]\nttl = [1]\n", &[]);
+    assert!(refused(config).contains("cannot be a list"));
+    let text = refused(load(&[("BIDLOCK_LOCK__TTTL", "3s")]));
+    assert!(text.contains("did you mean BIDLOCK_LOCK__TTL?"), "{text}");
+    assert!(load(&[("BIDLOCK_SERVICE_HOST", "10.0.0.1"), ("BIDLOCK_PORT_80_TCP_ADDR", "x")]).is_ok());
+}
+
+#[test]
+fn broken_toml_names_the_line_and_shows_none_of_it() {
+    let (_f, config) = load_file("[submit]\ntoken = \"hunter2\n", &[]);
+    let text = refused(config);
+    assert!(text.contains("bidlock.toml:2") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_time_limit_must_be_shorter_than_the_ttl() {
+    let text = refused(load(&[("BIDLOCK_SUBMIT__TIME_LIMIT", "20s"), ("REDIS_LOCK_TTL", "20")]));
+    for part in ["submit.time_limit (BIDLOCK_SUBMIT__TIME_LIMIT) is 20s", "lock.ttl (REDIS_LOCK_TTL) is 20s"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    let config = load(&[("REDIS_LOCK_TTL", "2")]).unwrap();
+    assert_eq!(config.submit.time_limit, Duration::from_secs(1), "the default gives way");
+}
+
+#[test]
+fn ledger_urls_in_every_form() {
+    for (url, path) in [
+        ("sqlite:///rel.db", "/work-folder/rel.db"),
+        ("sqlite:////abs/x.db", "/abs/x.db"),
+        ("sqlite+aiosqlite:///x.db", "/work-folder/x.db"),
+        ("sqlite:y.db", "/work-folder/y.db"),
+        ("SQLITE:///x.db?timeout=5", "/work-folder/x.db"),
+        ("plain/file.db", "/work-folder/plain/file.db"),
+        ("./file.db", "/work-folder/file.db"),
+        ("/abs/plain.db", "/abs/plain.db"),
+        ("odd:name.db", "/work-folder/odd:name.db"),
+    ] {
+        let config = load(&[("DATABASE_URL", url)]).unwrap();
+        assert_eq!(config.ledger_path().unwrap(), PathBuf::from(path), "{url}");
+    }
+    let (folder, config) = load_file("[ledger]\nurl = \"x.db\"\n", &[]);
+    assert_eq!(config.unwrap().ledger_path().unwrap(), folder.path().join("x.db"), "beside its file");
+}
+
+#[test]
+fn ledgers_that_this_release_has_not_are_refused_by_name() {
+    for (url, part) in [
+        ("postgres://u:hunter2@h/db", "PostgreSQL"),
+        ("postgresql+asyncpg://u:hunter2@h/db", "DATABASE_URL"),
+        ("mysql://h/db", "no engine"),
+        ("sqlite://", "three slashes"),
+        ("sqlite://x.db", "three slashes"),
+        ("sqlite:///:memory:", "names no file"),
+        (":memory:", "names no file"),
+    ] {
+        let error = load(&[("DATABASE_URL", url)]).unwrap().ledger_path().unwrap_err();
+        let text = format!("{} {}", error.message, error.hint.unwrap());
+        assert!(text.contains(part) && text.contains("DATABASE_URL"), "{url}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert_eq!(error.code.code(), 2);
+    }
+}
+
+#[test]
+fn what_chooses_redis_is_refused_by_name_and_never_replaced() {
+    for (name, value) in [
+        ("BID_LOCK_MANAGER_TYPE", "redis"),
+        ("USE_REDIS_LOCKS", "1"),
+        ("REDIS_URL", "redis://:hunter2@h"),
+        ("REDIS_HOST", "h"),
+        ("BIDLOCK_LOCK__URL", "redis://:hunter2@h"),
+    ] {
+        let error = load(&[(name, value)]).unwrap().lock_place().unwrap_err();
+        let text = format!("{} {}", error.message, error.hint.unwrap());
+        assert!(text.contains(name) && text.contains("BID_LOCK_MANAGER_TYPE=database"), "{name}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn an_explicit_database_overrides_a_redis_that_is_merely_there() {
+    let ledger = ("DATABASE_URL", "/d/ledger.db");
+    let beside = LockPlace::Sqlite(PathBuf::from("/d/ledger-locks.db"));
+    let place =
+        |extra: &[(&str, &str)]| load(&[&[ledger][..], extra].concat()).unwrap().lock_place().unwrap();
+    assert_eq!(place(&[]), beside);
+    assert_eq!(place(&[("BID_LOCK_MANAGER_TYPE", "database"), ("REDIS_URL", "redis://h")]), beside);
+    assert_eq!(place(&[("USE_REDIS_LOCKS", "no"), ("REDIS_URL", "redis://h")]), beside);
+    assert_eq!(place(&[("BID_LOCK_MANAGER_TYPE", "memory")]), LockPlace::Memory);
+    assert_eq!(place(&[("BIDLOCK_LOCK__URL", "memory:")]), LockPlace::Memory);
+    let config = load(&[("BID_LOCK_MANAGER_TYPE", "database"), ("USE_REDIS_LOCKS", "1")]).unwrap();
+    assert!(config.warnings[0].contains("USE_REDIS_LOCKS"), "{:?}", config.warnings);
+    let contradiction = load(&[("BID_LOCK_MANAGER_TYPE", "memory"), ("BIDLOCK_LOCK__URL", "/l.db")]).unwrap();
+    assert!(contradiction.lock_place().unwrap_err().message.contains("contradict"));
+}
+
+#[test]
+fn secrets_come_from_files_and_show_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    std::fs::write(&file, "/secret/place.db\n").unwrap();
+    let path = file.display().to_string();
+    let config = load(&[("DATABASE_URL_FILE", &path), ("BIDLOCK_SUBMIT__TOKEN", "hunter2")]).unwrap();
+    assert_eq!(config.ledger_path().unwrap(), PathBuf::from("/secret/place.db"));
+    assert!(config.named("ledger.url").contains("DATABASE_URL_FILE"));
+    let shown = serde_json::to_string(&config.shown()).unwrap();
+    assert!(!shown.contains("hunter2") && shown.contains("***"), "{shown}");
+    assert!(refused(load(&[("DATABASE_URL_FILE", "/no/such")])).contains("named by DATABASE_URL_FILE"));
+    assert!(refused(load(&[("DATABASE_URL_FILE", &path), ("DATABASE_URL", "x")])).contains("both"));
+    let both = load(&[("BIDLOCK_SUBMIT__TOKEN", "hunter2"), ("BIDLOCK_SUBMIT__TOKEN_FILE", &path)]).unwrap();
+    let error = both.token().unwrap_err();
+    assert!(error.message.contains("both") && !error.message.contains("hunter2"));
+}
+
+#[test]
+fn caps_come_from_tables_and_variables() {
+    let (_f, config) = load_file(
+        "[caps]\nper_day = { upwork = 20, default = 50 }\n",
+        &[("BIDLOCK_CAPS__PER_DAY__UPWORK", "5")],
+    );
+    let caps = config.unwrap().caps.per_day;
+    assert_eq!(caps, BTreeMap::from([("default".to_owned(), 50), ("upwork".to_owned(), 5)]));
+}
+
+/// The reference holds every setting once, with its default where it has one.
+#[test]
+fn the_reference_is_the_table_of_settings() {
+    let active: toml::Table = toml::from_str(REFERENCE).unwrap();
+    let every_line: String = REFERENCE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_assignment(rest) => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let all: toml::Table = toml::from_str(&every_line).unwrap();
+    for setting in SETTINGS {
+        let key = setting.key.trim_end_matches(".*");
+        let (table, name) = key.split_once('.').unwrap();
+        assert!(all[table].get(name).is_some(), "{key} is missing in bidlock.reference.toml");
+        let value = active.get(table).and_then(|t| t.get(name)).map(ToString::to_string);
+        assert_eq!(value.as_deref(), setting.default, "{key}: the reference's value and the default differ");
+    }
+    let (_f, config) = load_file(&every_line.replace("manager_type", "#").replace("token = ", "#"), &[]);
+    config.expect("the reference holds no unknown setting and no bad value");
+    let (_f, config) = load_file(&commented(REFERENCE), &[]);
+    let shown = config.unwrap().shown();
+    assert!(shown.iter().all(|s| s.origin == "default"), "`config init` changes nothing");
+}
+
+fn is_assignment(text: &str) -> bool {
+    text.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+}
+
+#[test]
+fn env_example_names_only_what_is_read_and_all_known_names() {
+    let text = include_str!("../../../../.env.example");
+    let names: Vec<&str> = text
+        .lines()
+        .map(|l| l.trim_start_matches(['#', ' ']))
+        .filter_map(|l| l.split_once('=').map(|(name, _)| name))
+        .filter(|n| {
+            !n.is_empty() && n.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        })
+        .collect();
+    for name in &names {
+        assert!(settings::is_known_variable(name), "{name} is in .env.example, but nothing reads it");
+    }
+    let own = SETTINGS.iter().filter(|s| !s.key.ends_with(".*")).map(|s| settings::variable_of(s.key));
+    let known = SETTINGS.iter().flat_map(|s| s.known_names.iter().map(|n| (*n).to_owned()));
+    let redis = settings::REDIS_NAMES.iter().map(|n| (*n).to_owned());
+    for name in own.chain(known).chain(redis) {
+        assert!(names.contains(&name.as_str()), "{name} is missing in .env.example");
+    }
+}

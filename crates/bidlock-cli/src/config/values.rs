@@ -1,0 +1,165 @@
+//! Text into typed values, with messages that say what is accepted.
+
+use std::time::Duration;
+
+/// Parses `300s`, `24h`, `100ms`, `1h 30m`, `7d`.
+///
+/// # Errors
+/// The text has no unit, is negative, or is no duration.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let accepted = "write a number with its unit, such as 100ms, 30s, 5m, 24h or 7d";
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(format!("it is empty; {accepted}"));
+    }
+    if text.bytes().all(|b| b.is_ascii_digit()) && text != "0" {
+        return Err(format!("`{text}` has no unit; {accepted}"));
+    }
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let wrong = || format!("`{text}` is not a duration; {accepted}");
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let relative = jiff::SpanRelativeTo::days_are_24_hours();
+    let signed = span
+        .to_duration(relative)
+        .map_err(|_| format!("{}; months and years have no fixed length", wrong()))?;
+    Duration::try_from(signed).map_err(|_| format!("`{text}` is negative; {accepted}"))
+}
+
+/// As [`duration`], but a plain number means seconds: what users of the replaced system's variables know.
+pub(crate) fn duration_or_seconds(text: &str) -> Result<Duration, String> {
+    match text.trim().parse::<u64>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => duration(text).map_err(|e| format!("{e}, or a plain number of seconds")),
+    }
+}
+
+/// A duration as a person writes it: `300ms`, `5m`, `1h 30m`.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    /// Nanoseconds and microseconds would only distract.
+    const MILLIS_PER_SECOND: u128 = 1_000;
+    let millis = duration.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    let (seconds, rest) = (millis / MILLIS_PER_SECOND, millis % MILLIS_PER_SECOND);
+    if seconds == 0 {
+        return format!("{rest}ms");
+    }
+    let mut parts = Vec::new();
+    for (unit, length) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
+        let of_unit = seconds / length
+            % if unit == "d" {
+                u128::MAX
+            } else if unit == "h" {
+                24
+            } else {
+                60
+            };
+        if of_unit > 0 {
+            parts.push(format!("{of_unit}{unit}"));
+        }
+    }
+    if seconds < 10 && rest > 0 {
+        return format!("{}.{}s", seconds, rest / 100);
+    }
+    parts.truncate(2);
+    parts.join(" ")
+}
+
+/// true/1/yes/on or false/0/no/off.
+///
+/// # Errors
+/// The text is none of these.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("`{text}` is neither true (1, yes, on) nor false (0, no, off)")),
+    }
+}
+
+/// A whole number within bounds.
+///
+/// # Errors
+/// The text is no number, or out of bounds.
+pub(crate) fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    text.trim()
+        .parse::<u64>()
+        .ok()
+        .filter(|n| (least..=most).contains(n))
+        .ok_or_else(|| format!("`{text}` is not a whole number from {least} to {most}"))
+}
+
+/// One of a few words.
+///
+/// # Errors
+/// The text is none of them; names them and the near one.
+pub(crate) fn one_of(text: &str, words: &[&'static str]) -> Result<&'static str, String> {
+    let asked = text.trim().to_ascii_lowercase();
+    words.iter().find(|w| **w == asked).copied().ok_or_else(|| {
+        let near = super::settings::nearest(&asked, words.iter().copied());
+        let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+        format!("`{text}` is not one of {}{near}", words.join(", "))
+    })
+}
+
+/// A URL as it may be shown: without the password, and without a user name that is a token.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let shown = match authority.rsplit_once('@') {
+        None => authority.to_owned(),
+        Some((user, host)) if user.contains(':') => {
+            let name = user.split(':').next().unwrap_or_default();
+            format!("{name}:***@{host}")
+        }
+        Some((_, host)) => format!("***@{host}"),
+    };
+    // Queries carry passwords too (`?password=…`, `?token=…`); nothing of them is needed to know the place.
+    let tail = tail.split_once('?').map_or(tail.to_owned(), |(path, _)| format!("{path}?***"));
+    format!("{scheme}://{shown}{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit_but_for_the_old_variables() {
+        assert_eq!(duration("300s").unwrap(), Duration::from_secs(300));
+        assert_eq!(duration("100ms").unwrap(), Duration::from_millis(100));
+        assert_eq!(duration("1h 30m").unwrap(), Duration::from_secs(5_400));
+        assert_eq!(duration("7d").unwrap(), Duration::from_secs(7 * 86_400));
+        assert_eq!(duration("0").unwrap(), Duration::ZERO);
+        assert_eq!(duration_or_seconds("300").unwrap(), Duration::from_secs(300));
+        for bad in ["", "300", "-5s", "soon", "5 parsecs", "1y", "2mo"] {
+            let error = duration(bad).unwrap_err();
+            assert!(error.contains("such as 100ms"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn durations_are_shown_as_they_are_written() {
+        let shown = |ms| show_duration(Duration::from_millis(ms));
+        assert_eq!(shown(0), "0s");
+        assert_eq!(shown(100), "100ms");
+        assert_eq!(shown(1_500), "1.5s");
+        assert_eq!(shown(300_000), "5m");
+        assert_eq!(shown(5_400_000), "1h 30m");
+        assert_eq!(shown(90_061_000), "1d 1h");
+        for ms in [100, 1_000, 300_000, 5_400_000] {
+            assert_eq!(duration(&shown(ms)).unwrap(), Duration::from_millis(ms));
+        }
+    }
+
+    #[test]
+    fn passwords_never_show() {
+        assert_eq!(without_password("postgres://u:s3cret@h/db?password=s3cret"), "postgres://u:***@h/db?***");
+        assert_eq!(without_password("https://s3cret@h:1/x@y"), "https://***@h:1/x@y");
+        assert_eq!(without_password("redis://:s3@cret@h:6379/0"), "redis://:***@h:6379/0");
+        assert_eq!(without_password("/a/path.db"), "/a/path.db");
+    }
+}

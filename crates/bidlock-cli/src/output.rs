@@ -1,0 +1,164 @@
+//! What is written where: stdout is data, stderr is talk.
+//!
+//! On a terminal data are tables; with `--json` they are JSON. Colour only on a terminal and never with
+//! `NO_COLOR` or `--no-color`. A closed pipe on stdout ends the command quietly.
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::failure::CliError;
+
+/// How to write, as the command line and the terminal say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// Data as JSON.
+    pub(crate) json: bool,
+    /// Less talk.
+    pub(crate) quiet: bool,
+    /// stdout is a terminal.
+    pub(crate) stdout_terminal: bool,
+    /// stderr is a terminal: progress may be shown.
+    pub(crate) stderr_terminal: bool,
+    /// Colour may be used.
+    pub(crate) color: bool,
+}
+
+impl Output {
+    /// As the flags and the terminal say.
+    pub(crate) fn new(json: bool, quiet: bool, no_color: bool) -> Output {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+        let stderr_terminal = std::io::stderr().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+        Output {
+            json,
+            quiet,
+            stdout_terminal: std::io::stdout().is_terminal(),
+            stderr_terminal,
+            color: stderr_terminal && !no_color && !set("NO_COLOR") && !dumb,
+        }
+    }
+
+    /// One line of data.
+    ///
+    /// # Errors
+    /// stdout is closed ([`CliError::closed_pipe`]) or can't be written.
+    pub(crate) fn line(&self, text: impl AsRef<str>) -> Result<(), CliError> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_ref().as_bytes())?;
+        stdout.write_all(b"\n")?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// One JSON value on one line: for streams of events.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), CliError> {
+        self.line(to_json(value, false)?)
+    }
+
+    /// One JSON document: spread over lines on a terminal.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(crate) fn json_document(&self, value: &impl Serialize) -> Result<(), CliError> {
+        self.line(to_json(value, self.stdout_terminal)?)
+    }
+
+    /// A table: fitted to the terminal's width there, tab-separated without frame in a pipe.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(crate) fn table(&self, header: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
+        if !self.stdout_terminal {
+            // A pipe gets what `cut` and `awk` can read; what would break a line or a column is blanked.
+            let plain = |cells: &[String]| {
+                cells.iter().map(|c| c.replace(['\t', '\n', '\r'], " ")).collect::<Vec<_>>().join("\t")
+            };
+            self.line(header.join("\t"))?;
+            return rows.iter().try_for_each(|row| self.line(plain(row)));
+        }
+        let mut table = Table::new();
+        table
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(header.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
+        for row in rows {
+            table.add_row(row.iter().map(|c| printable(c)).collect::<Vec<_>>());
+        }
+        self.line(table.to_string())
+    }
+
+    /// Names and values, one a line.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub(crate) fn fields(&self, fields: &[(&str, String)]) -> Result<(), CliError> {
+        let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        fields.iter().try_for_each(|(name, value)| self.line(format!("{name:width$}  {}", printable(value))))
+    }
+
+    /// Talk for the person at the terminal: stderr, silent with `-q`.
+    pub(crate) fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            self.stderr_line(text.as_ref());
+        }
+    }
+
+    /// A warning: stderr, also with `-q`.
+    pub(crate) fn warn(&self, text: impl AsRef<str>) {
+        let text = text.as_ref();
+        if self.json {
+            self.stderr_line(&serde_json::json!({ "warning": text }).to_string());
+        } else {
+            self.stderr_line(&format!("{} {text}", self.paint("warning:", anstyle::AnsiColor::Yellow)));
+        }
+    }
+
+    /// The error at the end: stderr, as text or as one JSON object.
+    pub(crate) fn error(&self, error: &CliError) {
+        if self.json {
+            self.stderr_line(&error.to_json().to_string());
+            return;
+        }
+        let head = self.paint("error:", anstyle::AnsiColor::Red);
+        self.stderr_line(&format!("{head} {}", printable(&error.message)));
+        if let Some(hint) = &error.hint {
+            let head = self.paint("hint:", anstyle::AnsiColor::Cyan);
+            self.stderr_line(&format!("{head} {}", printable(hint)));
+        }
+    }
+
+    /// Whether progress may be shown: only to a person at a terminal who did not ask for JSON or silence.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.stderr_terminal && !self.json && !self.quiet
+    }
+
+    fn paint(&self, text: &str, color: anstyle::AnsiColor) -> String {
+        if !self.color {
+            return text.to_owned();
+        }
+        let style = anstyle::Style::new().bold().fg_color(Some(color.into()));
+        format!("{style}{text}{style:#}")
+    }
+
+    /// A closed stderr is nothing that could be reported anywhere.
+    fn stderr_line(&self, text: &str) {
+        let mut stderr = std::io::stderr().lock();
+        let _ = stderr.write_all(text.as_bytes());
+        let _ = stderr.write_all(b"\n");
+    }
+}
+
+/// Text from outside without control characters, so that a posting's title can't drive the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn to_json(value: &impl Serialize, pretty: bool) -> Result<String, CliError> {
+    let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    text.map_err(|e| CliError::unavailable(format!("cannot write JSON: {e}")))
+}

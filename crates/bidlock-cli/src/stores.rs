@@ -1,0 +1,126 @@
+//! Opening ledger and locks, and their errors in words for people.
+
+use std::{path::Path, sync::Arc};
+
+use bidlock::{HolderId, LockBackend, LockManager};
+use bidlock_ledger::{Effect, ErrorKind, LedgerError, LedgerStore};
+
+use crate::{
+    app::Access,
+    config::{Config, LockPlace},
+    exit::Exit,
+    failure::{CliError, chain_of},
+};
+
+/// Opens the ledger in this file. `origin` says which setting chose it.
+pub(crate) async fn open_ledger(
+    path: &Path,
+    _access: Access,
+    origin: &str,
+) -> Result<Arc<dyn LedgerStore>, CliError> {
+    Err(CliError::unavailable(format!("{origin}: {} cannot be opened yet", path.display())))
+}
+
+/// Opens the engine that keeps the locks.
+///
+/// # Errors
+/// It can't be opened.
+pub(crate) async fn open_lock_backend(place: &LockPlace) -> Result<Arc<dyn LockBackend>, CliError> {
+    let url = match place {
+        LockPlace::Memory => "memory:".to_owned(),
+        LockPlace::GrantAll => "unsafe-grant-all:".to_owned(),
+        // With its scheme, so that no path can be taken for another one.
+        LockPlace::Sqlite(path) => format!("sqlite://{}", path.display()),
+    };
+    Ok(bidlock::backends::open(&url).await?)
+}
+
+/// Opens the locks under this process's name.
+///
+/// # Errors
+/// The engine can't be opened.
+pub(crate) async fn open_locks(
+    place: &LockPlace,
+    config: &Config,
+    holder: &HolderId,
+) -> Result<LockManager, CliError> {
+    let backend = open_lock_backend(place).await?;
+    let manager = LockManager::builder(backend)
+        .ttl(config.lock.ttl)
+        .holder(holder.clone())
+        .renewal(config.lock.renew)
+        .build()?;
+    Ok(manager)
+}
+
+impl From<bidlock::Error> for CliError {
+    fn from(error: bidlock::Error) -> CliError {
+        use bidlock::ErrorKind;
+        let mut message = chain_of(&error);
+        if error.effect() == bidlock::Effect::Unknown {
+            message.push_str("; it may have been done all the same");
+        }
+        let (code, hint) = match error.kind() {
+            ErrorKind::Invalid => (Exit::Usage, "see `bidlock lock --help`"),
+            ErrorKind::Poisoned => (
+                Exit::Unavailable,
+                "the disk is full or failing: make room or replace it, then run `bidlock doctor`",
+            ),
+            ErrorKind::Unfit => {
+                (Exit::Unavailable, "put the locks on a local disk that you may write to: --locks FILE")
+            }
+            ErrorKind::Corrupt => (
+                Exit::Unavailable,
+                "the file is not bidlock's locks or is damaged: stop all scanners and delete it, or name another: --locks FILE",
+            ),
+            ErrorKind::Busy => (
+                Exit::Unavailable,
+                "another process keeps the file busy: try again, and look for a stopped process that has it open",
+            ),
+            _ => (
+                Exit::Unavailable,
+                "check the path and its permissions; `bidlock doctor` looks at everything",
+            ),
+        };
+        CliError::new(code, message).hint(hint)
+    }
+}
+
+impl From<LedgerError> for CliError {
+    fn from(error: LedgerError) -> CliError {
+        let mut message = chain_of(&error);
+        if error.effect() == Effect::Unknown {
+            message.push_str("; the change may have been applied all the same");
+        }
+        let (code, hint) = match error.kind() {
+            ErrorKind::Invalid => (Exit::Usage, "`bidlock bid list` shows what there is"),
+            ErrorKind::SchemaBehind => (Exit::Unavailable, "run `bidlock migrate up`"),
+            ErrorKind::SchemaNewer => {
+                (Exit::Unavailable, "a newer bidlock wrote this ledger: upgrade this one")
+            }
+            ErrorKind::Poisoned => (
+                Exit::Unavailable,
+                "the disk is full or failing: make room or replace it, then run `bidlock doctor`; nothing was sent",
+            ),
+            ErrorKind::Busy => (
+                Exit::Unavailable,
+                "another process keeps the file busy: try again, and look for a stopped process that has it open",
+            ),
+            ErrorKind::Unfit => {
+                (Exit::Unavailable, "put the ledger on a local disk that you may write to: --database FILE")
+            }
+            ErrorKind::Corrupt => (
+                Exit::Unavailable,
+                "check that this is bidlock's ledger; if it is, restore it from a backup before anything is sent",
+            ),
+            ErrorKind::Internal => {
+                (Exit::Unavailable, "this is a fault of bidlock; please report it with the message above")
+            }
+            _ => (
+                Exit::Unavailable,
+                "check the path and its permissions; `bidlock doctor` looks at everything",
+            ),
+        };
+        CliError::new(code, message).hint(hint)
+    }
+}
