@@ -19,6 +19,8 @@ use crate::{
 pub(crate) enum Access {
     /// It only reads: a ledger that does not exist is an error, not made.
     ReadOnly,
+    /// It writes, but only to what is there: a ledger that does not exist is an error.
+    Existing,
     /// It writes: a ledger that does not exist is made.
     ReadWrite,
 }
@@ -109,17 +111,38 @@ impl App {
     /// # Errors
     /// The token can't be read, or the client can't be set up.
     pub(crate) fn marketplace(&self, target: &Target) -> Result<Arc<dyn Marketplace>, CliError> {
-        let config = self.config()?;
-        let options = HttpOptions {
-            time_limit: config.submit.time_limit,
-            connect_limit: config.submit.connect_limit,
-            token: config.token()?,
-            ..HttpOptions::default()
-        };
+        let (config, options) = (self.config()?, self.http_options()?);
         bidlock_market::connect(target, options).map_err(|e| {
             CliError::usage(format!("{}: {}", config.named("submit.target"), chain_of(&e)))
                 .hint("use dry-run or a URL such as http://127.0.0.1:8080")
         })
+    }
+
+    /// How this process speaks to marketplaces.
+    ///
+    /// # Errors
+    /// The token can't be read.
+    pub(crate) fn http_options(&self) -> Result<HttpOptions, CliError> {
+        let config = self.config()?;
+        Ok(HttpOptions {
+            time_limit: config.submit.time_limit,
+            connect_limit: config.submit.connect_limit,
+            token: config.token()?,
+            ..HttpOptions::default()
+        })
+    }
+
+    /// Opens the marketplace that a bid went through, by the name that stands with the bid.
+    ///
+    /// # Errors
+    /// The name is none that this bidlock knows; or as [`App::marketplace`].
+    pub(crate) fn marketplace_of(&self, via: &str) -> Result<Arc<dyn Marketplace>, CliError> {
+        // Implementations name themselves `KIND:PLACE`, or as `--submit` names them.
+        let target = via.strip_prefix("http:").unwrap_or(via).parse::<Target>().map_err(|e| {
+            CliError::usage(format!("the bid went through `{via}`, which this bidlock does not know: {e}"))
+                .hint("settle it by hand at the marketplace, then `bidlock bid resolve`")
+        })?;
+        self.marketplace(&target)
     }
 
     /// Whether a bid through this marketplace waits for a person.
@@ -152,6 +175,12 @@ impl App {
             })?,
         };
         Ok(self.holder.get_or_init(|| holder).clone())
+    }
+
+    /// Now, for people to read and for ages of feeds. Never decides expiry of a claim.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        let wall_ms = bidlock_sqlite::HostClock::now(&bidlock_sqlite::SystemHostClock::default()).wall_ms;
+        jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
     /// The person at the keyboard, for the record: `SUDO_USER`, `USER` or `LOGNAME`.

@@ -32,6 +32,12 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// The ledger's name, made when its schema was.
     fn ledger_id(&self) -> LedgerId;
 
+    /// This process, as claims name it so that its death can be proven ([`liveness`](Self::liveness));
+    /// `None` where the store has no such proof.
+    fn instance(&self) -> Option<Uuid> {
+        None
+    }
+
     /// Says where each posting stands; the cheap question that most sightings end with.
     async fn standing(&self, postings: &[PostingId]) -> Result<Vec<Standing>>;
 

@@ -48,7 +48,7 @@ struct Candidate {
 }
 
 enum Work {
-    Claim(NewClaim),
+    Claim(Box<NewClaim>),
     Approved(Box<Bid>),
 }
 
@@ -136,7 +136,7 @@ impl Pipeline {
                     Work::Approved(bid) => ready.push((candidate.index, *bid)),
                     Work::Claim(request) => {
                         indices.push(candidate.index);
-                        requests.push(request);
+                        requests.push(*request);
                     }
                 }
             }
@@ -250,12 +250,12 @@ impl Pipeline {
                 }
             }
             let work = match item {
-                Prepared::New(_, payload) => Work::Claim(NewClaim {
+                Prepared::New(_, payload) => Work::Claim(Box::new(NewClaim {
                     posting: batch.posting(index).id.clone(),
                     claimant: self.claimant.clone(),
                     ttl: self.options.ttl,
                     payload,
-                }),
+                })),
                 Prepared::Approved(_, brief) => match self.ledger.bid(brief.id).await? {
                     Some(bid) if bid.state == BidState::Approved => Work::Approved(Box::new(bid)),
                     Some(bid) => {

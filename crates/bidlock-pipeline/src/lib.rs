@@ -45,7 +45,7 @@ pub mod withdraw;
 pub use cache::SettledCache;
 pub use options::{ApprovalPolicy, Caps, PipelineOptions};
 pub use outcome::{DeclineReason, DeferReason, Outcome};
-pub use pipeline::{Pipeline, PipelineError};
+pub use pipeline::{Parts, Pipeline, PipelineError};
 pub use reconcile::{ReconcileReport, Reconciler, Settled};
 pub use rules::{Decision, Evaluator, EverythingSuits, RuleSet, RulesError};
 pub use scan::{Scan, ScanOptions, ScanSummary};

@@ -64,6 +64,23 @@ pub struct PipelineStats {
     pub doors: AtomicU64,
 }
 
+/// What a pipeline is put together from.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where bids are claimed and recorded.
+    pub ledger: Arc<dyn LedgerStore>,
+    /// What keeps scanners from doing the same work.
+    pub locks: LockManager,
+    /// Where bids go.
+    pub marketplace: Arc<dyn Marketplace>,
+    /// What decides about postings.
+    pub evaluator: Arc<dyn Evaluator>,
+    /// For deadlines, ages and caps.
+    pub clock: Arc<dyn Clock>,
+    /// Who this scanner is.
+    pub claimant: Claimant,
+}
+
 /// One scanner's way from sightings to bids. Share it in an [`Arc`].
 #[derive(Debug)]
 pub struct Pipeline {
@@ -89,16 +106,8 @@ impl Pipeline {
     /// # Errors
     /// The marketplace's time limit is not shorter than the claim's TTL: a claim could expire under a
     /// request that is still allowed to run.
-    pub fn new(
-        ledger: Arc<dyn LedgerStore>,
-        locks: LockManager,
-        marketplace: Arc<dyn Marketplace>,
-        evaluator: Arc<dyn Evaluator>,
-        claimant: Claimant,
-        clock: Arc<dyn Clock>,
-        options: PipelineOptions,
-        stop: Stop,
-    ) -> Result<Arc<Pipeline>, PipelineError> {
+    pub fn new(parts: Parts, options: PipelineOptions, stop: Stop) -> Result<Arc<Pipeline>, PipelineError> {
+        let Parts { ledger, locks, marketplace, evaluator, clock, claimant } = parts;
         let limit = marketplace.time_limit();
         if marketplace.capabilities().sends && limit >= options.ttl {
             return Err(PipelineError::Ledger(LedgerError::new(
@@ -126,6 +135,13 @@ impl Pipeline {
             options,
             stop,
         }))
+    }
+
+    /// Gives back what is held and stops background work. Call it when no batch is under way.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.locks.shutdown().await {
+            tracing::warn!(%error, "locks could not be released; they expire by their TTL");
+        }
     }
 
     /// One sighting.

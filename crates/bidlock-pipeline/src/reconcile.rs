@@ -124,7 +124,11 @@ impl Reconciler {
         let market = match market {
             Ok(market) if market.capabilities().looks_up => market,
             Ok(_) => {
-                return Ok(Settled::stays(bid, "this marketplace can't be asked; a person settles it", false));
+                return Ok(Settled::stays(
+                    bid,
+                    "this marketplace can't be asked; a person settles it",
+                    false,
+                ));
             }
             Err(why) => return Ok(Settled::stays(bid, &why, true)),
         };

@@ -180,6 +180,12 @@ impl RuleSet {
         Ok(rules)
     }
 
+    /// The proposal where `bid.proposal` gives none.
+    pub fn with_default_proposal(mut self, proposal: String) -> RuleSet {
+        self.bid.proposal.get_or_insert(proposal);
+        self
+    }
+
     /// The first rule that says no, if any.
     fn objection(&self, posting: &Posting, now: Timestamp) -> Option<DeclineReason> {
         let no = |rule, why: String| Some(DeclineReason::Rule { rule, why });

@@ -3,11 +3,17 @@
 //! A posting that another scanner holds is tried again until it is settled or its time limit has passed; a
 //! ledger or lock engine that is away is waited for, up to a patience. Nothing is sent meanwhile.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bidlock::Moment;
 use bidlock_ledger::PostingId;
 use bidlock_market::Posting;
+use futures::{FutureExt, Stream, StreamExt};
 use rand::Rng;
 
 use crate::{
@@ -99,22 +105,19 @@ impl Scan {
     /// not answered by then are not answered.
     pub async fn run(
         &mut self,
-        sightings: impl Iterator<Item = Posting>,
+        sightings: impl Stream<Item = Posting>,
         mut answered: impl FnMut(&Posting, &Outcome),
     ) -> Result<ScanSummary, PipelineError> {
-        let mut sightings = sightings;
+        let mut sightings = pin!(sightings.fuse());
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         let mut pause = FIRST_PAUSE;
         let mut exhausted = false;
         loop {
             self.sweep_if_due().await;
-            let mut batch: Vec<Waiting> = Vec::with_capacity(self.options.batch);
-            let now = self.pipeline.clock.now();
-            while batch.len() < self.options.batch && !exhausted {
-                match sightings.next() {
-                    Some(posting) => batch.push(Waiting { posting, since: now }),
-                    None => exhausted = true,
-                }
+            exhausted = exhausted || self.pipeline.stop.is_stopping();
+            let mut batch = Vec::new();
+            if !exhausted {
+                exhausted = self.fill(&mut batch, sightings.as_mut(), waiting.is_empty()).await;
             }
             // New sightings first: most held postings are settled by then. A full queue goes before them.
             let retrying = batch.is_empty() || waiting.len() >= MAX_BATCH;
@@ -148,6 +151,34 @@ impl Scan {
         }
         self.sweep().await;
         Ok(self.summary.clone())
+    }
+
+    /// Takes a batch from the source; waits for it only where there is nothing else to do. Says whether the
+    /// source has ended.
+    async fn fill(
+        &self,
+        batch: &mut Vec<Waiting>,
+        mut sightings: Pin<&mut impl Stream<Item = Posting>>,
+        nothing_else: bool,
+    ) -> bool {
+        let since = self.pipeline.clock.now();
+        while batch.len() < self.options.batch {
+            let next = if batch.is_empty() && nothing_else {
+                tokio::select! {
+                    next = sightings.next() => next,
+                    () = self.pipeline.stop.stopping() => None,
+                }
+            } else if let Some(next) = sightings.next().now_or_never() {
+                next
+            } else {
+                break;
+            };
+            match next {
+                Some(posting) => batch.push(Waiting { posting, since }),
+                None => return true,
+            }
+        }
+        false
     }
 
     /// Sends what people approved, whether or not a feed still shows it.

@@ -1,8 +1,106 @@
-//! `bidlock reconcile`.
+//! `bidlock reconcile`: look up what is unknown. Nothing is ever sent again.
 
-use crate::{app::App, args::ReconcileArgs, exit::Exit, failure::CliError};
+use std::sync::Arc;
 
-/// Runs it.
-pub(crate) async fn run(_app: &App, _args: ReconcileArgs) -> Result<Exit, CliError> {
-    Err(CliError::unavailable("`bidlock reconcile` is not built yet"))
+use bidlock_ledger::BidState;
+use bidlock_market::{HttpOptions, Marketplace, Target};
+use bidlock_pipeline::{PipelineError, Reconciler, Settled};
+use serde_json::json;
+
+use crate::{
+    app::{Access, App},
+    args::ReconcileArgs,
+    exit::Exit,
+    failure::CliError,
+};
+
+/// Looks up every bid that is not certain, each at the marketplace that it went to.
+///
+/// # Errors
+/// The ledger or the configuration can't be used. A look-up that fails is told and ends with code 5.
+pub(crate) async fn run(app: &App, args: ReconcileArgs) -> Result<Exit, CliError> {
+    let config = app.config()?;
+    let ledger = app.ledger(if args.dry_run { Access::ReadOnly } else { Access::ReadWrite }).await?;
+    let (options, target) = (app.http_options()?, args.submit.is_some().then(|| config.target()));
+    let connect = Box::new(move |via: &str| marketplace_of(via, target.as_ref(), &options));
+    let report = Reconciler::new(ledger, connect, &app.holder()?)
+        .dry_run(args.dry_run)
+        .allow_rebid(config.withdrawal.allow_rebid)
+        .run()
+        .await
+        .map_err(|e| match e {
+            PipelineError::Invariant(_) => CliError::new(Exit::InvariantViolated, e.to_string()),
+            _ => CliError::unavailable(e.to_string()).hint("`bidlock doctor` says what is wrong"),
+        })?;
+    for settled in &report.bids {
+        if app.out.json {
+            app.out.json_line(&line(settled))?;
+        }
+    }
+    if app.out.json {
+        app.out.json_line(&json!({
+            "event": "summary", "looked_at": report.bids.len(), "settled": report.settled,
+            "open": report.open, "failed": report.failed, "dry_run": args.dry_run,
+        }))?;
+    } else {
+        table(app, &report.bids)?;
+        app.out.say(format!(
+            "{} looked at, {} settled, {} still open, {} look-ups failed",
+            report.bids.len(),
+            report.settled,
+            report.open,
+            report.failed
+        ));
+    }
+    for settled in report.bids.iter().filter(|s| s.alarm.is_some()) {
+        app.out.warn(format!("{}: {}", settled.bid.posting, settled.alarm.as_deref().unwrap_or_default()));
+    }
+    Ok(match (report.failed, report.open) {
+        (0, 0) => Exit::Ok,
+        (0, _) => Exit::UnknownOutcome,
+        _ => Exit::Unavailable,
+    })
+}
+
+/// The marketplace that a bid went to; `--submit` says under which address it is found today.
+fn marketplace_of(
+    via: &str,
+    given: Option<&Target>,
+    options: &HttpOptions,
+) -> Result<Arc<dyn Marketplace>, String> {
+    let recorded = Target::of_via(via);
+    let target = given.or(recorded.as_ref()).ok_or_else(|| {
+        format!("this build knows no marketplace `{via}`; say where it is with --submit URL, or settle the bid by hand")
+    })?;
+    bidlock_market::connect(target, options.clone()).map_err(|e| e.to_string())
+}
+
+fn line(settled: &Settled) -> serde_json::Value {
+    json!({
+        "event": "bid",
+        "bid": settled.bid.id,
+        "marketplace": settled.bid.posting.marketplace(),
+        "posting": settled.bid.posting.posting(),
+        "before": settled.bid.state,
+        "now": settled.now,
+        "cause": settled.bid.unknown_cause,
+        "note": settled.note,
+        "alarm": settled.alarm,
+        "failed": settled.failed,
+    })
+}
+
+fn table(app: &App, bids: &[Settled]) -> Result<(), CliError> {
+    // A `not_submitted` that is still not there is as it was decided: nothing to read.
+    let told = bids.iter().filter(|s| s.bid.state != BidState::NotSubmitted || s.now != s.bid.state || s.failed);
+    let rows: Vec<Vec<String>> = told
+        .map(|s| {
+            let cause = s.bid.unknown_cause.map(|c| c.to_string()).unwrap_or_default();
+            vec![s.bid.id.to_string(), s.bid.posting.to_string(), s.bid.state.to_string(), cause, s.now.to_string(), s.note.clone()]
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    app.out.table(&["bid", "posting", "was", "cause", "now", "note"], &rows)
 }

@@ -1,8 +1,209 @@
-//! `bidlock scan`.
+//! `bidlock scan`: feeds in, at most one bid per posting out.
 
-use crate::{app::App, args::ScanArgs, exit::Exit, failure::CliError};
+mod feeds;
+mod report;
 
-/// Runs it.
-pub(crate) async fn run(_app: &App, _args: ScanArgs) -> Result<Exit, CliError> {
-    Err(CliError::unavailable("`bidlock scan` is not built yet"))
+use std::{cell::RefCell, sync::Arc, time::Duration};
+
+use bidlock::{Clock, SystemClock};
+use bidlock_ledger::{Claimant, Currency};
+use bidlock_market::Marketplace;
+use bidlock_pipeline::{
+    ApprovalPolicy, Caps, Decision, DeclineReason, Evaluator, EverythingSuits, Parts, Pipeline, PipelineError,
+    PipelineOptions, RuleSet, Scan, ScanOptions, Stop,
+};
+
+use futures::{StreamExt, future};
+
+use self::{
+    feeds::{Feeds, Item},
+    report::Report,
+};
+use crate::{
+    app::{Access, App},
+    args::{MinAmount, ScanArgs},
+    config,
+    exit::Exit,
+    failure::CliError,
+};
+
+/// How long an engine may be away before a scan gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs one pass, or one after the other with `--every`, until the feeds are answered or a signal stops it.
+///
+/// # Errors
+/// The command line, a file or an engine can't be used. What the marketplace answers is no error.
+pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
+    let config = app.config()?;
+    let feeds = Feeds::new(config, &args.feeds)?;
+    let marketplace = app.marketplace(&config.target())?;
+    let sends = marketplace.capabilities().sends;
+    if !sends {
+        app.out.warn("dry run: nothing is sent and no bid is recorded; give --submit URL to send");
+    }
+    let stop = Stop::default();
+    listen_for_signals(stop.clone());
+    let pipeline = pipeline(app, &args, marketplace, stop.clone()).await?;
+    let options = ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: PATIENCE };
+    let mut report = Report::new(app, !sends, stop.clone());
+    loop {
+        let mut scan = Scan::new(Arc::clone(&pipeline), options);
+        let pass = one_pass(&mut scan, &feeds, &mut report).await;
+        // What happened before a failure is told too.
+        report.summary()?;
+        pass.map_err(failed)?;
+        match config.scan.every {
+            Some(every) if !stop.is_stopping() && pipeline.sending_stopped().is_none() => {
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    () = stop.stopping() => break,
+                }
+            }
+            _ => break,
+        }
+    }
+    pipeline.shutdown().await;
+    report.write_failure()?;
+    if let Some(detail) = pipeline.sending_stopped() {
+        return Err(CliError::new(Exit::SendingStopped, format!("sending has stopped: {detail}"))
+            .hint("nothing was accepted; mend the account or the token, then scan again"));
+    }
+    Ok(report.exit())
+}
+
+async fn one_pass(scan: &mut Scan, feeds: &Feeds, report: &mut Report<'_>) -> Result<(), PipelineError> {
+    for (posting, outcome) in scan.send_approved().await? {
+        report.approved(&posting, &outcome);
+    }
+    // Rows and outcomes come by turns on this one task, so that the cell is never borrowed twice.
+    let report = RefCell::new(report);
+    let sightings = feeds.read().filter_map(|item| {
+        future::ready(match item {
+            Item::Posting(posting) => Some(*posting),
+            other => {
+                report.borrow_mut().problem(other);
+                None
+            }
+        })
+    });
+    let done = scan.run(sightings, |posting, outcome| report.borrow_mut().outcome(posting, outcome)).await?;
+    report.borrow_mut().swept(done.swept);
+    Ok(())
+}
+
+async fn pipeline(
+    app: &App,
+    args: &ScanArgs,
+    marketplace: Arc<dyn Marketplace>,
+    stop: Stop,
+) -> Result<Arc<Pipeline>, CliError> {
+    let config = app.config()?;
+    let sends = marketplace.capabilities().sends;
+    let evaluator = evaluator(config, args)?;
+    let ledger = app.ledger(Access::ReadWrite).await?;
+    let locks = app.locks().await?;
+    let claimant = Claimant { holder: app.holder()?, instance: ledger.instance() };
+    let options = PipelineOptions {
+        ttl: config.lock.ttl,
+        max_age: config.scan.max_age,
+        concurrency: config.scan.concurrency,
+        approval: match config.submit.approval {
+            config::ApprovalPolicy::Always => ApprovalPolicy::Always,
+            config::ApprovalPolicy::Never => ApprovalPolicy::Never,
+            config::ApprovalPolicy::ByMarketplace => ApprovalPolicy::ByMarketplace,
+        },
+        caps: caps(config),
+        run_limit: args.max_bids.map(u64::from).filter(|_| sends),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let parts = Parts { ledger, locks, marketplace, evaluator, clock, claimant };
+    Pipeline::new(parts, options, stop).map_err(|e| {
+        CliError::usage(format!("{}: {e}", config.named("submit.time_limit")))
+            .hint("set submit.time_limit below lock.ttl, or raise lock.ttl")
+    })
+}
+
+fn caps(config: &config::Config) -> Caps {
+    let mut per_day: std::collections::HashMap<String, u64> =
+        config.caps.per_day.iter().map(|(name, cap)| (name.clone(), *cap)).collect();
+    let default = per_day.remove("default");
+    Caps { per_day, default }
+}
+
+fn evaluator(config: &config::Config, args: &ScanArgs) -> Result<Arc<dyn Evaluator>, CliError> {
+    let proposal = config.proposal()?.unwrap_or_default();
+    let inner: Arc<dyn Evaluator> = match &config.scan.rules {
+        None => Arc::new(EverythingSuits { proposal }),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| {
+                CliError::usage(format!("{}: cannot read {}: {e}", config.named("scan.rules"), path.display()))
+                    .hint("name a TOML file of rules; docs/rules.md shows one")
+            })?;
+            let rules = RuleSet::parse(&path.display().to_string(), &text)
+                .map_err(|e| CliError::usage(e.to_string()).hint("docs/rules.md lists every key"))?;
+            Arc::new(rules.with_default_proposal(proposal))
+        }
+    };
+    Ok(match &args.min_amount {
+        Some(least) => Arc::new(AtLeast { least: least.clone(), inner }),
+        None => inner,
+    })
+}
+
+/// `--min-amount`: on top of whatever the rules say.
+#[derive(Debug)]
+struct AtLeast {
+    least: MinAmount,
+    inner: Arc<dyn Evaluator>,
+}
+
+impl Evaluator for AtLeast {
+    fn evaluate(&self, posting: &bidlock_market::Posting, now: jiff::Timestamp) -> Decision {
+        let decision = self.inner.evaluate(posting, now);
+        let Decision::Suitable { amount, .. } = &decision else { return decision };
+        let no = |why: String| Decision::Declined(DeclineReason::Rule { rule: "--min-amount", why });
+        let Some(amount) = amount else { return no("the posting gives no amount".to_owned()) };
+        if let Some(wanted) = self.least.currency.filter(|c: &Currency| *c != amount.currency) {
+            return no(format!("the amount is in {}, not {wanted}", amount.currency));
+        }
+        match self.least.in_minor(amount.currency) {
+            Some(least) if amount.minor >= least => decision,
+            _ => no("the amount is smaller".to_owned()),
+        }
+    }
+}
+
+/// The first signal drains, the second stops at once.
+fn listen_for_signals(stop: Stop) {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let stop = stop.clone();
+        match signal(kind) {
+            Ok(mut signals) => {
+                tokio::spawn(async move {
+                    while signals.recv().await.is_some() {
+                        if stop.is_stopping() {
+                            stop.abort();
+                        } else {
+                            tracing::warn!("stopping: what is under way is finished; a second signal stops at once");
+                            stop.drain();
+                        }
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "signals can't be caught; a scan can only be killed"),
+        }
+    }
+}
+
+fn failed(error: PipelineError) -> CliError {
+    match &error {
+        PipelineError::Invariant(_) => CliError::new(Exit::InvariantViolated, error.to_string())
+            .hint("stop bidding on this ledger and look at it: `bidlock doctor`, `bidlock bid list`"),
+        PipelineError::Ledger(_) | PipelineError::Locks(_) => CliError::unavailable(format!(
+            "{error}; nothing is sent without the ledger"
+        ))
+        .hint("`bidlock doctor` says what is wrong; scan again when it is mended"),
+    }
 }

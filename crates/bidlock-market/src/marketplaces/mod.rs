@@ -25,6 +25,18 @@ pub enum Target {
     Http(Url),
 }
 
+impl Target {
+    /// The target that names itself so in the ledger ([`Marketplace::via`]); `None` for a name that this
+    /// build does not know.
+    pub fn of_via(via: &str) -> Option<Target> {
+        if via == dry_run::VIA {
+            return Some(Target::DryRun);
+        }
+        let target = via.strip_prefix("http:")?.parse().ok()?;
+        matches!(target, Target::Http(_)).then_some(target)
+    }
+}
+
 impl FromStr for Target {
     type Err = TargetError;
 

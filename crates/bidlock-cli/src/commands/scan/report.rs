@@ -1,0 +1,231 @@
+//! What a scan says while it runs and at the end: JSON lines, or lines and a table for people.
+
+use std::collections::HashSet;
+
+use bidlock::{Clock, Moment, SystemClock};
+use bidlock_ledger::{BidBrief, PostingId};
+use bidlock_market::Posting;
+use bidlock_pipeline::{Outcome, Stop};
+use serde_json::{Map, Value, json};
+
+use super::feeds::Item;
+use crate::{app::App, exit::Exit, failure::CliError, output::Output};
+
+/// Writes as it goes. A reader of stdout that has gone stops the scan gently: nobody should bid unseen.
+pub(super) struct Report<'a> {
+    out: &'a Output,
+    stop: Stop,
+    dry_run: bool,
+    pass: Pass,
+    exit: Exit,
+    failure: Option<CliError>,
+}
+
+/// The counts of one pass.
+struct Pass {
+    started: Moment,
+    sightings: u64,
+    counts: [u64; Outcome::NAMES.len()],
+    distinct: HashSet<PostingId>,
+    invalid: u64,
+    unreadable: u64,
+    approved_sent: u64,
+    swept: u64,
+}
+
+impl Pass {
+    fn new() -> Pass {
+        Pass {
+            started: SystemClock.now(),
+            sightings: 0,
+            counts: Default::default(),
+            distinct: HashSet::new(),
+            invalid: 0,
+            unreadable: 0,
+            approved_sent: 0,
+            swept: 0,
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(app: &'a App, dry_run: bool, stop: Stop) -> Report<'a> {
+        Report { out: &app.out, stop, dry_run, pass: Pass::new(), exit: Exit::Ok, failure: None }
+    }
+
+    /// One sighting's outcome.
+    pub(super) fn outcome(&mut self, posting: &Posting, outcome: &Outcome) {
+        self.pass.sightings += 1;
+        if let Some(slot) = Outcome::NAMES.iter().position(|n| *n == outcome.name()) {
+            self.pass.counts[slot] += 1;
+        }
+        self.pass.distinct.insert(posting.id.clone());
+        self.note_unknown(outcome);
+        if self.out.json {
+            let mut line = outcome_json("outcome", &posting.id, outcome);
+            line.insert("source".to_owned(), json!(posting.source.name));
+            line.insert("row".to_owned(), json!(posting.source.row));
+            if self.dry_run {
+                line.insert("dry_run".to_owned(), json!(true));
+            }
+            self.write(&Value::Object(line));
+        } else if worth_a_line(outcome) {
+            self.line(&posting.id, outcome, Some(&posting.title));
+        }
+    }
+
+    /// An approved bid that was sent, whether or not a feed still shows its posting.
+    pub(super) fn approved(&mut self, posting: &PostingId, outcome: &Outcome) {
+        self.pass.approved_sent += 1;
+        self.note_unknown(outcome);
+        if self.out.json {
+            self.write(&Value::Object(outcome_json("approved", posting, outcome)));
+        } else {
+            self.line(posting, outcome, None);
+        }
+    }
+
+    /// Whatever a feed gives that is no sighting.
+    pub(super) fn problem(&mut self, item: Item) {
+        let (source, row, reason) = match item {
+            Item::Posting(_) => return,
+            Item::Note(note) => {
+                self.out.say(printable(&note));
+                return;
+            }
+            Item::Invalid(row) => (row.source, row.row, row.reason),
+            Item::Unreadable(source, reason) => {
+                self.pass.unreadable += 1;
+                self.exit = worse(self.exit, Exit::Usage);
+                (source, 0, reason)
+            }
+        };
+        self.pass.invalid += 1;
+        if self.out.json {
+            self.write(&json!({ "event": "invalid", "source": source, "row": row, "reason": reason }));
+        } else {
+            self.out.warn(format!("{} row {row}: {}", printable(&source), printable(&reason)));
+        }
+    }
+
+    pub(super) fn swept(&mut self, rows: u64) {
+        self.pass.swept += rows;
+    }
+
+    /// The last line of a pass; the next pass counts anew.
+    pub(super) fn summary(&mut self) -> Result<(), CliError> {
+        let pass = std::mem::replace(&mut self.pass, Pass::new());
+        let seconds = SystemClock.now().since(pass.started).as_secs_f64();
+        if self.out.json {
+            let mut line = Map::new();
+            line.insert("event".to_owned(), json!("summary"));
+            line.insert("sightings".to_owned(), json!(pass.sightings));
+            line.insert("distinct".to_owned(), json!(pass.distinct.len()));
+            for (name, count) in Outcome::NAMES.iter().zip(pass.counts) {
+                line.insert((*name).to_owned(), json!(count));
+            }
+            line.insert("invalid".to_owned(), json!(pass.invalid));
+            line.insert("unreadable_files".to_owned(), json!(pass.unreadable));
+            line.insert("approved_sent".to_owned(), json!(pass.approved_sent));
+            line.insert("swept".to_owned(), json!(pass.swept));
+            line.insert("dry_run".to_owned(), json!(self.dry_run));
+            line.insert("seconds".to_owned(), json!((seconds * 1_000.0).round() / 1_000.0));
+            return self.out.json_line(&Value::Object(line));
+        }
+        let mut rows = vec![
+            ("sightings", pass.sightings.to_string()),
+            ("distinct postings", pass.distinct.len().to_string()),
+        ];
+        for (name, count) in Outcome::NAMES.iter().zip(pass.counts) {
+            let name = if self.dry_run && *name == "submitted" { "would be submitted" } else { name };
+            if count > 0 || name == "submitted" {
+                rows.push((name, count.to_string()));
+            }
+        }
+        for (name, count) in [
+            ("invalid rows", pass.invalid),
+            ("approved bids sent", pass.approved_sent),
+            ("left by vanished scanners", pass.swept),
+        ] {
+            if count > 0 {
+                rows.push((name, count.to_string()));
+            }
+        }
+        rows.push(("seconds", format!("{seconds:.2}")));
+        self.out.fields(&rows)?;
+        let unknown = pass.counts[6];
+        if unknown > 0 {
+            self.out.say(format!("{unknown} bids have an unknown outcome; settle them with `bidlock reconcile`"));
+        }
+        Ok(())
+    }
+
+    /// The first thing that could not be written, if any.
+    pub(super) fn write_failure(&mut self) -> Result<(), CliError> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// How the scan ends, as far as its outcomes decide it.
+    pub(super) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    fn note_unknown(&mut self, outcome: &Outcome) {
+        if matches!(outcome, Outcome::Unknown { .. }) {
+            self.exit = worse(self.exit, Exit::UnknownOutcome);
+        }
+    }
+
+    fn line(&mut self, posting: &PostingId, outcome: &Outcome, title: Option<&str>) {
+        let reason = outcome.reason().map(|r| format!(": {r}")).unwrap_or_default();
+        let title = title.map(|t| format!(" \u{201c}{t}\u{201d}")).unwrap_or_default();
+        let text = printable(&format!("{:<18} {posting}{title}{reason}", outcome.name()));
+        let written = self.out.line(text);
+        self.keep(written);
+    }
+
+    fn write(&mut self, line: &Value) {
+        let written = self.out.json_line(line);
+        self.keep(written);
+    }
+
+    fn keep(&mut self, written: Result<(), CliError>) {
+        if let Err(error) = written
+            && self.failure.is_none()
+        {
+            self.failure = Some(error);
+            self.stop.drain();
+        }
+    }
+}
+
+fn outcome_json(event: &str, posting: &PostingId, outcome: &Outcome) -> Map<String, Value> {
+    let mut line = Map::new();
+    line.insert("event".to_owned(), json!(event));
+    line.insert("marketplace".to_owned(), json!(posting.marketplace()));
+    line.insert("posting".to_owned(), json!(posting.posting()));
+    line.insert("outcome".to_owned(), json!(outcome.name()));
+    line.insert("bid".to_owned(), json!(outcome.bid().map(|b: &BidBrief| b.id)));
+    if let Some(bid) = outcome.bid() {
+        line.insert("state".to_owned(), json!(bid.state));
+    }
+    if let Some(reason) = outcome.reason() {
+        line.insert("reason".to_owned(), json!(reason));
+    }
+    line
+}
+
+/// Most sightings are of postings that have their bid, or that the rules decline: their counts say enough.
+fn worth_a_line(outcome: &Outcome) -> bool {
+    !matches!(outcome.name(), "already_bid" | "declined")
+}
+
+/// An outcome that a person must look at beats an unreadable file.
+fn worse(now: Exit, then: Exit) -> Exit {
+    if now == Exit::UnknownOutcome { now } else { then }
+}
+
+/// What comes from a feed is written without its control characters.
+fn printable(text: &str) -> String {
+    crate::output::printable(text)
+}
