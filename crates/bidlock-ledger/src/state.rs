@@ -109,7 +109,9 @@ impl std::str::FromStr for BidState {
 
 /// The text names no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a bid state; the states are: claimed, awaiting_approval, approved, submitting, submitted, rejected, won, lost, withdrawing, withdrawn, declined, unknown, abandoned, not_submitted")]
+#[error(
+    "`{0}` is not a bid state; the states are: claimed, awaiting_approval, approved, submitting, submitted, rejected, won, lost, withdrawing, withdrawn, declined, unknown, abandoned, not_submitted"
+)]
 pub struct UnknownState(pub String);
 
 /// What may be done to a bid. The details of each (amounts, reasons, references) travel in
@@ -303,7 +305,10 @@ mod tests {
                     matches!(r.action, Action::EnterSubmitting | Action::TakeSending),
                     "{r:?} enters submitting by another way than the door"
                 );
-                assert!(matches!(r.guard, Guard::Live | Guard::ApprovalLive), "{r:?} lets a late one through");
+                assert!(
+                    matches!(r.guard, Guard::Live | Guard::ApprovalLive),
+                    "{r:?} lets a late one through"
+                );
             }
             if r.from == Submitting && matches!(r.to, Claimed | Abandoned | Approved) {
                 assert_eq!(r.action, Action::HandBack, "{r:?} leaves submitting without proof");

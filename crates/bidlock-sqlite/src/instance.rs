@@ -26,6 +26,7 @@ const DELETED_PER_OPEN: usize = 256;
 #[derive(Debug)]
 pub struct InstanceFile {
     id: Uuid,
+    path: PathBuf,
     #[allow(dead_code, reason = "held for its lock")]
     file: File,
 }
@@ -67,12 +68,19 @@ impl InstanceFile {
         if let Err(e) = delete_old(dir, KEPT_FILES) {
             tracing::debug!(dir = %dir.display(), error = %e, "old instance files were not deleted");
         }
-        Ok(InstanceFile { id, file })
+        Ok(InstanceFile { id, path, file })
     }
 
     /// Its name.
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// Deletes the file: nothing was done in this instance's name, so nobody will ask for its death.
+    pub fn remove(&self) {
+        if let Err(e) = fs::remove_file(&self.path) {
+            tracing::debug!(path = %self.path.display(), error = %e, "the instance file was not deleted");
+        }
     }
 }
 

@@ -1,0 +1,1 @@
+id, marketplace, posting, state, rebid_allowed, claim_id, epoch, holder, instance, claim_boot, claim_until_ms, attempts, idempotency_key, external_ref, approved_until_ms, unknown_cause, reason, first_sent_at_ms, created_at_ms, updated_at_ms, events, amount_minor, currency, posting_url, via, evaluation, proposal

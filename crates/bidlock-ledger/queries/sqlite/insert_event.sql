@@ -1,0 +1,4 @@
+-- One line of a bid's history.
+INSERT INTO events (bid, seq, at_ms, action, from_state, to_state, claim_id, epoch, actor, reason, detail,
+    event_key, hash)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13);

@@ -1,4 +1,0 @@
-//! The embedded ledger.
-/// The ledger in one SQLite file.
-#[derive(Debug)]
-pub struct SqliteLedger;

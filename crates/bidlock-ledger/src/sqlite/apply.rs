@@ -1,0 +1,200 @@
+//! Applying changes: each rule of the transition table is one guarded `UPDATE`.
+
+use bidlock_sqlite::HostInstant;
+use rusqlite::{Connection, OptionalExtension, Params, params, types::ToSql};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    events::{self, Line},
+    row, sql,
+};
+use crate::{
+    Action, Applied, Bid, BidState, Change, Claimant, Move, NotMoved,
+    state::{Guard, Rule, rules_for},
+    store::Cap,
+};
+
+/// Makes one change with its event, or says precisely why not.
+pub(super) fn apply(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Result<Applied> {
+    if let Some(key) = &change.event_key
+        && events::is_known(tx, change.at.bid, key)?
+        && let Some(bid) = find(tx, now, change)?
+    {
+        return Ok(Applied::Already(Box::new(bid)));
+    }
+    for rule in rules_for(change.action.action()) {
+        let Some(bid) = update(tx, now, change, rule)? else { continue };
+        let line = Line {
+            action: Some(rule.action),
+            from: Some(rule.from),
+            actor: &change.actor.0,
+            reason: change.reason.as_deref(),
+            detail: detail(change, &bid),
+            event_key: change.event_key.as_deref(),
+        };
+        events::record(tx, now, &bid, line)?;
+        let alarm = alarm(rule, &bid);
+        return Ok(Applied::Moved { bid: Box::new(bid), alarm });
+    }
+    refusal(tx, now, change).map(Applied::Not)
+}
+
+fn find(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Result<Option<Bid>> {
+    let mut statement = tx.prepare_cached(&sql::BID)?;
+    statement.query_row([change.at.bid.0.as_bytes()], |row| row::bid(row, now)).optional()
+}
+
+/// The one guarded `UPDATE` of a rule.
+fn update(tx: &Connection, now: &HostInstant, change: &Change, rule: &Rule) -> rusqlite::Result<Option<Bid>> {
+    let guard = Guarded { tx, now, change, rule };
+    match &change.action {
+        Move::EnterSubmitting { ttl, cap } => guard.door(None, now.boot_ms_after(*ttl), *cap),
+        Move::TakeSending { claimant, ttl, cap } => guard.door(Some(claimant), now.boot_ms_after(*ttl), *cap),
+        Move::ConfirmWithdrawn { rebid_allowed: allowed }
+        | Move::ResolveNotSubmitted { allow_new_bid: allowed } => guard.run(&sql::ALLOW, &[allowed]),
+        Move::Accept { external_ref } | Move::Find { external_ref } => guard.found(Some(external_ref)),
+        Move::ResolveSubmitted { external_ref } => guard.found(external_ref.as_ref()),
+        Move::LoseAnswer { cause } => guard.run(&sql::MOVE, &[&None::<&str>, &cause.as_str(), &None::<i64>]),
+        Move::Approve { valid_for } => {
+            let until = now.wall_ms.saturating_add(row::millis(*valid_for));
+            guard.run(&sql::MOVE, &[&None::<&str>, &None::<&str>, &until])
+        }
+        Move::AwaitApproval
+        | Move::Decline
+        | Move::Refuse
+        | Move::HandBack
+        | Move::Withdraw
+        | Move::RefuseWithdrawal
+        | Move::Win
+        | Move::Lose => guard.run(&sql::MOVE, &[&None::<&str>, &None::<&str>, &None::<i64>]),
+    }
+}
+
+struct Guarded<'a> {
+    tx: &'a Connection,
+    now: &'a HostInstant,
+    change: &'a Change,
+    rule: &'a Rule,
+}
+
+impl Guarded<'_> {
+    /// Runs a statement whose arguments are the guard's seven, the state, the reason, and `more`.
+    fn run(&self, query: &str, more: &[&dyn ToSql]) -> rusqlite::Result<Option<Bid>> {
+        let bytes =
+            (self.change.at.bid.0.as_bytes(), self.change.at.claim.0.as_bytes(), self.now.boot_id.as_bytes());
+        let first: [&dyn ToSql; 9] = [
+            bytes.0,
+            &self.rule.from.as_str(),
+            bytes.1,
+            &row::guard_name(self.rule.guard),
+            bytes.2,
+            &self.now.boot_ms,
+            &self.now.wall_ms,
+            &self.rule.to.as_str(),
+            &self.change.reason,
+        ];
+        self.query(query, rusqlite::params_from_iter(first.iter().chain(more)))
+    }
+
+    /// The marketplace has the bid. A row that a person had settled as not submitted is reopened.
+    fn found(&self, external_ref: Option<&String>) -> rusqlite::Result<Option<Bid>> {
+        match self.rule.from {
+            BidState::NotSubmitted => self.run(&sql::REOPEN, &[&external_ref]),
+            _ => self.run(&sql::MOVE, &[&external_ref, &None::<&str>, &None::<i64>]),
+        }
+    }
+
+    fn door(
+        &self,
+        taker: Option<&Claimant>,
+        until_ms: i64,
+        cap: Option<Cap>,
+    ) -> rusqlite::Result<Option<Bid>> {
+        let new_claim = taker.map(|_| Uuid::new_v4());
+        self.query(
+            &sql::DOOR,
+            params![
+                self.change.at.bid.0.as_bytes(),
+                self.rule.from.as_str(),
+                self.change.at.claim.0.as_bytes(),
+                row::guard_name(self.rule.guard),
+                self.now.boot_id.as_bytes(),
+                self.now.boot_ms,
+                self.now.wall_ms,
+                self.rule.to.as_str(),
+                new_claim.as_ref().map(Uuid::as_bytes),
+                taker.map(|c| c.holder.as_str()),
+                taker.and_then(|c| c.instance.as_ref()).map(Uuid::as_bytes),
+                until_ms,
+                self.change.reason,
+                cap.map(|c| i64::try_from(c.limit).unwrap_or(i64::MAX)),
+                cap.map(|c| c.since.0),
+            ],
+        )
+    }
+
+    fn query(&self, query: &str, params: impl Params) -> rusqlite::Result<Option<Bid>> {
+        self.tx.prepare_cached(query)?.query_row(params, |row| row::bid(row, self.now)).optional()
+    }
+}
+
+/// Why no rule hit, from the row as it is in this transaction.
+fn refusal(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Result<NotMoved> {
+    let Some(bid) = find(tx, now, change)? else { return Ok(NotMoved::NoSuchBid(change.at.bid)) };
+    let rule = rules_for(change.action.action()).find(|rule| rule.from == bid.state);
+    let bid = Box::new(bid);
+    Ok(match rule.map(|rule| rule.guard) {
+        _ if bid.claim_id != change.at.claim => NotMoved::StaleClaim(bid),
+        None => NotMoved::WrongState(bid),
+        Some(Guard::Live) if bid.claim_remaining.is_some_and(|left| !left.is_zero()) => {
+            NotMoved::CapReached(bid)
+        }
+        Some(Guard::ApprovalLive) if bid.approved_until.is_some_and(|until| until.0 > now.wall_ms) => {
+            NotMoved::CapReached(bid)
+        }
+        Some(_) => NotMoved::Expired(bid),
+    })
+}
+
+/// The caller's evidence, and what the move itself carries.
+fn detail(change: &Change, bid: &Bid) -> Value {
+    let mut detail = match &change.detail {
+        Value::Object(map) => map.clone(),
+        Value::Null => Map::new(),
+        other => Map::from_iter([("evidence".to_owned(), other.clone())]),
+    };
+    let mut add = |name: &str, value: Value| {
+        detail.entry(name).or_insert(value);
+    };
+    match &change.action {
+        Move::EnterSubmitting { .. } | Move::TakeSending { .. } => add("attempt", json!(bid.attempts)),
+        Move::Accept { external_ref } | Move::Find { external_ref } => {
+            add("external_ref", json!(external_ref))
+        }
+        Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
+        Move::LoseAnswer { cause } => add("cause", json!(cause)),
+        Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
+        Move::ConfirmWithdrawn { rebid_allowed } => add("rebid_allowed", json!(rebid_allowed)),
+        Move::ResolveNotSubmitted { allow_new_bid } => add("allow_new_bid", json!(allow_new_bid)),
+        _ => {}
+    }
+    Value::Object(detail)
+}
+
+fn alarm(rule: &Rule, bid: &Bid) -> Option<String> {
+    if rule.from != BidState::NotSubmitted {
+        return None;
+    }
+    debug_assert!(matches!(rule.action, Action::Accept | Action::Find | Action::ResolveSubmitted));
+    Some(match bid.rebid_allowed {
+        true => format!(
+            "duplicate: the marketplace has bid {} on {}, which was settled as not submitted, and a later bid exists",
+            bid.id, bid.posting
+        ),
+        false => format!(
+            "the marketplace has bid {} on {}, which was settled as not submitted: it is reopened",
+            bid.id, bid.posting
+        ),
+    })
+}

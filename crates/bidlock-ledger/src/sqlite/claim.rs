@@ -1,0 +1,192 @@
+//! Claiming: the unique index decides who creates the bid; an expired or abandoned one is taken over.
+
+use std::sync::Mutex;
+
+use bidlock_sqlite::HostInstant;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Value, json};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use super::{
+    events::{self, Line},
+    row, sql,
+};
+use crate::{
+    Action, Bid, BidId, BidState, Claim, ClaimId, ClaimOutcome, Epoch, NewClaim, Payload, WallTime,
+    state::{Rule, rules_for},
+    store::idempotency_key,
+};
+
+/// Creates the bid, takes the row over, or says which bid there is.
+pub(super) fn claim(
+    tx: &Connection,
+    now: &HostInstant,
+    request: &NewClaim,
+) -> rusqlite::Result<ClaimOutcome> {
+    if let Some(bid) = create(tx, now, request)? {
+        return Ok(ClaimOutcome::Granted(Box::new(Claim { bid, taken_over: false })));
+    }
+    let existing = tx
+        .prepare_cached(&sql::LIVE_BID)?
+        .query_row(params![request.posting.marketplace(), request.posting.posting()], |row| {
+            row::bid(row, now)
+        })?;
+    for rule in rules_for(Action::TakeOver).filter(|rule| rule.from == existing.state) {
+        if let Some(bid) = take_over(tx, now, request, &existing, rule)? {
+            return Ok(ClaimOutcome::Granted(Box::new(Claim { bid, taken_over: true })));
+        }
+    }
+    Ok(ClaimOutcome::Existing(Box::new(existing)))
+}
+
+/// Inserts the row. What is read before only makes its key and its ordinal; whether it may exist is decided
+/// by the unique index alone.
+fn create(tx: &Connection, now: &HostInstant, request: &NewClaim) -> rusqlite::Result<Option<Bid>> {
+    let posting = &request.posting;
+    let (last_epoch, withdrawals): (i64, u32) = tx
+        .prepare_cached(&sql::EARLIER)?
+        .query_row(params![posting.marketplace(), posting.posting()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let bid = Bid {
+        id: new_id(now),
+        posting: posting.clone(),
+        state: BidState::Claimed,
+        rebid_allowed: false,
+        claim_id: ClaimId(Uuid::new_v4()),
+        epoch: Epoch(last_epoch + 1),
+        claimant: request.claimant.clone(),
+        claim_remaining: Some(request.ttl),
+        attempts: 0,
+        payload: earlier_payload(tx, request, last_epoch)?.unwrap_or_else(|| request.payload.clone()),
+        idempotency_key: idempotency_key(posting, withdrawals),
+        external_ref: None,
+        approved_until: None,
+        unknown_cause: None,
+        reason: None,
+        first_sent_at: None,
+        created_at: WallTime(now.wall_ms),
+        updated_at: WallTime(now.wall_ms),
+        events: 1,
+    };
+    if insert(tx, now, request, &bid)? == 0 {
+        return Ok(None);
+    }
+    let actor = &bid.claimant.holder;
+    let detail = json!({
+        "amount": bid.payload.amount,
+        "idempotency_key": bid.idempotency_key,
+        "via": bid.payload.via,
+    });
+    let line = Line { action: None, from: None, actor, reason: None, detail, event_key: None };
+    events::record(tx, now, &bid, line)?;
+    Ok(Some(bid))
+}
+
+/// A new bid after "not submitted" repeats payload and key: a request of the first one that still sits in
+/// some proxy is then recognised by a marketplace that can.
+fn earlier_payload(
+    tx: &Connection,
+    request: &NewClaim,
+    last_epoch: i64,
+) -> rusqlite::Result<Option<Payload>> {
+    if last_epoch == 0 {
+        return Ok(None);
+    }
+    let posting = &request.posting;
+    tx.prepare_cached(&sql::EARLIER_PAYLOAD)?
+        .query_row(params![posting.marketplace(), posting.posting(), last_epoch], row::payload)
+        .optional()
+}
+
+fn insert(tx: &Connection, now: &HostInstant, request: &NewClaim, bid: &Bid) -> rusqlite::Result<usize> {
+    tx.prepare_cached(&sql::INSERT_BID)?.execute(params![
+        bid.id.0.as_bytes(),
+        bid.posting.marketplace(),
+        bid.posting.posting(),
+        bid.state.as_str(),
+        bid.rebid_allowed,
+        bid.claim_id.0.as_bytes(),
+        bid.epoch.0,
+        bid.claimant.holder,
+        bid.claimant.instance.as_ref().map(Uuid::as_bytes),
+        now.boot_id.as_bytes(),
+        now.boot_ms_after(request.ttl),
+        bid.attempts,
+        bid.idempotency_key.as_bytes(),
+        bid.external_ref,
+        None::<i64>,  // approved_until_ms
+        None::<&str>, // unknown_cause
+        bid.reason,
+        None::<i64>, // first_sent_at_ms
+        bid.created_at.0,
+        bid.updated_at.0,
+        bid.events,
+        bid.payload.amount.map(|m| m.minor),
+        bid.payload.amount.as_ref().map(|m| m.currency.as_str()),
+        bid.payload.posting_url,
+        bid.payload.via,
+        bid.payload.evaluation,
+        bid.payload.proposal,
+    ])
+}
+
+fn take_over(
+    tx: &Connection,
+    now: &HostInstant,
+    request: &NewClaim,
+    existing: &Bid,
+    rule: &Rule,
+) -> rusqlite::Result<Option<Bid>> {
+    let payload = &request.payload;
+    let taken = tx
+        .prepare_cached(&sql::TAKE_OVER)?
+        .query_row(
+            params![
+                existing.id.0.as_bytes(),
+                rule.from.as_str(),
+                existing.claim_id.0.as_bytes(),
+                row::guard_name(rule.guard),
+                now.boot_id.as_bytes(),
+                now.boot_ms,
+                now.wall_ms,
+                rule.to.as_str(),
+                Uuid::new_v4().as_bytes(),
+                request.claimant.holder,
+                request.claimant.instance.as_ref().map(Uuid::as_bytes),
+                now.boot_ms_after(request.ttl),
+                payload.amount.map(|m| m.minor),
+                payload.amount.as_ref().map(|m| m.currency.as_str()),
+                payload.posting_url,
+                payload.via,
+                payload.evaluation,
+                payload.proposal,
+            ],
+            |row| row::bid(row, now),
+        )
+        .optional()?;
+    if let Some(bid) = &taken {
+        let reason = match rule.from {
+            BidState::Abandoned => format!("abandoned by {}", existing.claimant.holder),
+            _ => format!("the claim of {} expired", existing.claimant.holder),
+        };
+        let detail: Value = json!({ "amount": bid.payload.amount, "via": bid.payload.via });
+        let line = Line {
+            action: Some(rule.action),
+            from: Some(rule.from),
+            actor: &request.claimant.holder,
+            reason: Some(&reason),
+            detail,
+            event_key: None,
+        };
+        events::record(tx, now, bid, line)?;
+    }
+    Ok(taken)
+}
+
+/// A time-ordered id; made while the write lock is held, so that later rows have later ids, as far as the
+/// wall clock does not step back.
+fn new_id(now: &HostInstant) -> BidId {
+    static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+    let ms = now.wall_ms.max(0).unsigned_abs();
+    let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
+    BidId(Uuid::new_v7(Timestamp::from_unix(&ORDER, ms / 1_000, nanos)))
+}

@@ -1,0 +1,219 @@
+//! The schema: made in an empty file, checked in every other one, migrated on request.
+
+use std::path::{Path, PathBuf};
+
+use bidlock_sqlite::{Options, Store};
+use rusqlite::{Connection, OpenFlags};
+use serde::Serialize;
+
+use super::fault;
+use crate::{ErrorKind, LedgerError, LedgerId, Result};
+
+/// Says in the file's header that it is a ledger: "bidl".
+const APPLICATION_ID: i64 = 0x6269_646c;
+
+/// The migrations, built in.
+#[allow(missing_docs, clippy::unwrap_used, unreachable_pub, reason = "written by refinery's macro")]
+mod embedded {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// What a ledger file's schema is, and what this binary knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SchemaStatus {
+    /// The file.
+    pub path: PathBuf,
+    /// The version found; `None` where there is no file, or an empty one.
+    pub found: Option<i64>,
+    /// The version that this binary works with.
+    pub latest: i64,
+    /// The migrations that `migrate up` would run.
+    pub pending: Vec<String>,
+}
+
+/// What a migration did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MigrationReport {
+    /// The version before; `None` where there was no ledger.
+    pub from: Option<i64>,
+    /// The version after (the same one after a dry run would have been a real one).
+    pub to: i64,
+    /// The migrations that were run, or would be.
+    pub applied: Vec<String>,
+    /// Nothing was written.
+    pub dry_run: bool,
+}
+
+/// What a file holds.
+enum Found {
+    Nothing,
+    Version(i64),
+    SomethingElse,
+}
+
+/// Refuses a file that is another program's, before anything in it is changed. Asked through SQLite, which
+/// knows how to close a file without dropping the locks of this process's other connections.
+pub(super) fn refuse_other_files(path: &Path) -> Result<()> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // What can't be read now (locked, no permission, damaged) is told by the real opening.
+    match Connection::open_with_flags(path, flags).and_then(|conn| look(&conn)) {
+        Ok(Found::SomethingElse) => Err(not_a_ledger(path)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the schema in an empty file (if allowed), or checks the one that is there. Returns the ledger's id.
+pub(super) fn prepare(conn: &mut Connection, options: &Options) -> Result<LedgerId> {
+    let path = &options.path;
+    match look(conn).map_err(|e| unreadable(path, e))? {
+        Found::Nothing if options.create => run_migrations(conn, path).map(drop)?,
+        Found::Nothing => {
+            let error =
+                LedgerError::new(ErrorKind::Corrupt, OPEN, format!("{} holds no ledger", path.display()));
+            return Err(error.with_hint("a first `bidlock scan` or `bidlock migrate up` makes one"));
+        }
+        Found::SomethingElse => return Err(not_a_ledger(path)),
+        Found::Version(version) => compare(path, version)?,
+    }
+    read_id(conn).map_err(|e| unreadable(path, e))
+}
+
+/// What the schema is, without changing it.
+pub(super) fn status(path: &Path) -> Result<SchemaStatus> {
+    refuse_other_files(path)?;
+    let found = if path.exists() { inspect(path)? } else { None };
+    Ok(SchemaStatus { path: path.to_owned(), found, latest: latest(), pending: pending_after(found) })
+}
+
+/// Brings the schema up to this binary's version; makes a missing ledger.
+pub(super) fn migrate(path: &Path, dry_run: bool) -> Result<MigrationReport> {
+    if dry_run {
+        let SchemaStatus { found, latest, pending, .. } = status(path)?;
+        refuse_newer(path, found)?;
+        return Ok(MigrationReport { from: found, to: latest, applied: pending, dry_run });
+    }
+    refuse_other_files(path)?;
+    let mut report = None;
+    let mut refusal = None;
+    let opened = Store::open(Options::new(path).with_readers(1), |conn| {
+        let done = (|| {
+            let from = version_of(path, look(conn).map_err(|e| unreadable(path, e))?)?;
+            refuse_newer(path, from)?;
+            let applied = run_migrations(conn, path)?;
+            Ok(MigrationReport { from, to: latest(), applied, dry_run })
+        })();
+        done.map(|done| report = Some(done)).map_err(|e| keep(&mut refusal, e))
+    });
+    opened.map_err(|e| refusal.unwrap_or_else(|| fault(MIGRATE, e)))?;
+    report.ok_or_else(|| LedgerError::new(ErrorKind::Internal, MIGRATE, "the migration left no report"))
+}
+
+pub(super) const OPEN: &str = "open the ledger";
+const MIGRATE: &str = "migrate the ledger";
+
+/// Keeps our own error outside of the store's, which would only carry its text.
+pub(super) fn keep(place: &mut Option<LedgerError>, error: LedgerError) -> std::io::Error {
+    let text = std::io::Error::other(error.to_string());
+    *place = Some(error);
+    text
+}
+
+/// The version that this binary works with.
+pub(super) fn latest() -> i64 {
+    embedded::migrations::runner().get_migrations().iter().map(|m| i64::from(m.version())).max().unwrap_or(0)
+}
+
+fn pending_after(found: Option<i64>) -> Vec<String> {
+    let runner = embedded::migrations::runner();
+    let mut pending: Vec<_> =
+        runner.get_migrations().iter().filter(|m| i64::from(m.version()) > found.unwrap_or(0)).collect();
+    pending.sort_by_key(|m| m.version());
+    pending.iter().map(ToString::to_string).collect()
+}
+
+fn run_migrations(conn: &mut Connection, path: &Path) -> Result<Vec<String>> {
+    let report = embedded::migrations::runner().run(conn).map_err(|e| {
+        LedgerError::new(ErrorKind::Unavailable, MIGRATE, format!("{}: {e}", path.display())).with_source(e)
+    })?;
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+fn inspect(path: &Path) -> Result<Option<i64>> {
+    let mut found = None;
+    let mut refusal = None;
+    let options = Options::new(path).with_create(false).with_readers(1);
+    Store::open(options, |conn| {
+        let version = look(conn).map_err(|e| unreadable(path, e)).and_then(|f| version_of(path, f));
+        version.map(|version| found = version).map_err(|e| keep(&mut refusal, e))
+    })
+    .map_err(|e| refusal.unwrap_or_else(|| fault(OPEN, e)))?;
+    Ok(found)
+}
+
+fn version_of(path: &Path, found: Found) -> Result<Option<i64>> {
+    match found {
+        Found::Nothing => Ok(None),
+        Found::Version(version) => Ok(Some(version)),
+        Found::SomethingElse => Err(not_a_ledger(path)),
+    }
+}
+
+fn look(conn: &Connection) -> rusqlite::Result<Found> {
+    let tables: Vec<String> = conn
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    if tables.is_empty() {
+        return Ok(Found::Nothing);
+    }
+    if !tables.iter().any(|name| name == "refinery_schema_history") {
+        return Ok(Found::SomethingElse);
+    }
+    let version: Option<i64> =
+        conn.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))?;
+    let application: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    Ok(match version {
+        // Whoever made the file died before its first migration.
+        None if tables.len() == 1 => Found::Nothing,
+        Some(version) if application == APPLICATION_ID => Found::Version(version),
+        _ => Found::SomethingElse,
+    })
+}
+
+fn compare(path: &Path, version: i64) -> Result<()> {
+    refuse_newer(path, Some(version))?;
+    if version < latest() {
+        let message = format!("{} has schema {version}; this bidlock needs {}", path.display(), latest());
+        return Err(
+            LedgerError::new(ErrorKind::SchemaBehind, OPEN, message).with_hint("run `bidlock migrate up`")
+        );
+    }
+    Ok(())
+}
+
+fn refuse_newer(path: &Path, found: Option<i64>) -> Result<()> {
+    match found {
+        Some(version) if version > latest() => {
+            let message = format!("{} has schema {version}; this bidlock knows {}", path.display(), latest());
+            Err(LedgerError::new(ErrorKind::SchemaNewer, OPEN, message)
+                .with_hint("a newer bidlock has migrated it: install that version here"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read_id(conn: &Connection) -> rusqlite::Result<LedgerId> {
+    conn.query_row("SELECT id FROM ledger WHERE one = 1", [], |row| super::row::uuid(row, 0)).map(LedgerId)
+}
+
+fn not_a_ledger(path: &Path) -> LedgerError {
+    let message = format!("{} is a SQLite file, but not a bidlock ledger", path.display());
+    LedgerError::new(ErrorKind::Corrupt, OPEN, message).with_hint("name another file")
+}
+
+fn unreadable(path: &Path, e: rusqlite::Error) -> LedgerError {
+    LedgerError::new(ErrorKind::Corrupt, OPEN, format!("{}: {e}", path.display())).with_source(e)
+}

@@ -1,0 +1,144 @@
+//! Sweeping: what expired is moved on, each row by its guarded `UPDATE` and with a reason.
+
+use bidlock_sqlite::HostInstant;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    events::{self, Line},
+    row, sql,
+};
+use crate::{
+    Action, Swept, UnknownCause,
+    state::{Rule, rules_for},
+};
+
+/// Who the events name.
+const ACTOR: &str = "sweeper";
+/// What a sweeper does, in this order.
+const ACTIONS: [Action; 3] = [Action::SweepSubmitting, Action::SweepClaimed, Action::ExpireApproval];
+
+/// A row that looked expired.
+struct Candidate {
+    id: Uuid,
+    claim: Uuid,
+    holder: String,
+    same_boot: bool,
+    overdue_ms: i64,
+    last_moved: String,
+    approved_until: Option<String>,
+}
+
+/// Whether anything has expired: cheap, so that an idle fleet does not queue at the write lock.
+pub(super) fn is_needed(conn: &Connection, now: &HostInstant) -> rusqlite::Result<bool> {
+    for rule in ACTIONS.into_iter().flat_map(rules_for) {
+        if !candidates(conn, now, rule, 1)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Moves at most `limit` expired rows.
+pub(super) fn sweep(tx: &Connection, now: &HostInstant, limit: u32) -> rusqlite::Result<Swept> {
+    let mut swept = Swept::default();
+    let mut left = limit;
+    for action in ACTIONS {
+        for rule in rules_for(action) {
+            for candidate in candidates(tx, now, rule, left)? {
+                if !move_on(tx, now, rule, &candidate)? {
+                    continue;
+                }
+                left -= 1;
+                match action {
+                    Action::SweepSubmitting => swept.unknown += 1,
+                    Action::SweepClaimed => swept.abandoned += 1,
+                    _ => swept.approvals_expired += 1,
+                }
+            }
+        }
+    }
+    Ok(swept)
+}
+
+fn candidates(
+    conn: &Connection,
+    now: &HostInstant,
+    rule: &Rule,
+    limit: u32,
+) -> rusqlite::Result<Vec<Candidate>> {
+    let mut statement = conn.prepare_cached(&sql::SWEEP)?;
+    let rows = statement.query_map(
+        params![rule.from.as_str(), now.boot_id.as_bytes(), now.boot_ms, now.wall_ms, limit],
+        |row| {
+            Ok(Candidate {
+                id: row::uuid(row, 0)?,
+                claim: row::uuid(row, 1)?,
+                holder: row.get(2)?,
+                same_boot: row.get(3)?,
+                overdue_ms: row.get(4)?,
+                last_moved: row.get(5)?,
+                approved_until: row.get(6)?,
+            })
+        },
+    )?;
+    rows.collect()
+}
+
+fn move_on(tx: &Connection, now: &HostInstant, rule: &Rule, found: &Candidate) -> rusqlite::Result<bool> {
+    let reason = reason(rule.action, found);
+    let cause = (rule.action == Action::SweepSubmitting).then_some(UnknownCause::ClaimantSilent);
+    let moved = tx
+        .prepare_cached(&sql::MOVE)?
+        .query_row(
+            params![
+                found.id.as_bytes(),
+                rule.from.as_str(),
+                found.claim.as_bytes(),
+                row::guard_name(rule.guard),
+                now.boot_id.as_bytes(),
+                now.boot_ms,
+                now.wall_ms,
+                rule.to.as_str(),
+                reason,
+                None::<&str>,
+                cause.map(UnknownCause::as_str),
+                None::<i64>,
+            ],
+            |row| row::bid(row, now),
+        )
+        .optional()?;
+    let Some(bid) = moved else { return Ok(false) };
+    let detail = match cause {
+        Some(cause) => json!({ "cause": cause, "holder": found.holder }),
+        None => json!({ "holder": found.holder }),
+    };
+    let line = Line {
+        action: Some(rule.action),
+        from: Some(rule.from),
+        actor: ACTOR,
+        reason: Some(&reason),
+        detail,
+        event_key: None,
+    };
+    events::record(tx, now, &bid, line)?;
+    Ok(true)
+}
+
+fn reason(action: Action, found: &Candidate) -> String {
+    let Candidate { holder, last_moved, .. } = found;
+    if action == Action::ExpireApproval {
+        let until = found.approved_until.as_deref().unwrap_or("a time that is not recorded");
+        return format!("the approval held until {until} and was not used");
+    }
+    let what = match action {
+        Action::SweepSubmitting => "after the one-way door",
+        _ => "before the one-way door",
+    };
+    let since = match found.same_boot {
+        true => format!("its claim expired {} s ago", found.overdue_ms / 1_000),
+        false => "the host has been restarted since".to_owned(),
+    };
+    format!("{holder} has been silent {what} since {last_moved}; {since}")
+}
