@@ -247,4 +247,9 @@ impl LockManager {
     pub fn stats(&self) -> Stats {
         self.inner.counters.snapshot(self.inner.holdings.len())
     }
+
+    #[cfg(feature = "conformance")]
+    pub(crate) fn inner_clock_now(&self) -> crate::Moment {
+        self.inner.clock.now()
+    }
 }

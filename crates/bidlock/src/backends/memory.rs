@@ -63,6 +63,8 @@ struct Row {
     token: FencingToken,
     granted: Moment,
     expires: Moment,
+    /// Handed over to a waiter that may not know of it yet.
+    untaken: bool,
 }
 
 #[derive(Debug)]
@@ -190,24 +192,20 @@ impl Store {
                 return Acquired::Held(row.held(now));
             }
             row.expires = now.later(request.ttl);
-            return Acquired::Granted(Grant {
-                key: request.key.clone(),
-                holder: row.holder.clone(),
-                nonce: row.nonce,
-                token: row.token,
-            });
+            row.untaken = false;
+            return Acquired::Granted(row.grant(&request.key));
         }
         if !shard.waiters.is_empty() && shard.waiters.contains_key(&request.key) {
             // An expired lock belongs to whoever waits longest, be it this request or another.
             self.hand_over(&mut shard, &request.key, now);
-            if let Some(row) = shard.locks.get(&request.key)
+            if let Some(row) = shard.locks.get_mut(&request.key)
                 && row.expires > now
             {
-                return if row.nonce == request.nonce {
-                    Acquired::Granted(row.grant(&request.key))
-                } else {
-                    Acquired::Held(row.held(now))
-                };
+                if row.nonce != request.nonce {
+                    return Acquired::Held(row.held(now));
+                }
+                row.untaken = false;
+                return Acquired::Granted(row.grant(&request.key));
             }
         }
         Acquired::Granted(self.grant(&mut shard, request, now))
@@ -222,6 +220,7 @@ impl Store {
             token,
             granted: now,
             expires: now.later(request.ttl),
+            untaken: false,
         };
         let grant = row.grant(&request.key);
         shard.locks.insert(request.key.clone(), row);
@@ -250,6 +249,9 @@ impl Store {
         while let Some(next) = shard.waiters.get_mut(key).and_then(VecDeque::pop_front) {
             let grant = self.grant(shard, &next.request, now);
             if next.hand_over.send((grant, now)).is_ok() {
+                if let Some(row) = shard.locks.get_mut(key) {
+                    row.untaken = true;
+                }
                 break;
             }
             shard.locks.remove(key); // it has left: not its, after all
@@ -320,7 +322,14 @@ struct MemoryWaiter {
 impl Enlisted for MemoryWaiter {
     async fn next(&mut self) -> Result<Turn> {
         match (&mut self.granted).await {
-            Ok((grant, at)) => Ok(Turn::Granted { grant, age: self.store.clock.now().since(at) }),
+            Ok((grant, at)) => {
+                if let Some(row) = locked(self.store.shard(&self.key)).locks.get_mut(&self.key)
+                    && row.nonce == grant.nonce
+                {
+                    row.untaken = false;
+                }
+                Ok(Turn::Granted { grant, age: self.store.clock.now().since(at) })
+            }
             // Our place is gone without a grant, which nothing does; asking again is right whatever happened.
             Err(_) => Ok(Turn::TryAgain),
         }
@@ -336,11 +345,13 @@ impl Drop for MemoryWaiter {
                 shard.waiters.remove(&self.key);
             }
         }
-        drop(shard);
-        // Handed over and not taken: the next one's. A grant that was taken has left the channel.
+        // Handed over and not taken: the next one's. A grant that was taken has left the channel, or was found by
+        // asking again.
         self.granted.close();
-        if let Ok((grant, _)) = self.granted.try_recv() {
-            self.store.release(&self.key, grant.nonce, self.store.clock.now());
+        let untaken = |row: &Row| row.untaken && row.nonce == self.nonce;
+        if self.granted.try_recv().is_ok() && shard.locks.get(&self.key).is_some_and(untaken) {
+            shard.locks.remove(&self.key);
+            self.store.hand_over(&mut shard, &self.key, self.store.clock.now());
         }
     }
 }
