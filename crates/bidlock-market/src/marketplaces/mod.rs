@@ -145,6 +145,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_in_the_ledger_leads_back_to_its_target() {
+        for text in ["dry-run", "http://127.0.0.1:8080", "https://bids.example/v1"] {
+            let target: Target = text.parse().unwrap();
+            let market = connect(&target, HttpOptions::default()).unwrap();
+            assert_eq!(Target::of_via(market.via()).map(|t| t.to_string()), Some(target.to_string()));
+        }
+        for via in ["", "freelancer", "http:dry-run", "http:ftp://x.example", "127.0.0.1:8080"] {
+            assert_eq!(Target::of_via(via), None, "{via}");
+        }
+    }
+
+    #[test]
     fn what_is_no_target_says_the_way_out_and_shows_no_password() {
         for (text, part) in [
             ("", "dry-run"),
