@@ -162,6 +162,7 @@ macro_rules! conformance_suite {
                 woken_by_a_release
                 three_queued
                 a_cancelled_wait_takes_nothing
+                leaving_the_queue_keeps_what_was_taken
                 waiting_is_not_needed_for_a_free_lock
                 waits_for_expiry_where_nobody_releases
             );

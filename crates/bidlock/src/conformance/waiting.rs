@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::{Fixture, PATIENCE, SHORT, granted, held, posting};
-use crate::{Clock, SystemClock, Wait};
+use super::{Fixture, LONG, PATIENCE, SHORT, granted, held, posting};
+use crate::{Acquire, Acquired, Clock, HolderId, Nonce, Released, SystemClock, Wait};
 
 /// At least the limit, less than half a second more, counted as a timeout, told who had it; also for those who never
 /// got to the front of the local queue.
@@ -102,4 +102,32 @@ pub async fn waits_for_expiry_where_nobody_releases(fixture: Fixture) {
     let start = SystemClock.now();
     granted(b.lock(&posting("1"), Wait::up_to(PATIENCE)).await);
     assert!(SystemClock.now().since(start) < PATIENCE / 4);
+}
+
+/// A lock that a waiter got, on whichever way, is not given away when it leaves the queue; one it never took is.
+pub async fn leaving_the_queue_keeps_what_was_taken(fixture: Fixture) {
+    let a = fixture.manager("a");
+    let backend = fixture.backend();
+    let request = |count| Acquire {
+        key: posting("1"),
+        holder: HolderId::named("waiter").unwrap(),
+        nonce: Nonce::new(7_000, count),
+        ttl: LONG,
+    };
+    for (count, takes) in [(1, true), (2, false)] {
+        let lease = granted(a.try_lock(&posting("1")).await);
+        let waiter = backend.enlist(&request(count)).await.unwrap();
+        lease.release().await.unwrap();
+        if takes {
+            // It does not look whether it was handed the lock, but asks: as it does when its poll comes first.
+            let asked = backend.try_acquire(&[request(count)]).await.unwrap();
+            let Some(Acquired::Granted(grant)) = asked.into_iter().next() else { panic!("not granted") };
+            drop(waiter);
+            held(a.try_lock(&posting("1")).await);
+            assert_eq!(backend.release(&[grant]).await.unwrap(), [Released::Released]);
+        } else {
+            drop(waiter);
+            granted(a.try_lock(&posting("1")).await).release().await.unwrap();
+        }
+    }
 }

@@ -1,0 +1,164 @@
+//! Several processes on one file: each test starts this binary again as its children.
+#![cfg(feature = "sqlite")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bidlock::backends::sqlite::SqliteBackend;
+use bidlock::{Attempt, Clock, LockBackend, LockKey, LockManager, SystemClock, Wait};
+
+const PROCESSES: usize = 4;
+const ROUNDS: u64 = 50;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Names the role and the folder of a child.
+const ROLE: &str = "BIDLOCK_TEST_CHILD";
+const FOLDER: &str = "BIDLOCK_TEST_FOLDER";
+
+fn start(role: &str, folder: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until the child prints this word.
+fn wait_for_word(child: &mut Child, word: &str) -> impl Read + use<> {
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(word) {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the child ended without saying {word}");
+    }
+    lines.into_inner()
+}
+
+fn key() -> LockKey {
+    LockKey::posting("upwork", "counter").unwrap()
+}
+
+async fn open(folder: &Path) -> LockManager {
+    LockManager::connect(folder.join("locks.db").to_str().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+#[ignore = "a child of the other tests"]
+async fn child() {
+    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
+    let locks = open(&folder).await;
+    match std::env::var(ROLE).unwrap().as_str() {
+        "count" => count(&locks, &folder.join("counter")).await,
+        "hold" => {
+            let locks = locks.with_ttl(Duration::from_millis(500)).unwrap();
+            let _lease = locks.try_lock(&key()).await.unwrap().acquired().unwrap();
+            println!("holding");
+            std::future::pending::<()>().await;
+        }
+        other => unreachable!("no role {other}"),
+    }
+}
+
+/// Reads the file, waits, writes it back: one more process inside, and an update is lost.
+async fn count(locks: &LockManager, file: &Path) {
+    for _ in 0..ROUNDS {
+        let Attempt::Acquired(lease) = locks.lock(&key(), Wait::up_to(PATIENCE)).await.unwrap() else {
+            panic!("not granted in {PATIENCE:?}")
+        };
+        let seen: u64 = std::fs::read_to_string(file).unwrap().parse().unwrap();
+        tokio::task::yield_now().await;
+        std::fs::write(file, (seen + 1).to_string()).unwrap();
+        lease.release().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_unguarded_counter_in_a_file_loses_no_update() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("counter");
+    std::fs::write(&file, "0").unwrap();
+    // All of them at once on an empty folder: the first one makes the file.
+    let children: Vec<Child> = (0..PROCESSES).map(|_| start("count", folder.path())).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), (PROCESSES as u64 * ROUNDS).to_string());
+}
+
+#[tokio::test]
+async fn a_killed_holder_blocks_its_posting_for_its_ttl_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut holder = start("hold", folder.path());
+    let _output = wait_for_word(&mut holder, "holding");
+    let locks = open(folder.path()).await;
+    // It renews: beyond its TTL it still has the lock.
+    let other = locks.lock(&key(), Wait::up_to(Duration::from_millis(800))).await.unwrap();
+    assert!(!other.is_acquired());
+    let killed_at = SystemClock.now();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let lease = locks.lock(&key(), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap();
+    assert!(SystemClock.now().since(killed_at) < Duration::from_secs(10));
+    lease.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_paused_holder_learns_that_it_has_lost_its_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut holder = start("hold", folder.path());
+    let _output = wait_for_word(&mut holder, "holding");
+    let pid = rustix::process::Pid::from_child(&holder);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let locks = open(folder.path()).await;
+    let lease = locks.lock(&key(), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    // Its renewals change nothing: after two of its TTLs the lock is still ours.
+    let held = locks.lock(&key(), Wait::up_to(Duration::from_secs(1))).await.unwrap();
+    assert!(matches!(held, Attempt::Held(other) if other.holder == locks.holder().as_str()));
+    assert!(!lease.is_lost());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+}
+
+#[test]
+fn a_forked_child_is_refused_and_its_parent_is_not() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let backend = std::sync::Arc::new(bidlock::backends::memory::MemoryBackend::new());
+    let locks = LockManager::new(backend.clone() as std::sync::Arc<dyn LockBackend>);
+    runtime.block_on(locks.try_lock(&key())).unwrap().acquired().unwrap();
+    // SAFETY: the child only asks, on a runtime of its own, and leaves without running anything of the parent's.
+    #[allow(unsafe_code)]
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let refused = runtime.block_on(locks.try_lock(&key()));
+        let refused = matches!(refused, Err(error) if error.kind() == bidlock::ErrorKind::Forked);
+        // A manager of the child's own works.
+        let own = LockManager::new(backend);
+        let works = runtime.block_on(own.try_lock(&LockKey::named("a", "b").unwrap())).is_ok();
+        #[allow(unsafe_code)]
+        // SAFETY: ends this process at once.
+        unsafe {
+            libc::_exit(if refused && works { 0 } else { 1 })
+        };
+    }
+    let child = rustix::process::Pid::from_raw(pid).unwrap();
+    let (_, status) =
+        rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty()).unwrap().unwrap();
+    assert_eq!(status.exit_status(), Some(0));
+    runtime.block_on(locks.try_lock(&LockKey::named("a", "b").unwrap())).unwrap();
+}
+
+#[test]
+fn the_file_is_private_to_its_user() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let backend = SqliteBackend::open(folder.path().join("locks.db")).unwrap();
+    let mode = std::fs::metadata(backend.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
