@@ -1,0 +1,217 @@
+//! Canonical identity: every way of writing one posting's id becomes one text.
+//!
+//! One file per marketplace holds its [`Scheme`]: a `VERSION`, the hosts of its pages, and one function
+//! from any spelling to the canonical text. Names without a scheme of their own use [`generic`].
+//!
+//! # Rules that hold for every marketplace
+//!
+//! - Total: any text gives a canonical id or says why it cannot be one. It never panics.
+//! - Stable: canonical ids map to themselves, so an id may pass through here any number of times.
+//! - Text is brought to Unicode NFC; blanks, byte order marks and zero-width characters around it go; the
+//!   marketplace's own name before a colon (`wwr:some-slug`) goes.
+//! - URLs lose scheme differences, `www.`, default ports, tracking parameters, fragments (unless they
+//!   route a page, `#/…`), parameter order and the trailing slash.
+//! - Numbers never pass through a float. `123.0`, which tables write for 123, is 123; `1.92e18` cannot be
+//!   an id.
+//! - An id over `MAX_POSTING_BYTES` becomes `hash:v1:` and its BLAKE3 hash.
+//!
+//! A change to any function here gives postings new keys, so a posting could be bid on again: raise the
+//! `VERSION` concerned and say in the change log how old ledgers are carried over.
+
+pub mod content;
+pub mod freelancer;
+pub mod generic;
+pub mod himalayas;
+mod impossible;
+pub mod remoteok;
+pub mod upwork;
+pub mod weworkremotely;
+
+use bidlock_ledger::posting::MAX_POSTING_BYTES;
+use bidlock_ledger::{InvalidPostingId, PostingId};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+use url::Url;
+
+pub use impossible::Impossible;
+
+/// Passes until an id no longer changes: two for real ids, a few more for URLs inside of URLs.
+const MAX_PASSES: usize = 8;
+
+/// How one marketplace writes its ids. Adding a marketplace is one file and one line in [`SCHEMES`].
+#[derive(Debug)]
+pub(crate) struct Scheme {
+    /// The marketplace's one name.
+    pub(crate) name: &'static str,
+    /// The version of its canonical form; see the module's head.
+    pub(crate) version: u32,
+    /// Other names that sources use for it, in lower case.
+    pub(crate) aliases: &'static [&'static str],
+    /// The hosts of its pages; their sub-domains count too.
+    pub(crate) hosts: &'static [&'static str],
+    /// The canonical form of an id that is no URL of one of `hosts`. The text is tidy and is not empty.
+    pub(crate) canonical: fn(&str) -> Result<String, Impossible>,
+    /// The canonical id that a URL of one of `hosts` holds, if it holds one.
+    pub(crate) from_url: fn(&Url) -> Option<Result<String, Impossible>>,
+    /// Whether a canonical text is in the marketplace's own form, so that it beats any other spelling.
+    pub(crate) is_own_form: fn(&str) -> bool,
+}
+
+/// Every marketplace with rules of its own, in alphabetical order.
+static SCHEMES: &[Scheme] =
+    &[freelancer::SCHEME, himalayas::SCHEME, remoteok::SCHEME, upwork::SCHEME, weworkremotely::SCHEME];
+
+/// The canonical identity of `text`, a posting's id or URL on `marketplace`.
+///
+/// The marketplace may be written in any case or by a known other name (`wwr` is `weworkremotely`).
+/// Guarantee: the answer's posting, given back to this function, gives the same answer.
+///
+/// # Errors
+/// The text cannot be an id (empty, `undefined`, cut short for its scheme, a rounded number, a control
+/// character in it), or the marketplace's name is not usable.
+///
+/// ```
+/// let a = bidlock_market::canonical("Upwork", "https://www.upwork.com/jobs/A-title_%7E021900000000000000001?source=rss")?;
+/// let b = bidlock_market::canonical("upwork", "1900000000000000001")?;
+/// assert_eq!(a, b);
+/// # Ok::<(), bidlock_ledger::InvalidPostingId>(())
+/// ```
+pub fn canonical(marketplace: &str, text: &str) -> Result<PostingId, InvalidPostingId> {
+    let marketplace = marketplace_name(marketplace);
+    let posting = canonical_text(&marketplace, text)
+        .map_err(|impossible| InvalidPostingId { part: "posting id", why: impossible.cause })?;
+    PostingId::new(marketplace, posting)
+}
+
+/// The canonical identity that a URL alone tells, because its host is a known marketplace's
+/// (upwork.com, freelancer.com, remoteok.com, weworkremotely.com, himalayas.app) and it names a posting.
+pub fn canonical_url(text: &str) -> Option<PostingId> {
+    let url = generic::as_url(&tidy(text))?;
+    let scheme = scheme_of_host(url.host_str()?)?;
+    (scheme.from_url)(&url)?.ok()?;
+    canonical(scheme.name, text).ok()
+}
+
+/// The one name of a marketplace: known other names are replaced, anything else is trimmed and in lower case.
+pub fn marketplace_name(name: &str) -> String {
+    let name = tidy(name).to_lowercase();
+    scheme_of_name(&name).map_or(name, |scheme| scheme.name.to_owned())
+}
+
+/// The version of the canonical form that `marketplace`'s ids are in.
+pub fn version(marketplace: &str) -> u32 {
+    scheme_of_name(&marketplace_name(marketplace)).map_or(generic::VERSION, |scheme| scheme.version)
+}
+
+/// The marketplace whose pages are on `host`, if it is a known one.
+pub(crate) fn marketplace_of_url(text: &str) -> Option<&'static str> {
+    let url = generic::as_url(&tidy(text))?;
+    scheme_of_host(url.host_str()?).map(|scheme| scheme.name)
+}
+
+/// Whether a marketplace has rules of its own here, and so gives every posting an id.
+pub(crate) fn has_scheme(marketplace: &str) -> bool {
+    scheme_of_name(marketplace).is_some()
+}
+
+/// Whether `posting` is in `marketplace`'s own form (an Upwork ciphertext, a Freelancer.com number).
+pub(crate) fn is_own_form(marketplace: &str, posting: &str) -> bool {
+    scheme_of_name(marketplace).is_some_and(|scheme| (scheme.is_own_form)(posting))
+}
+
+/// The canonical text of an id on a marketplace, whose name is already the one name.
+///
+/// Passes are repeated until nothing changes, so a canonical text maps to itself by construction (an id
+/// found inside a URL may itself start with the marketplace's name, or be a URL).
+pub(crate) fn canonical_text(marketplace: &str, text: &str) -> Result<String, Impossible> {
+    let scheme = scheme_of_name(marketplace);
+    let mut current = tidy(text);
+    for _ in 0..MAX_PASSES {
+        let next = one_pass(marketplace, scheme, &current)?;
+        if next == current {
+            return Ok(next);
+        }
+        current = next;
+    }
+    Err(Impossible::because("has no stable canonical form"))
+}
+
+fn one_pass(marketplace: &str, scheme: Option<&Scheme>, text: &str) -> Result<String, Impossible> {
+    let mut rest = text;
+    // Each turn takes at least two bytes away, so this ends.
+    while let Some(shorter) = without_own_name(rest, marketplace, scheme) {
+        rest = shorter.trim_matches(is_padding);
+    }
+    impossible::check(rest)?;
+    let canonical = match (scheme, generic::as_url(rest)) {
+        (Some(scheme), Some(url)) if url.host_str().is_some_and(|host| is_host_of(scheme, host)) => {
+            (scheme.from_url)(&url).unwrap_or_else(|| generic::canonical(rest))
+        }
+        (Some(scheme), _) => (scheme.canonical)(rest),
+        (None, _) => generic::canonical(rest),
+    }?;
+    finish(&canonical)
+}
+
+/// The last step for every scheme: nothing lost, no control characters, bounded.
+fn finish(canonical: &str) -> Result<String, Impossible> {
+    let canonical = tidy(canonical);
+    impossible::check(&canonical)?;
+    if canonical.len() > MAX_POSTING_BYTES {
+        return Ok(format!("hash:v1:{}", blake3::hash(canonical.as_bytes()).to_hex()));
+    }
+    Ok(canonical)
+}
+
+/// Unicode NFC without anything invisible around it.
+pub(crate) fn tidy(text: &str) -> String {
+    let text = text.trim_matches(is_padding);
+    if is_nfc(text) {
+        text.to_owned()
+    } else {
+        text.nfc().collect::<String>().trim_matches(is_padding).to_owned()
+    }
+}
+
+/// What may stand around an id without being part of it.
+fn is_padding(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}')
+}
+
+fn without_own_name<'a>(text: &'a str, marketplace: &str, scheme: Option<&Scheme>) -> Option<&'a str> {
+    let (before, after) = text.split_once(':')?;
+    let before = before.trim_matches(is_padding);
+    let own = before.eq_ignore_ascii_case(marketplace)
+        || scheme.is_some_and(|scheme| scheme.aliases.iter().any(|alias| before.eq_ignore_ascii_case(alias)));
+    // `http:` and `https:` stay URLs, also on a marketplace of that name.
+    (own && !before.is_empty() && !after.starts_with("//")).then_some(after)
+}
+
+fn scheme_of_name(name: &str) -> Option<&'static Scheme> {
+    SCHEMES.iter().find(|scheme| scheme.name == name || scheme.aliases.contains(&name))
+}
+
+fn scheme_of_host(host: &str) -> Option<&'static Scheme> {
+    SCHEMES.iter().find(|scheme| is_host_of(scheme, host))
+}
+
+fn is_host_of(scheme: &Scheme, host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    scheme
+        .hosts
+        .iter()
+        .any(|own| host.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')))
+}
+
+/// The non-empty segments of a URL's path, percent-decoded, in NFC.
+pub(crate) fn segments(url: &Url) -> Vec<String> {
+    url.path_segments()
+        .into_iter()
+        .flatten()
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| {
+            let decoded = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+            // A slash inside one segment must not become a border between two.
+            tidy(&decoded.replace('/', "%2F"))
+        })
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! From what a reader found to a [`Posting`]: the identity is settled here, once for all sources.
+
+use bidlock_ledger::{Currency, PostingId};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{ReadOptions, text};
+use crate::budget::Budget;
+use crate::identity::{self, Impossible, content};
+use crate::posting::{
+    Ambiguity, BidCost, Client, IdentityBasis, MAX_SKILLS, MAX_TEXT_BYTES, Posting, SourceRef,
+};
+
+/// The longest URL kept; browsers and servers stop earlier.
+const MAX_URL_BYTES: usize = 4096;
+/// How much of an impossible id is shown.
+const SHOWN_ID_BYTES: usize = 80;
+
+/// What every reader may ask about its file.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) source_name: &'a str,
+    pub(super) options: &'a ReadOptions,
+    /// The marketplace given with the options, in its one name.
+    pub(super) marketplace: Option<String>,
+    /// The marketplace that the feed's own link tells.
+    pub(super) feed_marketplace: Option<&'static str>,
+    /// Users by id, where the envelope has them.
+    pub(super) users: Option<&'a Value>,
+}
+
+impl Context<'_> {
+    pub(super) fn now(&self) -> Timestamp {
+        self.options.now
+    }
+
+    /// The currency of amounts that name none.
+    pub(super) fn currency(&self) -> Currency {
+        Currency::USD
+    }
+}
+
+/// A posting before its identity is settled. Readers fill in what the source has.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// The marketplace that the shape or the row itself tells.
+    pub(super) marketplace: Option<String>,
+    /// Ids and URLs as the source gives them, best first.
+    pub(super) ids: Vec<String>,
+    /// Fields that stay the same between sightings, for sources without ids.
+    pub(super) content: Vec<String>,
+    /// The whole source has no ids. Without this, a row of a known marketplace that lacks its id is
+    /// ambiguous: its next sighting may have one.
+    pub(super) without_ids: bool,
+    /// The title as the source gives it.
+    pub(super) raw_title: String,
+    pub(super) url: Option<String>,
+    /// Already plain and bounded.
+    pub(super) description: String,
+    pub(super) budget: Budget,
+    pub(super) skills: Vec<String>,
+    pub(super) client: Client,
+    pub(super) location: Option<String>,
+    pub(super) category: Option<String>,
+    pub(super) bid_cost: Option<BidCost>,
+    pub(super) biddable: Option<bool>,
+    pub(super) proposals: Option<u32>,
+    pub(super) proposals_tier: Option<String>,
+    pub(super) posted_at: Option<Timestamp>,
+}
+
+/// Why a draft becomes no posting.
+#[derive(Debug)]
+pub(super) enum Unsettled {
+    /// Nothing tells the marketplace: the same for every such row, so the file's reader decides what to say.
+    NoMarketplace,
+    Invalid(String),
+}
+
+struct Identity {
+    id: PostingId,
+    basis: IdentityBasis,
+    ambiguity: Option<Ambiguity>,
+}
+
+impl Draft {
+    pub(super) fn titled(title: &str) -> Draft {
+        Draft { raw_title: title.to_owned(), ..Draft::default() }
+    }
+
+    /// The posting of a known marketplace.
+    pub(super) fn of(marketplace: &str, title: &str) -> Draft {
+        Draft { marketplace: Some(marketplace.to_owned()), ..Draft::titled(title) }
+    }
+
+    /// Settles the identity and bounds every text.
+    pub(super) fn settle(self, row: u64, context: &Context<'_>) -> Result<Posting, Unsettled> {
+        let own = self.own_marketplace(context);
+        let name = context.marketplace.clone().or_else(|| own.clone()).ok_or(Unsettled::NoMarketplace)?;
+        // A known source's ids keep their own rules under whatever name they are filed.
+        let scheme = own.unwrap_or_else(|| name.clone());
+        let Identity { id, basis, ambiguity } = self.identity(&name, &scheme).map_err(Unsettled::Invalid)?;
+        let short = |text: String| text::plain(&text, MAX_TEXT_BYTES);
+        let optional = |text: Option<String>| text.map(short).filter(|text| !text.is_empty());
+        let mut skills: Vec<String> = Vec::new();
+        for skill in self.skills {
+            let skill = short(skill);
+            if !skill.is_empty() && !skills.contains(&skill) && skills.len() < MAX_SKILLS {
+                skills.push(skill);
+            }
+        }
+        let url = self
+            .url
+            .map(|url| url.trim().to_owned())
+            .filter(|url| url.len() <= MAX_URL_BYTES && url.contains("://"));
+        Ok(Posting {
+            id,
+            identity: basis,
+            ambiguity,
+            title: short(self.raw_title),
+            url,
+            description: self.description,
+            budget: self.budget,
+            skills,
+            client: Client {
+                name: optional(self.client.name),
+                country: optional(self.client.country),
+                ..self.client
+            },
+            location: optional(self.location),
+            category: optional(self.category),
+            bid_cost: self.bid_cost,
+            biddable: self.biddable,
+            proposals: self.proposals,
+            proposals_tier: optional(self.proposals_tier),
+            posted_at: self.posted_at,
+            fetched_at: context.now(),
+            source: SourceRef { name: context.source_name.to_owned(), row },
+        })
+    }
+
+    /// The marketplace without the options: the row's word, then the hosts of its URLs, then the feed's.
+    fn own_marketplace(&self, context: &Context<'_>) -> Option<String> {
+        let urls = self.url.iter().chain(&self.ids);
+        self.marketplace
+            .as_deref()
+            .map(identity::marketplace_name)
+            .filter(|name| !name.is_empty())
+            .or_else(|| urls.filter_map(|url| identity::marketplace_of_url(url)).map(str::to_owned).next())
+            .or_else(|| context.feed_marketplace.map(str::to_owned))
+    }
+
+    /// The best of what the source gives. An id in the marketplace's own form beats whatever stands before
+    /// it; else the first that can be an id counts, and what failed before it makes the row ambiguous.
+    fn identity(&self, name: &str, scheme: &str) -> Result<Identity, String> {
+        let candidates: Vec<(&String, Result<String, Impossible>)> =
+            self.ids.iter().map(|text| (text, identity::canonical_text(scheme, text))).collect();
+        let posting_id = |posting: &str| PostingId::new(name, posting).map_err(|error| error.to_string());
+        let own = candidates
+            .iter()
+            .filter_map(|(_, canonical)| canonical.as_ref().ok())
+            .find(|posting| identity::is_own_form(scheme, posting));
+        if let Some(posting) = own {
+            return Ok(Identity { id: posting_id(posting)?, basis: IdentityBasis::Id, ambiguity: None });
+        }
+        let ambiguity = candidates.iter().take_while(|(_, canonical)| canonical.is_err()).find_map(
+            |(text, canonical)| {
+                let cause = canonical.as_ref().err()?.cause.clone();
+                Some(Ambiguity::ImpossibleId { text: text::cut(text, SHOWN_ID_BYTES).to_owned(), cause })
+            },
+        );
+        if let Some(posting) = candidates.iter().find_map(|(_, canonical)| canonical.as_ref().ok()) {
+            let basis = if posting.starts_with("https://") { IdentityBasis::Url } else { IdentityBasis::Id };
+            return Ok(Identity { id: posting_id(posting)?, basis, ambiguity });
+        }
+        let fields: Vec<&str> = if self.content.is_empty() {
+            vec![&self.raw_title, &self.description]
+        } else {
+            self.content.iter().map(String::as_str).collect()
+        };
+        if fields.iter().all(|field| field.trim().is_empty()) {
+            return Err(match ambiguity {
+                Some(ambiguity) => format!("{ambiguity}, and it has neither a URL nor a title to tell it by"),
+                None => "has neither an id, a URL nor a title".to_owned(),
+            });
+        }
+        let missing = || Ambiguity::ImpossibleId {
+            text: String::new(),
+            cause: format!("is missing, and {scheme} gives every posting one"),
+        };
+        let lost = !self.without_ids && identity::has_scheme(scheme);
+        let ambiguity = ambiguity.or_else(|| lost.then(missing));
+        let key = content::key(name, &fields);
+        Ok(Identity { id: posting_id(&key)?, basis: IdentityBasis::ContentKey, ambiguity })
+    }
+}

@@ -1,0 +1,167 @@
+//! [`FieldMap`]: a `--map` file, which says where an unknown source keeps each field.
+
+use serde_json::Value;
+
+use super::amounts::NumberUnit;
+use super::fields::{FIELDS, Field};
+use bidlock_ledger::Currency;
+
+/// The largest map file.
+const MAX_MAP_BYTES: usize = 64 * 1024;
+/// A key this near to a known one is suggested.
+const SUGGEST_FROM: f64 = 0.7;
+
+/// Where an unknown source keeps each field of a posting. Read from TOML:
+///
+/// ```
+/// # let text = r#"
+/// title = "job.headline"        # a column, or a dotted path into nested objects
+/// id = "job.key"
+/// budget = "job.reward"
+/// budget_unit = "cents"         # plain numbers are cents; "major" (whole dollars) is the default
+///
+/// [constant]                    # the same for every row
+/// marketplace = "example"
+/// currency = "EUR"
+/// # "#;
+/// # bidlock_market::FieldMap::from_toml(text)?;
+/// # Ok::<(), bidlock_market::MapError>(())
+/// ```
+///
+/// The keys are those of `auto`'s table: `marketplace`, `id`, `url`, `title`, `description`, `budget`,
+/// `budget_min`, `budget_max`, `budget_cents`, `hourly_min`, `hourly_max`, `currency`, `budget_kind`,
+/// `skills`, `client`, `client_country`, `client_rating`, `client_reviews`, `client_spent`,
+/// `payment_verified`, `location`, `category`, `bid_cost`, `proposals`, `biddable`, `posted_at`. A field
+/// without a key here is not read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FieldMap {
+    /// Where each field is.
+    pub(super) paths: Vec<(Field, String)>,
+    /// Fields that are the same for every row.
+    pub(super) constants: Vec<(Field, Value)>,
+    /// What plain numbers in budget fields are.
+    pub(super) unit: NumberUnit,
+}
+
+/// A map file is wrong; names the key and the way out.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("field map: {why}")]
+pub struct MapError {
+    /// What is wrong.
+    pub why: String,
+}
+
+impl FieldMap {
+    /// Reads the text of a map file.
+    ///
+    /// # Errors
+    /// It is no TOML, holds an unknown key (the near one is named), or maps neither an id, a URL nor a title.
+    pub fn from_toml(text: &str) -> Result<FieldMap, MapError> {
+        let wrong = |why: String| MapError { why };
+        if text.len() > MAX_MAP_BYTES {
+            return Err(wrong(format!("it is larger than {} KiB", MAX_MAP_BYTES / 1024)));
+        }
+        let table: toml::Table =
+            text.parse().map_err(|error| wrong(format!("it is not valid TOML: {error}")))?;
+        let mut map = FieldMap::default();
+        for (key, value) in &table {
+            match (key.as_str(), value) {
+                ("budget_unit", toml::Value::String(unit)) => map.unit = unit_named(unit)?,
+                ("budget_unit", _) => {
+                    return Err(wrong("`budget_unit` must be \"cents\" or \"major\"".to_owned()));
+                }
+                ("constant", toml::Value::Table(constants)) => {
+                    for (key, value) in constants {
+                        map.constants.push((field(key, "constant.")?, constant(key, value)?));
+                    }
+                }
+                (_, toml::Value::String(path)) if !path.trim().is_empty() => {
+                    map.paths.push((field(key, "")?, path.trim().to_owned()));
+                }
+                _ => {
+                    field(key, "")?;
+                    return Err(wrong(format!(
+                        "`{key}` must be a column's name or a dotted path, in quotes; for a fixed value write it under [constant]"
+                    )));
+                }
+            }
+        }
+        if !map.paths.iter().any(|(field, _)| matches!(field, Field::Id | Field::Url | Field::Title)) {
+            return Err(wrong("it must map at least one of `id`, `url` and `title`".to_owned()));
+        }
+        Ok(map)
+    }
+}
+
+fn unit_named(unit: &str) -> Result<NumberUnit, MapError> {
+    match unit.to_ascii_lowercase().as_str() {
+        "cents" | "minor" => Ok(NumberUnit::Minor),
+        "major" | "dollars" | "units" => Ok(NumberUnit::Major),
+        other => Err(MapError { why: format!("`budget_unit` is \"{other}\"; use \"cents\" or \"major\"") }),
+    }
+}
+
+fn constant(key: &str, value: &toml::Value) -> Result<Value, MapError> {
+    let json = match value {
+        toml::Value::String(text) => Value::from(text.as_str()),
+        toml::Value::Integer(number) => Value::from(*number),
+        toml::Value::Float(number) => Value::from(*number),
+        toml::Value::Boolean(yes) => Value::from(*yes),
+        toml::Value::Array(list) => list.iter().filter_map(toml::Value::as_str).collect(),
+        _ => {
+            return Err(MapError {
+                why: format!("`constant.{key}` must be a text, a number, true or false"),
+            });
+        }
+    };
+    if key == "currency" && json.as_str().and_then(|code| Currency::new(code).ok()).is_none() {
+        return Err(MapError {
+            why: "`constant.currency` must be a three-letter code such as \"USD\"".to_owned(),
+        });
+    }
+    Ok(json)
+}
+
+fn field(key: &str, prefix: &str) -> Result<Field, MapError> {
+    if let Some((field, ..)) = FIELDS.iter().find(|(_, name, _)| *name == key) {
+        return Ok(*field);
+    }
+    let names = FIELDS.iter().map(|(_, name, _)| *name).chain(["budget_unit", "constant"]);
+    let near = names
+        .clone()
+        .map(|name| (strsim::jaro_winkler(name, key), name))
+        .filter(|(likeness, _)| *likeness >= SUGGEST_FROM)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let hint = match near {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("known are {}", names.collect::<Vec<_>>().join(", ")),
+    };
+    Err(MapError { why: format!("`{prefix}{key}` is no field; {hint}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_named_with_the_way_out() {
+        let map = FieldMap::from_toml(
+            "id = \"a.b\"\nbudget_unit = \"cents\"\n[constant]\ncurrency = \"EUR\"\nbiddable = true",
+        )
+        .unwrap();
+        assert_eq!((map.paths.len(), map.constants.len(), map.unit), (1, 2, NumberUnit::Minor));
+        for (text, expected) in [
+            ("titel = \"x\"", "did you mean `title`?"),
+            ("id = \"x\"\n[constant]\nmarketplaces = \"x\"", "did you mean `marketplace`?"),
+            ("id = 5", "[constant]"),
+            ("skills = \"x\"", "at least one of `id`"),
+            ("id = ", "not valid TOML"),
+            ("id = \"x\"\nbudget_unit = \"pence\"", "use \"cents\""),
+            ("id = \"x\"\n[constant]\ncurrency = \"dollars\"", "three-letter"),
+            ("zzz = \"x\"", "known are"),
+        ] {
+            let message = FieldMap::from_toml(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+}
