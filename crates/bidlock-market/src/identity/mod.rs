@@ -1,6 +1,6 @@
 //! Canonical identity: every way of writing one posting's id becomes one text.
 //!
-//! One file per marketplace holds its [`Scheme`]: a `VERSION`, the hosts of its pages, and one function
+//! One file per marketplace holds its scheme: a `VERSION`, the hosts of its pages, and one function
 //! from any spelling to the canonical text. Names without a scheme of their own use [`generic`].
 //!
 //! # Rules that hold for every marketplace

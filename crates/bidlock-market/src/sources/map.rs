@@ -24,7 +24,7 @@ const SUGGEST_FROM: f64 = 0.7;
 /// marketplace = "example"
 /// currency = "EUR"
 /// # "#;
-/// # bidlock_market::FieldMap::from_toml(text)?;
+/// # bidlock_market::FieldMap::parse("map.toml", text)?;
 /// # Ok::<(), bidlock_market::MapError>(())
 /// ```
 ///
@@ -45,31 +45,33 @@ pub struct FieldMap {
 
 /// A map file is wrong; names the key and the way out.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("field map: {why}")]
+#[error("field map {file}: {why}")]
 pub struct MapError {
+    /// The map file.
+    pub file: String,
     /// What is wrong.
     pub why: String,
 }
 
 impl FieldMap {
-    /// Reads the text of a map file.
+    /// Reads the text of a map file; `file` is named in errors.
     ///
     /// # Errors
     /// It is no TOML, holds an unknown key (the near one is named), or maps neither an id, a URL nor a title.
-    pub fn from_toml(text: &str) -> Result<FieldMap, MapError> {
-        let wrong = |why: String| MapError { why };
+    pub fn parse(file: &str, text: &str) -> Result<FieldMap, MapError> {
+        FieldMap::of_toml(text).map_err(|why| MapError { file: file.to_owned(), why })
+    }
+
+    fn of_toml(text: &str) -> Result<FieldMap, String> {
         if text.len() > MAX_MAP_BYTES {
-            return Err(wrong(format!("it is larger than {} KiB", MAX_MAP_BYTES / 1024)));
+            return Err(format!("it is larger than {} KiB", MAX_MAP_BYTES / 1024));
         }
-        let table: toml::Table =
-            text.parse().map_err(|error| wrong(format!("it is not valid TOML: {error}")))?;
+        let table: toml::Table = text.parse().map_err(|error| format!("it is not valid TOML: {error}"))?;
         let mut map = FieldMap::default();
         for (key, value) in &table {
             match (key.as_str(), value) {
                 ("budget_unit", toml::Value::String(unit)) => map.unit = unit_named(unit)?,
-                ("budget_unit", _) => {
-                    return Err(wrong("`budget_unit` must be \"cents\" or \"major\"".to_owned()));
-                }
+                ("budget_unit", _) => return Err("`budget_unit` must be \"cents\" or \"major\"".to_owned()),
                 ("constant", toml::Value::Table(constants)) => {
                     for (key, value) in constants {
                         map.constants.push((field(key, "constant.")?, constant(key, value)?));
@@ -80,49 +82,43 @@ impl FieldMap {
                 }
                 _ => {
                     field(key, "")?;
-                    return Err(wrong(format!(
-                        "`{key}` must be a column's name or a dotted path, in quotes; for a fixed value write it under [constant]"
-                    )));
+                    return Err(format!(
+                        "`{key}` must be a column's name or a dotted path, in quotes; for a fixed value write it \
+                         under [constant]"
+                    ));
                 }
             }
         }
         if !map.paths.iter().any(|(field, _)| matches!(field, Field::Id | Field::Url | Field::Title)) {
-            return Err(wrong("it must map at least one of `id`, `url` and `title`".to_owned()));
+            return Err("it must map at least one of `id`, `url` and `title`".to_owned());
         }
         Ok(map)
     }
 }
 
-fn unit_named(unit: &str) -> Result<NumberUnit, MapError> {
+fn unit_named(unit: &str) -> Result<NumberUnit, String> {
     match unit.to_ascii_lowercase().as_str() {
         "cents" | "minor" => Ok(NumberUnit::Minor),
-        "major" | "dollars" | "units" => Ok(NumberUnit::Major),
-        other => Err(MapError { why: format!("`budget_unit` is \"{other}\"; use \"cents\" or \"major\"") }),
+        "major" => Ok(NumberUnit::Major),
+        other => Err(format!("`budget_unit` is \"{other}\"; use \"cents\" or \"major\"")),
     }
 }
 
-fn constant(key: &str, value: &toml::Value) -> Result<Value, MapError> {
+fn constant(key: &str, value: &toml::Value) -> Result<Value, String> {
     let json = match value {
         toml::Value::String(text) => Value::from(text.as_str()),
         toml::Value::Integer(number) => Value::from(*number),
         toml::Value::Float(number) => Value::from(*number),
         toml::Value::Boolean(yes) => Value::from(*yes),
-        toml::Value::Array(list) => list.iter().filter_map(toml::Value::as_str).collect(),
-        _ => {
-            return Err(MapError {
-                why: format!("`constant.{key}` must be a text, a number, true or false"),
-            });
-        }
+        _ => return Err(format!("`constant.{key}` must be a text, a number, true or false")),
     };
     if key == "currency" && json.as_str().and_then(|code| Currency::new(code).ok()).is_none() {
-        return Err(MapError {
-            why: "`constant.currency` must be a three-letter code such as \"USD\"".to_owned(),
-        });
+        return Err("`constant.currency` must be a three-letter code such as \"USD\"".to_owned());
     }
     Ok(json)
 }
 
-fn field(key: &str, prefix: &str) -> Result<Field, MapError> {
+fn field(key: &str, prefix: &str) -> Result<Field, String> {
     if let Some((field, ..)) = FIELDS.iter().find(|(_, name, _)| *name == key) {
         return Ok(*field);
     }
@@ -136,7 +132,7 @@ fn field(key: &str, prefix: &str) -> Result<Field, MapError> {
         Some((_, name)) => format!("did you mean `{name}`?"),
         None => format!("known are {}", names.collect::<Vec<_>>().join(", ")),
     };
-    Err(MapError { why: format!("`{prefix}{key}` is no field; {hint}") })
+    Err(format!("`{prefix}{key}` is no field; {hint}"))
 }
 
 #[cfg(test)]
@@ -145,7 +141,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_with_the_way_out() {
-        let map = FieldMap::from_toml(
+        let map = FieldMap::parse(
+            "map.toml",
             "id = \"a.b\"\nbudget_unit = \"cents\"\n[constant]\ncurrency = \"EUR\"\nbiddable = true",
         )
         .unwrap();
@@ -160,7 +157,7 @@ mod tests {
             ("id = \"x\"\n[constant]\ncurrency = \"dollars\"", "three-letter"),
             ("zzz = \"x\"", "known are"),
         ] {
-            let message = FieldMap::from_toml(text).unwrap_err().to_string();
+            let message = FieldMap::parse("map.toml", text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");
         }
     }
