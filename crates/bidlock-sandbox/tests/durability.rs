@@ -1,10 +1,12 @@
-//! What was answered is on record: after a restart, and after kill -9.
+//! What was answered is on record: after a restart, after kill -9, and with a full disk.
+#![allow(clippy::unwrap_used, reason = "also the functions beside the tests are only part of them")]
 
 mod client;
 
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -67,27 +69,49 @@ async fn requests_of_many_clients_at_once_are_all_on_record() {
     assert_eq!((report.postings_accepted(), report.duplicated().count()), (100, 100));
 }
 
+/// A sandbox in a process of its own, started by `sh` after it has run `before`.
+struct Child {
+    process: std::process::Child,
+    address: SocketAddr,
+}
+
+impl Child {
+    fn start(log: &Path, before: &str) -> Child {
+        let mut process = Command::new("sh")
+            .args(["-c", &format!("{before} exec \"$0\" \"$@\"")])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "a_sandbox_in_a_child_process", "--ignored", "--nocapture"])
+            .env(CHILD_LOG, log)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let address = lines
+            .find_map(|line| line.unwrap().split_once("listening at ").map(|(_, at)| at.parse().unwrap()))
+            .unwrap();
+        Child { process, address }
+    }
+
+    async fn submit(&self, n: u64) -> u16 {
+        let body = bid(&format!("p{n}"), &format!("k{n}"));
+        send(self.address, "POST", "/bids", "", &body).await.unwrap().status
+    }
+
+    fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_was_answered_is_on_record_after_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_sandbox_in_a_child_process", "--ignored", "--nocapture"])
-        .env(CHILD_LOG, &log)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let address: SocketAddr = lines
-        .find_map(|line| line.unwrap().split_once("listening at ").map(|(_, at)| at.parse().unwrap()))
-        .unwrap();
+    let child = Child::start(&log, "");
     for n in 0..20 {
-        let key = format!("k{n}");
-        let reply = send(address, "POST", "/bids", "", &bid(&format!("p{n}"), &key)).await.unwrap();
-        assert_eq!(reply.status, 201);
+        assert_eq!(child.submit(n).await, 201);
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
     let report = Report::read(&log).unwrap();
     assert_eq!((report.submissions, report.accepted, report.unreadable_lines), (20, 20, 0));
     // The lock on the record has gone with the process.
@@ -95,9 +119,27 @@ async fn what_was_answered_is_on_record_after_kill_9() {
     assert_eq!(ids(&again, "p19").await, ["sb-20"]);
 }
 
-/// Not a test: the child process of the one above.
 #[tokio::test]
-#[ignore = "run by what_was_answered_is_on_record_after_kill_9"]
+async fn nothing_is_accepted_off_the_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    // The file can't grow beyond a few kilobytes, as on a full disk.
+    let child = Child::start(&log, "trap '' XFSZ; ulimit -f 8;");
+    let mut statuses = Vec::new();
+    for n in 0..40 {
+        statuses.push(child.submit(n).await);
+    }
+    child.kill();
+    let accepted = statuses.iter().take_while(|status| **status == 201).count();
+    assert!((1..40).contains(&accepted), "{statuses:?}");
+    assert!(statuses[accepted..].iter().all(|status| *status == 503), "{statuses:?}");
+    let report = Report::read(&log).unwrap();
+    assert_eq!(report.accepted, accepted as u64);
+}
+
+/// Not a test: the child process of those above.
+#[tokio::test]
+#[ignore = "run by the tests that kill it"]
 async fn a_sandbox_in_a_child_process() {
     let Ok(log) = std::env::var(CHILD_LOG) else { return };
     let sandbox = Sandbox::start(SandboxOptions::new(log)).await.unwrap();
