@@ -14,10 +14,13 @@
 //! | [`store`] | [`LedgerStore`], the implementor's minimum, and what it takes and answers |
 //! | [`chain`] | the hash chain over a bid's events |
 //! | [`sqlite`] | the embedded ledger |
+//! | `conformance` | the cases that every engine must pass (feature `conformance`) |
 //! | [`error`] | [`LedgerError`]: what broke, whether it may have been applied, whether to retry |
 
 pub mod bid;
 pub mod chain;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod error;
 pub mod money;
 pub mod posting;

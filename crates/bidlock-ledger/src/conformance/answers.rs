@@ -1,0 +1,113 @@
+//! What the marketplace said, in time, late, or never; and what a person said instead.
+
+use uuid::Uuid;
+
+use super::{Rig, fixtures::*};
+use crate::{Actor, Applied, BidId, BidState, Change, ClaimId, ClaimRef, Move, NotMoved, UnknownCause};
+
+/// A late "yes" by the same claimant turns `unknown` into `submitted`.
+pub async fn a_late_yes_of_the_claimant_settles_the_unknown(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let bid = bid_in(&*ledger, &posting("1"), BidState::Unknown).await;
+    let settled = moved(&*ledger, bid.claim_ref(), accept()).await;
+    assert_eq!((settled.state, settled.external_ref.as_deref()), (BidState::Submitted, Some("remote-1")));
+    assert_eq!(settled.unknown_cause, Some(UnknownCause::Timeout), "why it was unknown is kept");
+}
+
+/// A late "no" for good turns `unknown` into `rejected`.
+pub async fn a_late_no_of_the_claimant_settles_the_unknown(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let bid = bid_in(&*ledger, &posting("1"), BidState::Unknown).await;
+    assert_eq!(moved(&*ledger, bid.claim_ref(), Move::Refuse).await.state, BidState::Rejected);
+}
+
+/// A claimant that slept through its expiry and the sweep still reports what it was told.
+pub async fn a_late_yes_after_the_sweep_counts(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let bid = bid_in(&*ledger, &posting("1"), BidState::Submitting).await;
+    rig.advance(2 * TTL);
+    assert_eq!(ledger.sweep(10).await.unwrap().unknown, 1);
+    assert_eq!(moved(&*ledger, bid.claim_ref(), accept()).await.state, BidState::Submitted);
+}
+
+/// Every cause is kept on the row, with the reason.
+pub async fn an_unknown_names_its_cause(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    for cause in UnknownCause::ALL {
+        let bid = bid_in(&*ledger, &posting(cause.as_str()), BidState::Submitting).await;
+        let change = Change::new(bid.claim_ref(), Actor::scanner("here"), Move::LoseAnswer { cause });
+        apply(&*ledger, change.because("no answer")).await;
+        let row = read(&*ledger, &bid).await;
+        assert_eq!((row.state, row.unknown_cause), (BidState::Unknown, Some(cause)));
+        assert_eq!(row.reason.as_deref(), Some("no answer"));
+    }
+}
+
+/// With proof that nothing was accepted: to approved if a person had approved it, else to abandoned.
+pub async fn a_hand_back_with_proof_abandons_or_returns_to_approved(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let plain = bid_in(&*ledger, &posting("plain"), BidState::Submitting).await;
+    assert_eq!(moved(&*ledger, plain.claim_ref(), Move::HandBack).await.state, BidState::Abandoned);
+
+    let approved = bid_in(&*ledger, &posting("approved"), BidState::Approved).await;
+    let taker = Move::TakeSending { claimant: claimant("sender"), ttl: TTL, cap: None };
+    let sent = moved(&*ledger, approved.claim_ref(), taker.clone()).await;
+    let back = moved(&*ledger, sent.claim_ref(), Move::HandBack).await;
+    assert_eq!((back.state, back.approved_until), (BidState::Approved, approved.approved_until));
+    assert_eq!(back.payload, approved.payload);
+    assert_eq!(moved(&*ledger, back.claim_ref(), taker).await.attempts, 2);
+}
+
+/// A late proof of non-acceptance moves the claimant's own unknown to abandoned.
+pub async fn a_late_proof_of_non_acceptance_abandons_the_unknown(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let bid = bid_in(&*ledger, &posting("1"), BidState::Unknown).await;
+    let forged = ClaimRef { bid: bid.id, claim: ClaimId(Uuid::new_v4()) };
+    let answer = attempt(&*ledger, forged, Move::HandBack).await;
+    assert!(matches!(answer, Applied::Not(NotMoved::StaleClaim(_))), "{answer:?}");
+    assert_eq!(moved(&*ledger, bid.claim_ref(), Move::HandBack).await.state, BidState::Abandoned);
+}
+
+/// The marketplace has a bid that a person settled as not submitted: reopened, the posting taken again.
+pub async fn s9_a_wrong_not_submitted_is_reopened_with_an_alarm(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let find = Move::Find { external_ref: "remote-1".to_owned() };
+    let resolve = Move::ResolveSubmitted { external_ref: None };
+    for (name, allow_new_bid, action) in
+        [("a", false, find.clone()), ("b", true, find), ("c", true, accept()), ("d", true, resolve)]
+    {
+        let job = posting(name);
+        let bid = bid_in(&*ledger, &job, BidState::Unknown).await;
+        let settled = moved(&*ledger, bid.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid }).await;
+        assert_eq!(settled.rebid_allowed, allow_new_bid);
+        let answer = attempt(&*ledger, bid.claim_ref(), action).await;
+        let Applied::Moved { bid: reopened, alarm: Some(alarm) } = answer else { panic!("{answer:?}") };
+        assert_eq!((reopened.state, reopened.rebid_allowed), (BidState::Submitted, false));
+        assert!(!alarm.contains("duplicate"), "{alarm}");
+        assert_eq!(existing(&*ledger, &job, "other").await.id, bid.id);
+    }
+}
+
+/// Where a later bid exists, the flag stays set and the alarm says duplicate.
+pub async fn s9_reopening_beside_a_later_bid_is_a_duplicate_alarm(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let job = posting("1");
+    let first = bid_in(&*ledger, &job, BidState::Unknown).await;
+    moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+    let later = granted(&*ledger, &job, "other").await.bid;
+    let answer =
+        attempt(&*ledger, first.claim_ref(), Move::Find { external_ref: "remote-1".to_owned() }).await;
+    let Applied::Moved { bid: reopened, alarm: Some(alarm) } = answer else { panic!("{answer:?}") };
+    assert_eq!((reopened.state, reopened.rebid_allowed), (BidState::Submitted, true));
+    assert!(alarm.contains("duplicate"), "{alarm}");
+    assert_eq!(existing(&*ledger, &job, "third").await.id, later.id);
+}
+
+/// A change that names no bid changes none.
+pub async fn a_change_of_an_unknown_bid_says_so(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let at = ClaimRef { bid: BidId(Uuid::from_u128(1)), claim: ClaimId(Uuid::from_u128(2)) };
+    assert_eq!(attempt(&*ledger, at, door()).await, Applied::Not(NotMoved::NoSuchBid(at.bid)));
+    assert_eq!(ledger.bid(at.bid).await.unwrap(), None);
+    assert_eq!(ledger.history(at.bid).await.unwrap(), []);
+}
