@@ -1,0 +1,211 @@
+//! What is particular to the embedded ledger: its file, its schema, its index, tampering, dead processes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test file: the lints' exemption covers only the test functions"
+)]
+
+use std::path::{Path, PathBuf};
+
+use bidlock_ledger::{
+    BidFilter, BidState, ClaimOutcome, Claimant, ErrorKind, LedgerStore, Liveness, Page, SqliteLedger,
+    chain::{self, ChainFault},
+    conformance::fixtures::{bid_in, claim, granted, posting, read, request},
+    sqlite::Options,
+};
+use rusqlite::Connection;
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    (dir, path)
+}
+
+fn sql(path: &Path, statements: &str) {
+    Connection::open(path).unwrap().execute_batch(statements).unwrap();
+}
+
+fn open_error(path: &Path) -> (ErrorKind, String) {
+    let error = SqliteLedger::open(path).unwrap_err();
+    (error.kind(), error.to_string())
+}
+
+/// Without the unique index nothing is granted at all; with a plain one in its place neither.
+#[tokio::test]
+async fn claims_rely_on_the_unique_index_and_fail_closed_without_it() {
+    for replacement in ["", "CREATE INDEX bids_live ON bids (marketplace, posting) WHERE NOT rebid_allowed"] {
+        let (_dir, path) = place();
+        let ledger = SqliteLedger::open(&path).unwrap();
+        granted(&ledger, &posting("1"), "before").await;
+        sql(&path, &format!("DROP INDEX bids_live; {replacement}"));
+        for name in ["1", "2"] {
+            let error = ledger.claim(&[request(&posting(name), "after")]).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+        }
+        let rows = ledger.list(&BidFilter::default(), &Page::default()).await.unwrap();
+        assert_eq!(rows.len(), 1, "the uniqueness case can't pass: claims are refused");
+    }
+}
+
+/// The index itself refuses a second live row, whatever writes it.
+#[tokio::test]
+async fn the_file_itself_refuses_a_second_live_bid() {
+    let (_dir, path) = place();
+    let ledger = SqliteLedger::open(&path).unwrap();
+    granted(&ledger, &posting("1"), "here").await;
+    let copy = "CREATE TEMP TABLE copy AS SELECT * FROM bids; UPDATE copy SET n = 99, id = randomblob(16);
+                INSERT INTO bids SELECT * FROM copy";
+    let error = Connection::open(&path).unwrap().execute_batch(copy).unwrap_err();
+    assert!(error.to_string().contains("bids.marketplace, bids.posting"), "{error}");
+}
+
+#[tokio::test]
+async fn tampering_with_the_history_is_found() {
+    let cases = [
+        ("UPDATE events SET actor = 'somebody' WHERE seq = 2", 2, ChainFault::Changed),
+        ("UPDATE events SET detail = '{\"attempt\":7}' WHERE seq = 2", 2, ChainFault::Changed),
+        ("DELETE FROM events WHERE seq = 2", 2, ChainFault::Missing),
+        ("DELETE FROM events WHERE seq >= 3", 3, ChainFault::Cut),
+    ];
+    for (statement, seq, fault) in cases {
+        let (_dir, path) = place();
+        let ledger = SqliteLedger::open(&path).unwrap();
+        let bid = bid_in(&ledger, &posting("1"), BidState::Withdrawing).await;
+        chain::verify(&ledger.history(bid.id).await.unwrap(), bid.events).unwrap();
+        sql(&path, statement);
+        let broken = chain::verify(&ledger.history(bid.id).await.unwrap(), read(&ledger, &bid).await.events);
+        let broken = broken.unwrap_err();
+        assert_eq!((broken.seq, broken.fault), (seq, fault), "{statement}");
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_an_older_one_asks_for_migration() {
+    let (_dir, path) = place();
+    SqliteLedger::open(&path).unwrap();
+    sql(&path, "UPDATE refinery_schema_history SET version = 99");
+    let (kind, text) = open_error(&path);
+    assert_eq!(kind, ErrorKind::SchemaNewer);
+    assert!(text.contains("99") && text.contains("newer bidlock"), "{text}");
+    assert_eq!(SqliteLedger::migrate(&path, true).unwrap_err().kind(), ErrorKind::SchemaNewer);
+    assert_eq!(SqliteLedger::migrate(&path, false).unwrap_err().kind(), ErrorKind::SchemaNewer);
+
+    sql(&path, "UPDATE refinery_schema_history SET version = 0");
+    let (kind, text) = open_error(&path);
+    assert_eq!(kind, ErrorKind::SchemaBehind);
+    assert!(text.contains("bidlock migrate up"), "{text}");
+    let status = SqliteLedger::schema_status(&path).unwrap();
+    assert_eq!((status.found, status.latest, status.pending.len()), (Some(0), 1, 1));
+}
+
+#[test]
+fn migration_makes_a_ledger_and_a_dry_run_nothing() {
+    let (_dir, path) = place();
+    let dry = SqliteLedger::migrate(&path, true).unwrap();
+    assert_eq!((dry.from, dry.to, dry.applied.len(), dry.dry_run), (None, 1, 1, true));
+    assert!(!path.exists());
+    assert_eq!(SqliteLedger::schema_status(&path).unwrap().found, None);
+    let real = SqliteLedger::migrate(&path, false).unwrap();
+    assert_eq!((real.from, real.applied), (None, dry.applied));
+    let id = SqliteLedger::open(&path).unwrap().ledger_id();
+    let again = SqliteLedger::migrate(&path, false).unwrap();
+    assert_eq!((again.from, again.applied.len()), (Some(1), 0));
+    assert_eq!(SqliteLedger::open(&path).unwrap().ledger_id(), id);
+}
+
+#[test]
+fn files_that_are_no_ledgers_are_refused_and_left_as_they_are() {
+    let (dir, path) = place();
+    sql(&path, "CREATE TABLE photos (n INTEGER)");
+    let before = std::fs::read(&path).unwrap();
+    for error in [
+        SqliteLedger::open(&path).unwrap_err(),
+        SqliteLedger::migrate(&path, false).unwrap_err(),
+        SqliteLedger::schema_status(&path).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert!(
+            error.to_string().contains("ledger.db") && error.to_string().contains("not a bidlock ledger")
+        );
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+
+    let text = dir.path().join("notes.txt");
+    std::fs::write(&text, "no database at all\n".repeat(60)).unwrap();
+    assert_eq!(open_error(&text).0, ErrorKind::Corrupt);
+    assert_eq!(open_error(dir.path()).0, ErrorKind::Unfit);
+}
+
+#[test]
+fn commands_that_only_look_make_no_file() {
+    let (_dir, path) = place();
+    let look = || SqliteLedger::open_with(Options::new(&path).with_create(false)).unwrap_err();
+    assert_eq!(look().kind(), ErrorKind::Unfit);
+    assert!(look().to_string().contains("no such file"), "{}", look());
+    assert!(!path.exists());
+    std::fs::write(&path, "").unwrap();
+    assert!(look().to_string().contains("holds no ledger"), "{}", look());
+}
+
+/// A crash right after the file or the migrations' own table was made must not lock everybody out.
+#[test]
+fn a_ledger_whose_making_was_interrupted_is_made() {
+    for start in [
+        "",
+        "CREATE TABLE refinery_schema_history (version INTEGER PRIMARY KEY, name VARCHAR(255), \
+                       applied_on VARCHAR(255), checksum VARCHAR(255))",
+    ] {
+        let (_dir, path) = place();
+        sql(&path, start);
+        SqliteLedger::open(&path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_instance_is_alive_until_it_is_closed_and_then_gone() {
+    let (_dir, path) = place();
+    let (ours, watcher) = (SqliteLedger::open(&path).unwrap(), SqliteLedger::open(&path).unwrap());
+    let claimant = Claimant { holder: "here".to_owned(), instance: Some(ours.instance()) };
+    let mut wanted = request(&posting("1"), "here");
+    wanted.claimant = claimant.clone();
+    ours.claim(&[wanted]).await.unwrap();
+    assert_eq!(watcher.liveness(&claimant).await.unwrap(), Liveness::Alive);
+    let idle = watcher.instance();
+    drop(ours);
+    assert_eq!(watcher.liveness(&claimant).await.unwrap(), Liveness::Gone);
+    drop(watcher);
+    let last = SqliteLedger::open(&path).unwrap();
+    let unused = Claimant { holder: "watcher".to_owned(), instance: Some(idle) };
+    assert_eq!(
+        last.liveness(&unused).await.unwrap(),
+        Liveness::Unprovable,
+        "it claimed nothing, so it left nothing"
+    );
+    let nobody = Claimant { holder: "postgres".to_owned(), instance: None };
+    assert_eq!(last.liveness(&nobody).await.unwrap(), Liveness::Unprovable);
+}
+
+/// S6: a ledger that can't be written grants nothing, and says that nothing was applied.
+#[tokio::test]
+async fn a_ledger_that_another_writer_holds_grants_nothing() {
+    let (_dir, path) = place();
+    let patience = std::time::Duration::from_millis(50);
+    let ledger = SqliteLedger::open_with(Options::new(&path).with_busy_patience(patience)).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = ledger.claim(&[request(&posting("1"), "here")]).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Busy, bidlock_ledger::Effect::NotApplied));
+    assert!(!ledger.check().await.unwrap().writable);
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(matches!(claim(&ledger, &posting("1"), "here").await, ClaimOutcome::Granted(_)));
+}
+
+/// The ledger is fully synchronous, also when it is opened with other options.
+#[tokio::test]
+async fn a_ledger_is_always_fully_synchronous() {
+    let (_dir, path) = place();
+    let options = Options::new(&path).with_synchronous(bidlock_sqlite::Synchronous::Normal);
+    let health = SqliteLedger::open_with(options).unwrap().check().await.unwrap();
+    let fact = |name: &str| health.facts.iter().find(|(n, _)| n == name).unwrap().1.clone();
+    assert_eq!((fact("synchronous"), fact("journal mode")), ("full".to_owned(), "wal".to_owned()));
+}
