@@ -217,6 +217,21 @@ async fn what_fails_before_the_request_can_leave_is_not_sent() {
 }
 
 #[tokio::test]
+async fn a_host_that_does_not_answer_the_connection_is_not_a_lost_answer() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    // A queue for one, and nobody takes from it: further connections hang.
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(waiting) = TcpStream::connect_timeout(&address, SHORT / 5) {
+        queue.push(waiting);
+    }
+    let answer = hurried(&format!("http://{address}")).submit(&submission("p")).await;
+    assert_eq!(kind(&answer), "not sent", "{answer:?}");
+}
+
+#[tokio::test]
 async fn broken_answers_are_unknown_and_a_refusal_needs_no_body() {
     let long = format!("HTTP/1.1 201 Created\r\n\r\n{{\"id\":\"b\",\"x\":\"{}\"}}", "x".repeat(70_000));
     for (reply, expected) in [

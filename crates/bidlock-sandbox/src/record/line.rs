@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The longest line that is read. A body of the largest allowed size, all of it escaped, fits six times over.
+/// The longest line that is read, in bytes. A body of the largest allowed size fits, also with all of it escaped.
 pub(crate) const MAX_LINE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One line of the record. A request's line comes before its answer's; `seq` ties the two together.

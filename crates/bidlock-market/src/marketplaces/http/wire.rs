@@ -171,7 +171,20 @@ fn shortened(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..2_000), text in "\\PC{0,999}") {
+            for body in [&body[..], text.as_bytes()] {
+                let said = Said::read(body);
+                prop_assert!(said.detail(500).chars().count() <= MAX_DETAIL_CHARS + 20);
+                let _ = (said.code(500), bids(body, &posting()));
+            }
+        }
+    }
 
     fn posting() -> PostingId {
         PostingId::new("upwork", "1900000000000000757").unwrap()
