@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal, Write};
 
+use bidlock_ledger::Money;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
@@ -158,7 +159,38 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
+/// `12.50 USD`.
+pub(crate) fn money(money: Option<Money>) -> String {
+    let Some(Money { minor, currency }) = money else { return "none".to_owned() };
+    let digits = iso_currency::Currency::from_code(currency.as_str())
+        .and_then(|c| c.exponent())
+        .map_or(2, usize::from);
+    let sign = if minor < 0 { "-" } else { "" };
+    let text = format!("{:0>width$}", minor.unsigned_abs(), width = digits + 1);
+    let (whole, fraction) = text.split_at(text.len() - digits);
+    let point = if digits == 0 { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction} {currency}")
+}
+
 fn to_json(value: &impl Serialize, pretty: bool) -> Result<String, CliError> {
     let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
     text.map_err(|e| CliError::unavailable(format!("cannot write JSON: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use bidlock_ledger::Currency;
+
+    use super::*;
+
+    #[test]
+    fn money_is_written_with_its_currencys_digits() {
+        let of = |minor, code| money(Some(Money { minor, currency: Currency::new(code).unwrap() }));
+        assert_eq!(of(1_250, "USD"), "12.50 USD");
+        assert_eq!(of(5, "USD"), "0.05 USD");
+        assert_eq!(of(-5, "USD"), "-0.05 USD");
+        assert_eq!(of(1_250, "JPY"), "1250 JPY");
+        assert_eq!(of(1_250, "KWD"), "1.250 KWD");
+        assert_eq!(money(None), "none");
+    }
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use bidlock::{HolderId, LockBackend, LockManager};
-use bidlock_ledger::{Effect, ErrorKind, LedgerError, LedgerStore};
+use bidlock_ledger::{Effect, ErrorKind, LedgerError, LedgerStore, SqliteLedger, sqlite::Options};
 
 use crate::{
     app::Access,
@@ -13,12 +13,33 @@ use crate::{
 };
 
 /// Opens the ledger in this file. `origin` says which setting chose it.
+///
+/// # Errors
+/// There is none and it is not to be made, or it can't be opened.
 pub(crate) async fn open_ledger(
     path: &Path,
-    _access: Access,
+    access: Access,
     origin: &str,
 ) -> Result<Arc<dyn LedgerStore>, CliError> {
-    Err(CliError::unavailable(format!("{origin}: {} cannot be opened yet", path.display())))
+    let create = access == Access::ReadWrite;
+    if !create && !path.exists() {
+        return Err(CliError::unavailable(format!("{origin}: there is no ledger at {}", path.display()))
+            .hint("the first `bidlock scan … --submit URL` makes it; or name another with --database FILE"));
+    }
+    let mut options = Options::new(path);
+    options.create = create;
+    // Opening waits for other processes that open it, on this thread.
+    let opened = tokio::task::spawn_blocking(move || SqliteLedger::open_with(options)).await;
+    match opened {
+        Ok(Ok(ledger)) => Ok(Arc::new(ledger)),
+        Ok(Err(error)) => {
+            let mut error = CliError::from(error);
+            error.message = format!("{origin}: {}", error.message);
+            Err(error)
+        }
+        Err(panic) => Err(CliError::unavailable(format!("opening the ledger failed: {panic}"))
+            .hint("this is a fault of bidlock; please report it")),
+    }
 }
 
 /// Opens the engine that keeps the locks.
@@ -122,5 +143,19 @@ impl From<LedgerError> for CliError {
             ),
         };
         CliError::new(code, message).hint(hint)
+    }
+}
+
+impl From<bidlock_pipeline::PipelineError> for CliError {
+    fn from(error: bidlock_pipeline::PipelineError) -> CliError {
+        use bidlock_pipeline::PipelineError;
+        match error {
+            PipelineError::Ledger(error) => error.into(),
+            PipelineError::Locks(error) => error.into(),
+            PipelineError::Invariant(what) => {
+                CliError::new(Exit::InvariantViolated, format!("an invariant is violated: {what}"))
+                    .hint("stop the scanners and look at the bid with `bidlock bid history`")
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! other layers in [`crate::config`], so that one place checks values and names their origin.
 
 mod bid;
+mod demo;
 mod lock;
 mod scan;
 mod tools;
@@ -17,15 +18,16 @@ pub(crate) use self::{
         ApproveArgs, BidArgs, BidCommand, DeclineArgs, HistoryArgs, ListArgs, ResolveArgs, ResolveAs,
         ShowArgs, WithdrawArgs,
     },
+    demo::{Chaos, DemoArgs, NaiveArgs},
     lock::{
         AcquireArgs, ForceReleaseArgs, KeyArgs, LockArgs, LockCommand, LockListArgs, LockShowArgs,
         ReleaseArgs, RenewArgs, RunArgs,
     },
     scan::{MinAmount, ReconcileArgs, ScanArgs},
     tools::{
-        CanonicalArgs, CheckArgs, CompletionsArgs, ConfigArgs, ConfigCommand, DemoArgs, DoctorArgs,
-        EvaluateArgs, InitArgs, MigrateArgs, MigrateCommand, PostingArgs, PostingCommand, ReportArgs,
-        SandboxArgs, SandboxCommand, SandboxRunArgs, ShowConfigArgs, StatusArgs, UpArgs,
+        CanonicalArgs, CheckArgs, CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, EvaluateArgs,
+        InitArgs, MigrateArgs, MigrateCommand, PostingArgs, PostingCommand, ReportArgs, SandboxArgs,
+        SandboxCommand, SandboxRunArgs, ShowConfigArgs, StatusArgs, UpArgs,
     },
 };
 

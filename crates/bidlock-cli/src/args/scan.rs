@@ -159,7 +159,7 @@ impl FromStr for MinAmount {
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         /// More digits after the point belong to no currency.
         const MAX_FRACTION: usize = 6;
-        if fraction.contains('.') || fraction.len() > MAX_FRACTION {
+        if number.is_empty() || fraction.contains('.') || fraction.len() > MAX_FRACTION {
             return Err(wrong());
         }
         let currency = match code.trim() {

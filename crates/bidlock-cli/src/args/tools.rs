@@ -1,52 +1,11 @@
-//! The smaller commands: demo, posting, migrate, config, doctor, sandbox, completions.
+//! The smaller commands: posting, migrate, config, doctor, sandbox, completions.
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
 use super::{LedgerArgs, Override, StoreArgs, given};
-
-const DEMO_HELP: &str = "\
-Examples:
-  bidlock demo
-  bidlock demo --scanners 8 --postings 500 --seed 7 --chaos wild
-  bidlock demo --no-ui | jq .";
-
-/// Watch scanners race over a made-up feed, crash, and still bid once.
-///
-/// Starts scanner processes and a marketplace on this computer, kills and pauses some of them, and proves the
-/// result from the marketplace's own record. Needs no services and leaves nothing behind.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = DEMO_HELP, after_long_help = DEMO_HELP)]
-pub(crate) struct DemoArgs {
-    /// How many scanner processes
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(crate) scanners: u32,
-    /// How many postings in the made-up feed
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) postings: u32,
-    /// The same seed gives the same feed and the same faults
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// How many scanners are killed and paused
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = Chaos::Mild)]
-    pub(crate) chaos: Chaos,
-    /// JSON lines instead of the live table
-    #[arg(long)]
-    pub(crate) no_ui: bool,
-}
-
-/// How rough the demo is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Chaos {
-    /// Nobody is killed or paused
-    None,
-    /// Some are killed and paused
-    Mild,
-    /// Killed and paused all the time
-    Wild,
-}
 
 const POSTING_HELP: &str = "\
 Examples:
@@ -270,8 +229,9 @@ pub(crate) enum SandboxCommand {
     Report(ReportArgs),
 }
 
-/// Run it until stopped; prints its URL.
+/// Run it until stopped (Ctrl-C, SIGTERM); prints its URL.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = sandbox_modes(), after_long_help = sandbox_modes())]
 pub(crate) struct SandboxRunArgs {
     /// Where it listens; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
@@ -282,6 +242,10 @@ pub(crate) struct SandboxRunArgs {
     /// How it misbehaves: a list such as duplicates=refused,reset=0.1
     #[arg(long, value_name = "MODES")]
     pub(crate) mode: Option<String>,
+}
+
+fn sandbox_modes() -> String {
+    format!("Modes, separated by commas; faults may be combined:\n{}", bidlock_sandbox::MODES_HELP)
 }
 
 /// What a log proves: submissions, accepted, duplicates. Exit code 7 where a posting was accepted twice.

@@ -1,0 +1,249 @@
+//! What a person decides about one bid: approve, decline, withdraw, resolve.
+
+use std::path::Path;
+
+use bidlock_ledger::{Actor, Applied, Bid, BidState, Change, LedgerStore, Liveness, Move, NotMoved};
+use bidlock_pipeline::Withdrawal;
+use serde_json::{Value, json};
+
+use super::{find, view};
+use crate::{
+    app::{Access, App},
+    args::{ApproveArgs, DeclineArgs, ResolveArgs, ResolveAs, WithdrawArgs},
+    config::{read_bounded, values::show_duration},
+    exit::Exit,
+    failure::CliError,
+};
+
+/// Longer evidence belongs beside the ledger, not into it.
+const MAX_EVIDENCE_BYTES: u64 = 64 << 10;
+/// How many rows a sweep before a resolution moves: only those that are due.
+const SWEEP_LIMIT: u32 = 256;
+
+/// `bid approve`.
+pub(super) async fn approve(app: &App, args: ApproveArgs) -> Result<Exit, CliError> {
+    let valid_for = app.config()?.submit.approval_valid_for;
+    let ledger = app.ledger(Access::Existing).await?;
+    let bid = find::find(ledger.as_ref(), &args.bid).await?;
+    if bid.state == BidState::Approved {
+        return done(app, &bid, "is approved already");
+    }
+    let mut change = Change::new(bid.claim_ref(), operator(app), Move::Approve { valid_for });
+    change.reason = args.reason;
+    let bid = moved(app, ledger.as_ref(), change, "approved", "awaiting_approval").await?;
+    let until =
+        format!("is approved for {}; the next scan that sees the posting sends it", show_duration(valid_for));
+    done(app, &bid, &until)
+}
+
+/// `bid decline`.
+pub(super) async fn decline(app: &App, args: DeclineArgs) -> Result<Exit, CliError> {
+    let reason = needed("--reason", &args.reason)?;
+    let ledger = app.ledger(Access::Existing).await?;
+    let bid = find::find(ledger.as_ref(), &args.bid).await?;
+    if bid.state == BidState::Declined {
+        return done(app, &bid, "is declined already");
+    }
+    let change = Change::new(bid.claim_ref(), operator(app), Move::Decline).because(reason);
+    let bid =
+        moved(app, ledger.as_ref(), change, "declined", "claimed, awaiting_approval or approved").await?;
+    done(app, &bid, "is declined; nobody will bid on the posting")
+}
+
+/// `bid withdraw`.
+pub(super) async fn withdraw(app: &App, args: WithdrawArgs) -> Result<Exit, CliError> {
+    let reason = needed("--reason", &args.reason)?;
+    let allow_rebid = app.config()?.withdrawal.allow_rebid;
+    let ledger = app.ledger(Access::Existing).await?;
+    let bid = find::find(ledger.as_ref(), &args.bid).await?;
+    if bid.state == BidState::Withdrawn {
+        return done(app, &bid, "is withdrawn already");
+    }
+    let marketplace = app.marketplace_of(&bid.payload.via)?;
+    let event_id = args.event_id.as_deref();
+    let actor = operator(app);
+    let asked = bidlock_pipeline::withdraw(
+        ledger.as_ref(),
+        marketplace.as_ref(),
+        &bid,
+        &actor,
+        reason,
+        event_id,
+        allow_rebid,
+    );
+    match asked.await? {
+        Withdrawal::Withdrawn(bid) => {
+            let freed = if bid.rebid_allowed {
+                "; the posting may be bid on again"
+            } else {
+                "; the posting stays used"
+            };
+            done(app, &bid, &format!("is withdrawn{freed}"))
+        }
+        Withdrawal::Refused { bid, detail } => {
+            Err(CliError::usage(format!("bid {} stays {}: {detail}", bid.id, bid.state))
+                .hint("the marketplace decides; ask it, or withdraw on its site"))
+        }
+        Withdrawal::Pending { bid, detail } => Err(CliError::new(
+            Exit::UnknownOutcome,
+            format!("the withdrawal of bid {} is recorded but not confirmed: {detail}", bid.id),
+        )
+        .hint("`bidlock reconcile` asks again; asking again is harmless")),
+        Withdrawal::NotPossible(bid) => Err(wrong_state(&bid, "withdrawn", "submitted")),
+    }
+}
+
+/// `bid resolve`.
+pub(super) async fn resolve(app: &App, args: ResolveArgs) -> Result<Exit, CliError> {
+    let reason = needed("--reason", &args.reason)?;
+    check_resolution(&args)?;
+    let evidence = args.evidence.as_deref().map(read_evidence).transpose()?;
+    let ledger = app.ledger(Access::Existing).await?;
+    // A submission whose scanner died is `submitting` until a sweep says what it is.
+    ledger.sweep(SWEEP_LIMIT).await?;
+    let bid = find::find(ledger.as_ref(), &args.bid).await?;
+    let mut detail = json!({ "evidence": evidence });
+    let (action, word, from) = match args.outcome {
+        ResolveAs::Submitted => {
+            let external_ref = args.external_ref.clone();
+            (Move::ResolveSubmitted { external_ref }, "resolved as submitted", "unknown or not_submitted")
+        }
+        ResolveAs::NotSubmitted => {
+            if bid.state == BidState::Unknown && args.allow_new_bid {
+                let liveness = ledger.liveness(&bid.claimant).await?;
+                accept_risk(app, &bid, liveness, args.i_accept_the_risk)?;
+                detail["liveness"] = json!(liveness);
+                detail["risk_accepted"] = json!(args.i_accept_the_risk);
+            }
+            let allow_new_bid = args.allow_new_bid;
+            (Move::ResolveNotSubmitted { allow_new_bid }, "resolved as not submitted", "unknown")
+        }
+    };
+    let change = Change::new(bid.claim_ref(), operator(app), action).because(reason).with_detail(detail);
+    let bid = moved(app, ledger.as_ref(), change, word, from).await?;
+    let words = match (bid.state, bid.rebid_allowed) {
+        (BidState::Submitted, _) => "is submitted".to_owned(),
+        (_, true) => "is not submitted; the posting may be bid on again".to_owned(),
+        (state, false) => format!("is {state}; the posting stays used"),
+    };
+    done(app, &bid, &words)
+}
+
+/// Options that make no sense together.
+fn check_resolution(args: &ResolveArgs) -> Result<(), CliError> {
+    match args.outcome {
+        ResolveAs::Submitted if args.allow_new_bid => Err(CliError::usage(
+            "--allow-new-bid makes no sense with --as submitted: the marketplace has the bid",
+        )
+        .hint("leave it out; `bidlock bid withdraw` takes a submitted bid back")),
+        ResolveAs::NotSubmitted if args.external_ref.is_some() => Err(CliError::usage(
+            "--external-ref makes no sense with --as not-submitted: there is no bid to name",
+        )
+        .hint("if the marketplace has a bid of that name, resolve it --as submitted")),
+        _ => Ok(()),
+    }
+}
+
+/// A new bid is allowed plainly only where the sender is proven gone.
+fn accept_risk(app: &App, bid: &Bid, liveness: Liveness, accepted: bool) -> Result<(), CliError> {
+    let holder = &bid.claimant.holder;
+    let doubt = match liveness {
+        Liveness::Gone => {
+            app.out.say(format!(
+                "{holder}, which sent this bid, is gone; a request of it may still sit in a proxy, and carries the same idempotency key as a new bid"
+            ));
+            return Ok(());
+        }
+        Liveness::Alive => format!("{holder}, which sent this bid, still runs"),
+        Liveness::Unprovable => format!("{holder}, which sent this bid, cannot be proven gone from here"),
+    };
+    if accepted {
+        app.out.warn(format!(
+            "{doubt}: its request may still arrive, and a new bid would then be the second one"
+        ));
+        return Ok(());
+    }
+    Err(CliError::usage(format!("{doubt}: its request may still arrive, and a new bid would then be the second one"))
+        .hint("end that process and look the bid up at the marketplace first; or leave --allow-new-bid out, and the posting stays used; or add --i-accept-the-risk"))
+}
+
+/// `TEXT`, or what stands in `@FILE`.
+fn read_evidence(text: &str) -> Result<Value, CliError> {
+    let Some(path) = text.strip_prefix('@') else { return Ok(json!({ "text": text })) };
+    let content = read_bounded(Path::new(path), MAX_EVIDENCE_BYTES).map_err(|e| {
+        CliError::usage(format!("--evidence: cannot read {path}: {e}"))
+            .hint("give a text file of at most 64 KiB, or the text itself without @")
+    })?;
+    Ok(json!({ "file": path, "text": content }))
+}
+
+fn needed<'a>(flag: &str, text: &'a str) -> Result<&'a str, CliError> {
+    match text.trim() {
+        "" => {
+            Err(CliError::usage(format!("{flag} is empty")).hint("say why: it stands in the bid's history"))
+        }
+        text => Ok(text),
+    }
+}
+
+fn operator(app: &App) -> Actor {
+    Actor::operator(&app.operator())
+}
+
+/// Makes the change, or says why not.
+async fn moved(
+    app: &App,
+    ledger: &dyn LedgerStore,
+    change: Change,
+    word: &str,
+    from: &str,
+) -> Result<Bid, CliError> {
+    let applied = ledger.apply(std::slice::from_ref(&change)).await?.pop();
+    match applied {
+        Some(Applied::Moved { bid, alarm }) => {
+            if let Some(alarm) = alarm {
+                app.out.warn(alarm);
+            }
+            Ok(*bid)
+        }
+        Some(Applied::Already(bid)) => Ok(*bid),
+        Some(Applied::Not(NotMoved::WrongState(bid))) => Err(wrong_state(&bid, word, from)),
+        Some(Applied::Not(
+            NotMoved::StaleClaim(bid) | NotMoved::Expired(bid) | NotMoved::CapReached(bid),
+        )) => Err(CliError::unavailable(format!(
+            "bid {} was moved by another at the same time: it is {} now",
+            bid.id, bid.state
+        ))
+        .hint(format!("look at it with `bidlock bid show {}`, then decide again", bid.id))),
+        Some(Applied::Not(NotMoved::NoSuchBid(id))) => Err(CliError::usage(format!("there is no bid {id}"))
+            .hint("`bidlock bid list` shows the bids there are")),
+        None => Err(CliError::unavailable("the ledger gave no answer")
+            .hint("this is a fault of bidlock; please report it")),
+    }
+}
+
+fn wrong_state(bid: &Bid, word: &str, from: &str) -> CliError {
+    let why = view::why(bid);
+    let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+    let hint = match bid.state {
+        BidState::Submitting => {
+            "its scanner is at work; when its claim has expired, `bidlock reconcile` settles it".to_owned()
+        }
+        BidState::Claimed => "its scanner is at work; wait for it, or until its claim has expired".to_owned(),
+        BidState::Unknown => {
+            format!("settle it first: `bidlock reconcile`, or `bidlock bid resolve {} --as …`", bid.id)
+        }
+        _ => format!("`bidlock bid history {}` shows how it came there", bid.id),
+    };
+    CliError::usage(format!("bid {} is {}{why}; only what is {from} can be {word}", bid.id, bid.state))
+        .hint(hint)
+}
+
+fn done(app: &App, bid: &Bid, words: &str) -> Result<Exit, CliError> {
+    if app.out.json {
+        app.out.json_document(&view::bid_json(bid))?;
+    } else {
+        app.out.line(format!("bid {} on {} {words}", bid.id, bid.posting))?;
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,100 @@
+//! `bidlock bid list`.
+
+use bidlock_ledger::{BidFilter, Cursor, Page, WallTime};
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde_json::json;
+
+use super::view;
+use crate::{
+    app::{Access, App},
+    args::ListArgs,
+    config::values,
+    exit::Exit,
+    failure::CliError,
+    output,
+};
+
+/// Runs it.
+pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
+    let now = app.now();
+    // A posting's URL or another form of its id means the posting, where the marketplace is known.
+    let canonical = match (&args.marketplace, &args.posting) {
+        (Some(marketplace), Some(posting)) => bidlock_market::canonical(marketplace, posting).ok(),
+        _ => None,
+    };
+    let filter = BidFilter {
+        marketplace: args.marketplace.as_deref().map(bidlock_market::identity::marketplace_name),
+        posting: canonical.map(|id| id.posting().to_owned()).or(args.posting),
+        states: args.state.clone(),
+        since: args.since.as_deref().map(|t| point_in_time("--since", t, now)).transpose()?,
+        until: args.until.as_deref().map(|t| point_in_time("--until", t, now)).transpose()?,
+    };
+    let ledger = app.ledger(Access::ReadOnly).await?;
+    let after = match &args.after {
+        Some(text) => Some(Cursor(super::find::find(ledger.as_ref(), text).await?.id)),
+        None => None,
+    };
+    let bids = ledger.list(&filter, &Page { after, limit: args.limit }).await?;
+    let is_full = bids.len() == args.limit as usize;
+    let next = bids.last().filter(|_| is_full).map(|b| b.id);
+    if app.out.json {
+        let bids: Vec<_> = bids.iter().map(view::bid_json).collect();
+        app.out.json_document(&json!({ "bids": bids, "next": next }))?;
+        return Ok(Exit::Ok);
+    }
+    let rows: Vec<Vec<String>> = bids
+        .iter()
+        .map(|bid| {
+            vec![
+                bid.id.to_string(),
+                bid.state.to_string(),
+                bid.posting.to_string(),
+                output::money(bid.payload.amount),
+                view::time(bid.created_at),
+                view::why(bid),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        app.out.say("no bids match");
+        return Ok(Exit::Ok);
+    }
+    app.out.table(&["bid", "state", "posting", "amount", "made", "why"], &rows)?;
+    if let Some(next) = next {
+        app.out.say(format!("there may be more: add --after {next}"));
+    }
+    Ok(Exit::Ok)
+}
+
+/// A duration is so long ago; a date is its midnight here; a date and time with zone is itself.
+fn point_in_time(flag: &str, text: &str, now: Timestamp) -> Result<WallTime, CliError> {
+    let wrong = || {
+        CliError::usage(format!("{flag}: `{text}` is no time"))
+            .hint("write a duration such as 24h (ago), a date such as 2026-03-01, or 2026-03-01T12:00:00Z")
+    };
+    let at = if let Ok(ago) = values::duration(text) {
+        let ago = jiff::SignedDuration::try_from(ago).map_err(|_| wrong())?;
+        now.checked_sub(ago).map_err(|_| wrong())?
+    } else if let Ok(at) = text.parse::<Timestamp>() {
+        at
+    } else {
+        let date: civil::DateTime = text.parse().map_err(|_| wrong())?;
+        date.to_zoned(TimeZone::system()).map_err(|_| wrong())?.timestamp()
+    };
+    Ok(WallTime(at.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_durations_dates_or_moments() {
+        let now: Timestamp = "2026-03-02T12:00:00Z".parse().unwrap();
+        let at = |text: &str| point_in_time("--since", text, now).unwrap().0;
+        assert_eq!(at("24h"), now.as_millisecond() - 86_400_000);
+        assert_eq!(at("2026-03-02T12:00:00Z"), now.as_millisecond());
+        assert!((at("2026-03-01") - now.as_millisecond()).abs() < 3 * 86_400_000);
+        assert!(point_in_time("--since", "yesterday-ish", now).unwrap_err().message.contains("--since"));
+    }
+}

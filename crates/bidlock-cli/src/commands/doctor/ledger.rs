@@ -1,0 +1,201 @@
+//! The ledger: its schema, a durable write, its history, and what waits for somebody.
+
+use std::{path::Path, time::Duration};
+
+use bidlock_ledger::{
+    Bid, BidFilter, BidState, LedgerStore, Page, SqliteLedger, WallTime, chain, store::MAX_PAGE,
+};
+
+use super::Check;
+use crate::{
+    app::{Access, App},
+    config::values::show_duration,
+    failure::CliError,
+};
+
+/// The chain of so many of the latest bids is checked; `bid history` checks any one.
+const CHECKED_CHAINS: usize = 200;
+/// How far back they are looked for.
+const RECENT: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// An outcome that is unknown for longer needs somebody.
+const UNKNOWN_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// All rows about the ledger.
+pub(super) async fn ledger(app: &App) -> Vec<Check> {
+    const NAME: &str = "ledger";
+    let path = match app.config().and_then(|c| c.ledger_path()) {
+        Ok(path) => path,
+        // The configuration's own row says so.
+        Err(_) => return Vec::new(),
+    };
+    if !path.exists() {
+        return vec![Check::skipped(
+            NAME,
+            format!("none yet at {}; it is made at first use", path.display()),
+        )];
+    }
+    if let Some(check) = schema(&path).await {
+        return vec![check];
+    }
+    let ledger = match app.ledger(Access::Existing).await {
+        Ok(ledger) => ledger,
+        Err(error) => return vec![Check::failed(NAME, error)],
+    };
+    let mut checks = Vec::new();
+    let ledger = ledger.as_ref();
+    for check in [
+        writable(ledger).await,
+        history(app, ledger).await,
+        unknown(app, ledger).await,
+        expired(ledger).await,
+        waiting(ledger).await,
+    ] {
+        checks.push(check.unwrap_or_else(|error| Check::failed(NAME, error)));
+    }
+    checks
+}
+
+/// A schema that does not fit; `None` where it does.
+async fn schema(path: &Path) -> Option<Check> {
+    const NAME: &str = "ledger";
+    let path = path.to_owned();
+    let status = tokio::task::spawn_blocking(move || SqliteLedger::schema_status(path)).await;
+    match status {
+        Ok(Ok(status)) => match status.found {
+            Some(found) if found > status.latest => Some(Check::unhealthy(
+                NAME,
+                format!("schema {found} is newer than this bidlock ({})", status.latest),
+                "upgrade bidlock",
+            )),
+            Some(found) if found < status.latest => Some(Check::unhealthy(
+                NAME,
+                format!("schema {found} is behind this bidlock ({})", status.latest),
+                "run `bidlock migrate up`",
+            )),
+            _ => None,
+        },
+        Ok(Err(error)) => Some(Check::failed(NAME, error.into())),
+        Err(panic) => {
+            Some(Check::unhealthy(NAME, panic.to_string(), "this is a fault of bidlock; please report it"))
+        }
+    }
+}
+
+/// A write that is durable before the check returns.
+async fn writable(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
+    const NAME: &str = "ledger";
+    let health = ledger.check().await?;
+    let facts: Vec<String> = health.facts.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let found = format!(
+        "{} at {}, schema {}: {}",
+        health.engine,
+        health.location,
+        health.schema_version,
+        facts.join(", ")
+    );
+    if !health.writable {
+        return Ok(Check::unhealthy(
+            NAME,
+            format!("a test write did not become durable: {found}"),
+            "check the disk, its free space and the file's permissions; nothing is sent until it works",
+        ));
+    }
+    Ok(Check::ok(NAME, found))
+}
+
+/// The hash chains of the latest bids.
+async fn history(app: &App, ledger: &dyn LedgerStore) -> Result<Check, CliError> {
+    const NAME: &str = "history";
+    let since = WallTime(app.now().as_millisecond() - i64::try_from(RECENT.as_millis()).unwrap_or(i64::MAX));
+    let filter = BidFilter { since: Some(since), ..BidFilter::default() };
+    let bids = last_of(ledger, &filter, CHECKED_CHAINS).await?;
+    for bid in &bids {
+        let events = ledger.history(bid.id).await?;
+        // A bid that moved meanwhile has more events than its row had; only fewer, or a broken link, is a fault.
+        let count = u32::try_from(events.len()).unwrap_or(u32::MAX).max(bid.events);
+        if let Err(broken) = chain::verify(&events, count) {
+            return Ok(Check::unhealthy(
+                NAME,
+                format!("the history of bid {} was changed outside of bidlock: {broken}", bid.id),
+                format!("`bidlock bid history {}`; compare with a backup", bid.id),
+            ));
+        }
+    }
+    Ok(Check::ok(NAME, format!("the hash chains of the last {} bids are intact", bids.len())))
+}
+
+/// The newest bids that match: listings go from the oldest on.
+async fn last_of(ledger: &dyn LedgerStore, filter: &BidFilter, count: usize) -> Result<Vec<Bid>, CliError> {
+    /// More pages than these are not read for a check.
+    const MAX_PAGES: usize = 100;
+    let mut last: Vec<Bid> = Vec::new();
+    let mut page = Page { after: None, limit: MAX_PAGE };
+    for _ in 0..MAX_PAGES {
+        let bids = ledger.list(filter, &page).await?;
+        let is_last = bids.len() < MAX_PAGE as usize;
+        page.after = bids.last().map(|b| bidlock_ledger::Cursor(b.id));
+        last.extend(bids);
+        let surplus = last.len().saturating_sub(count);
+        last.drain(..surplus);
+        if is_last {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// What stays unknown, or unconfirmed, for too long.
+async fn unknown(app: &App, ledger: &dyn LedgerStore) -> Result<Check, CliError> {
+    const NAME: &str = "unknown outcomes";
+    let bids = of_states(ledger, vec![BidState::Unknown, BidState::Withdrawing]).await?;
+    let patience = i64::try_from(UNKNOWN_PATIENCE.as_millis()).unwrap_or(i64::MAX);
+    let due = app.now().as_millisecond() - patience;
+    let old: Vec<&Bid> = bids.iter().filter(|b| b.updated_at.0 <= due).collect();
+    let Some(oldest) = old.iter().min_by_key(|b| b.updated_at) else {
+        return Ok(Check::ok(
+            NAME,
+            format!("{}, none for longer than {}", bids.len(), show_duration(UNKNOWN_PATIENCE)),
+        ));
+    };
+    Ok(Check::unhealthy(
+        NAME,
+        format!(
+            "{} for longer than {}; the oldest is bid {} on {}",
+            old.len(),
+            show_duration(UNKNOWN_PATIENCE),
+            oldest.id,
+            oldest.posting
+        ),
+        "`bidlock reconcile` looks them up; what it cannot settle a person decides: `bidlock bid resolve`",
+    ))
+}
+
+/// Claims that ran out with nobody there to take them up.
+async fn expired(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
+    const NAME: &str = "expired claims";
+    let bids = of_states(ledger, vec![BidState::Claimed, BidState::Submitting]).await?;
+    let expired = bids.iter().filter(|b| b.claim_remaining.is_none_or(|left| left.is_zero())).count();
+    if expired == 0 {
+        return Ok(Check::ok(NAME, format!("none; {} at work", bids.len())));
+    }
+    Ok(Check::warning(
+        NAME,
+        format!("{expired} of {} claims have expired and were not swept", bids.len()),
+        "no scanner runs, it seems: `bidlock scan` takes them over, `bidlock reconcile` sweeps them",
+    ))
+}
+
+/// What waits for a person: no fault.
+async fn waiting(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
+    let bids = of_states(ledger, vec![BidState::AwaitingApproval]).await?;
+    Ok(Check::ok(
+        "approvals",
+        format!("{} wait for a person (`bidlock bid list --state awaiting_approval`)", bids.len()),
+    ))
+}
+
+/// At most a page: a check needs no more.
+async fn of_states(ledger: &dyn LedgerStore, states: Vec<BidState>) -> Result<Vec<Bid>, CliError> {
+    let filter = BidFilter { states, ..BidFilter::default() };
+    Ok(ledger.list(&filter, &Page { after: None, limit: MAX_PAGE }).await?)
+}

@@ -1,0 +1,106 @@
+//! The configuration, the clocks, the marketplace.
+
+use bidlock_ledger::PostingId;
+use bidlock_market::{LookUpError, Target};
+use bidlock_pipeline::RuleSet;
+use bidlock_sqlite::SystemHostClock;
+use jiff::Timestamp;
+
+use super::Check;
+use crate::{app::App, config::read_bounded, failure::CliError};
+
+/// A larger file of rules is a mistake.
+const MAX_RULES_BYTES: u64 = 1 << 20;
+/// A wall clock before this (2026-01-01) has not been set since the host started.
+const LEAST_SANE_S: i64 = 1_767_225_600;
+/// A wall clock after this (2100-01-01) is wrong too.
+const MOST_SANE_S: i64 = 4_102_444_800;
+
+/// Every value, and the files that values name.
+pub(super) fn configuration(app: &App) -> Check {
+    const NAME: &str = "configuration";
+    let look = || -> Result<String, CliError> {
+        let config = app.config()?;
+        config.ledger_path()?;
+        config.lock_place()?;
+        config.token()?;
+        config.proposal()?;
+        if let Some(path) = &config.scan.rules {
+            let named = config.named("scan.rules");
+            let text = read_bounded(path, MAX_RULES_BYTES).map_err(|e| {
+                CliError::usage(format!("{named}: cannot read {}: {e}", path.display()))
+                    .hint("check the path, or unset scan.rules")
+            })?;
+            RuleSet::parse(&path.display().to_string(), &text)
+                .map_err(|e| CliError::usage(e.to_string()).hint("docs/rules.md lists every key"))?;
+        }
+        Ok(config.file().map_or("no file; defaults".to_owned(), |f| f.display().to_string()))
+    };
+    match look() {
+        Ok(found) => match app.config().map(|c| c.warnings.join("; ")) {
+            Ok(warnings) if !warnings.is_empty() => Check::warning(NAME, warnings, "unset one of the two"),
+            _ => Check::ok(NAME, found),
+        },
+        Err(error) => Check::failed(NAME, error),
+    }
+}
+
+/// Locks and claims count on the boot-time clock and the boot id; the wall clock is for people.
+pub(super) fn clock(app: &App) -> Check {
+    const NAME: &str = "clock";
+    if !SystemHostClock::is_reliable() {
+        return Check::unhealthy(
+            NAME,
+            "the kernel's boot id cannot be read, so deadlines cannot be shared between processes",
+            "let this process read /proc/sys/kernel/random/boot_id",
+        );
+    }
+    let now: Timestamp = app.now();
+    if !(LEAST_SANE_S..MOST_SANE_S).contains(&now.as_second()) {
+        return Check::warning(NAME, format!("the wall clock says {now}"), "set the clock, or start NTP");
+    }
+    let now = now.round(jiff::Unit::Second).unwrap_or(now);
+    Check::ok(NAME, format!("boot id and boot-time clock readable; wall clock {now}"))
+}
+
+/// A look-up of a posting that nobody has: it reaches the marketplace and changes nothing.
+pub(super) async fn marketplace(app: &App) -> Check {
+    const NAME: &str = "marketplace";
+    let target = match app.config().map(|c| c.submit.target.clone()) {
+        Ok(Some(target)) if target != Target::DryRun => target,
+        _ => return Check::skipped(NAME, "submit.target is not set: dry runs only"),
+    };
+    let marketplace = match app.marketplace(&target) {
+        Ok(marketplace) => marketplace,
+        Err(error) => return Check::failed(NAME, error),
+    };
+    let via = marketplace.via().to_owned();
+    let probe = match PostingId::new("bidlock", "doctor") {
+        Ok(probe) => probe,
+        Err(error) => {
+            return Check::unhealthy(NAME, error.to_string(), "this is a fault of bidlock; please report it");
+        }
+    };
+    match marketplace.look_up(&probe).await {
+        Ok(_) => Check::ok(NAME, format!("{via} answers look-ups")),
+        Err(LookUpError::Unsupported { .. }) => Check::warning(
+            NAME,
+            format!("{via} has no look-up"),
+            "what is unknown there must be settled by hand: `bidlock bid resolve`",
+        ),
+        Err(LookUpError::TryLater { .. }) => {
+            Check::warning(NAME, format!("{via} asks to try later"), "try `bidlock doctor` again later")
+        }
+        Err(error @ LookUpError::Status { status: 401 | 403, .. }) => {
+            Check::unhealthy(NAME, error.to_string(), "check the account and submit.token_file")
+        }
+        Err(error @ LookUpError::Unreachable { .. }) => {
+            Check::unhealthy(NAME, error.to_string(), "check the URL in submit.target, and the network")
+        }
+        Err(error) => Check::unhealthy(
+            NAME,
+            error.to_string(),
+            "check that submit.target is the base of a marketplace's API; without look-ups nothing unknown can be settled",
+        ),
+    }
+}
