@@ -1,7 +1,7 @@
 //! A held lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -51,23 +51,28 @@ impl Lease {
     /// # Errors
     /// The store broke; the lock may have been freed, and is freed by its TTL at the latest.
     pub async fn release(mut self) -> Result<Released> {
-        let inner = Arc::clone(&self.view.inner);
-        let state = Arc::clone(&self.view.state);
-        if !inner.leave(&state) || !state.finish(&inner) {
+        let LeaseView { inner, state } = &self.view;
+        let ended = if inner.leave(state) { state.finish(inner) } else { Ended::Before };
+        if ended == Ended::Before {
             self.finished = true;
             return Ok(Released::Released);
         }
         self.releasing = true;
         let released = inner.backend.release(std::slice::from_ref(&state.grant)).await?;
+        let released = released.first().copied().ok_or_else(|| inner.wrong_count("release"))?;
+        if released != Released::Released && ended == Ended::Now {
+            state.count_loss(inner, "its release found that it had ended");
+        }
         self.finished = true;
-        released.first().copied().ok_or_else(|| inner.wrong_count("release"))
+        Ok(released)
     }
 
     /// Takes the lease apart for a release in a batch: its grant, or `None` where nothing is to be freed.
     pub(crate) fn into_grant(mut self) -> Option<Grant> {
         self.finished = true;
         let LeaseView { inner, state } = &self.view;
-        (inner.leave(state) && state.finish(inner)).then(|| state.grant.clone())
+        state.is_over(inner);
+        (inner.leave(state) && state.finish(inner) != Ended::Before).then(|| state.grant.clone())
     }
 }
 
@@ -85,7 +90,8 @@ impl Drop for Lease {
             return;
         }
         let LeaseView { inner, state } = &self.view;
-        if self.releasing || (inner.leave(state) && state.finish(inner)) {
+        state.is_over(inner); // a loss that nobody has noticed is noted now
+        if self.releasing || (inner.leave(state) && state.finish(inner) != Ended::Before) {
             inner.releaser.push(&inner.backend, &inner.clock, state.grant.clone(), false);
         }
     }
@@ -139,6 +145,7 @@ impl LeaseView {
     /// Resolves when [`is_lost`](LeaseView::is_lost) turns true: at the own deadline, or as soon as a renewal learns
     /// that the lock is gone. Work that must not overlap with another holder's stops here.
     pub async fn lost(&self) {
+        self.state.watched.store(true, Ordering::SeqCst);
         loop {
             let mut changed = std::pin::pin!(self.state.changed.notified());
             changed.as_mut().enable();
@@ -185,7 +192,20 @@ pub(crate) struct LeaseState {
     /// How often its task has entered it; counted under the re-entry map's mutex.
     pub(crate) entries: AtomicU32,
     phase: AtomicU8,
-    pub(crate) changed: Notify,
+    /// Somebody waits for `changed`, or once did.
+    watched: AtomicBool,
+    changed: Notify,
+}
+
+/// How a lease was when it was finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Held until now.
+    Now,
+    /// Lost.
+    ByLoss,
+    /// Finished before.
+    Before,
 }
 
 impl LeaseState {
@@ -199,6 +219,7 @@ impl LeaseState {
             slot: AtomicU32::new(NO_SLOT),
             entries: AtomicU32::new(1),
             phase: AtomicU8::new(HELD),
+            watched: AtomicBool::new(false),
             changed: Notify::new(),
         }
     }
@@ -213,7 +234,7 @@ impl LeaseState {
 
     /// Looks whether the lease is over, and if only its deadline says so, makes that final.
     pub(crate) fn is_over(&self, inner: &Inner) -> bool {
-        if self.phase.load(Ordering::Acquire) != HELD {
+        if self.phase.load(Ordering::SeqCst) != HELD {
             return true;
         }
         if inner.clock.now() < self.deadline() {
@@ -241,25 +262,39 @@ impl LeaseState {
 
     /// Held -> lost, once; a lease that is being released is not lost.
     pub(crate) fn lose(&self, inner: &Inner, why: &'static str) {
-        if self.phase.compare_exchange(HELD, LOST, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        if self.phase.compare_exchange(HELD, LOST, Ordering::SeqCst, Ordering::Acquire).is_err() {
             return;
         }
-        Counters::add(&inner.counters.lost, 1);
         inner.holdings.remove(self);
-        let (key, holder) = (&self.grant.key, &self.grant.holder);
-        tracing::warn!(backend = inner.name, %key, %holder, why, "lease lost");
-        self.changed.notify_waiters();
+        self.count_loss(inner, why);
+        self.tell();
     }
 
-    /// Anything -> done; `false` if it was done before. Notes a loss that nobody has noticed yet.
-    pub(crate) fn finish(&self, inner: &Inner) -> bool {
-        self.is_over(inner);
-        let before = self.phase.swap(DONE, Ordering::AcqRel);
+    fn count_loss(&self, inner: &Inner, why: &'static str) {
+        Counters::add(&inner.counters.lost, 1);
+        let (key, holder) = (&self.grant.key, &self.grant.holder);
+        tracing::warn!(backend = inner.name, %key, %holder, why, "lease lost");
+    }
+
+    /// Anything -> done, and says what it was.
+    pub(crate) fn finish(&self, inner: &Inner) -> Ended {
+        let before = self.phase.swap(DONE, Ordering::SeqCst);
         inner.holdings.remove(self);
-        if before == HELD {
+        match before {
+            HELD => {
+                self.tell();
+                Ended::Now
+            }
+            LOST => Ended::ByLoss,
+            _ => Ended::Before,
+        }
+    }
+
+    /// After the phase has changed; a watcher looks at the phase after it has said that it watches.
+    fn tell(&self) {
+        if self.watched.load(Ordering::SeqCst) {
             self.changed.notify_waiters();
         }
-        before != DONE
     }
 }
 

@@ -1,5 +1,7 @@
 //! Several processes on one file: each test starts this binary again as its children.
 #![cfg(feature = "sqlite")]
+// The lints know test functions, and not what these call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

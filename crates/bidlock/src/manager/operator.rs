@@ -5,6 +5,7 @@ use crate::audit::{Actor, AuditRecord};
 use crate::backend::{Grant, Health, HeldLock, KeyFilter, MAX_BATCH, MAX_PAGE, Page, Released};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::LockKey;
+use crate::lease::Ended;
 
 /// How many pages a clean-up of the fleet goes through at the most: locks that are taken meanwhile must not keep it
 /// going for ever.
@@ -97,8 +98,11 @@ impl LockManager {
 
     async fn release_own(&self) -> Result<usize> {
         let held = self.inner.holdings.snapshot();
-        let grants: Vec<Grant> =
-            held.iter().filter(|lease| lease.finish(&self.inner)).map(|lease| lease.grant.clone()).collect();
+        let grants: Vec<Grant> = held
+            .iter()
+            .filter(|lease| !lease.is_over(&self.inner) && lease.finish(&self.inner) == Ended::Now)
+            .map(|lease| lease.grant.clone())
+            .collect();
         let mut pending = super::inner::InFlight::releases(&self.inner, grants);
         let mut freed = 0;
         while let Some(batch) = pending.next_batch(MAX_BATCH) {

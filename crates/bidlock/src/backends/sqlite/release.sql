@@ -1,3 +1,3 @@
--- Frees a key that this nonce holds, live or expired, and no other. ?1 key, ?2 nonce. Returns what it was timed by.
-DELETE FROM bidlock_lease WHERE key = ?1 AND nonce = ?2
-RETURNING boot_id, deadline_ms;
+-- Frees a key that this nonce holds, live, and no other. ?1 key, ?2 nonce, ?3 boot id, ?4 now. One changed row means
+-- released; none means that find.sql tells why.
+DELETE FROM bidlock_lease WHERE key = ?1 AND nonce = ?2 AND boot_id = ?3 AND deadline_ms > ?4;

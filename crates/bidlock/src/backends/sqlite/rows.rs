@@ -9,6 +9,16 @@ use crate::backend::{Acquire, Acquired, Grant, Held, HeldLock, KeyFilter, Page, 
 use crate::key::LockKey;
 use crate::token::{FencingToken, Nonce};
 
+const FIND: &str = statement(include_str!("find.sql"));
+const FORCE_RELEASE: &str = statement(include_str!("force_release.sql"));
+const GRANT: &str = statement(include_str!("grant.sql"));
+const INSPECT: &str = statement(include_str!("inspect.sql"));
+const MINT: &str = statement(include_str!("mint.sql"));
+const RELEASE: &str = statement(include_str!("release.sql"));
+const RENEW: &str = statement(include_str!("renew.sql"));
+const SWEEP: &str = statement(include_str!("sweep_part.sql"));
+const SWEEP_END: &str = statement(include_str!("sweep_end.sql"));
+
 /// How many rows one part of a sweep looks at: a fraction of a millisecond's work.
 const SWEEP_PART: i64 = 512;
 
@@ -40,28 +50,28 @@ pub(super) fn acquire(
             token,
         })
     };
-    if let Some(found) = find(tx, &request.key)?
-        && let Some(remaining) = now.remaining_until(found.boot_id, found.deadline_ms)
-    {
-        if found.nonce != request.nonce.to_bytes() {
-            return Ok(Acquired::Held(Held { holder: found.holder, remaining }));
-        }
-        move_deadline(tx, now, &request.key, request.nonce, request.ttl)?;
-        return Ok(granted(found.token));
-    }
-    let token = tx
-        .prepare_cached(include_str!("mint.sql"))?
-        .query_row([now.wall_ms.saturating_mul(1_000)], |row| token(row, 0))?;
-    tx.prepare_cached(include_str!("grant.sql"))?.execute(params![
+    let micros = now.wall_ms.saturating_mul(1_000);
+    // A loser's attempt must not write: a transaction of losers needs no sync of the disk.
+    let free = tx.prepare_cached(GRANT)?.execute(params![
         request.key.as_str(),
         request.holder.as_str(),
         request.nonce.to_bytes(),
-        i64::try_from(token.get()).unwrap_or(i64::MAX),
+        micros,
         now.boot_id.as_bytes(),
         now.boot_ms,
         now.boot_ms_after(request.ttl),
     ])?;
-    Ok(granted(token))
+    if free == 1 {
+        return tx.prepare_cached(MINT)?.query_row([micros], |row| Ok(granted(token(row, 0)?)));
+    }
+    // Somebody holds it; in the same transaction, so the row is there and live.
+    let found = find(tx, &request.key)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    if found.nonce == request.nonce.to_bytes() {
+        move_deadline(tx, now, &request.key, request.nonce, request.ttl)?;
+        return Ok(granted(found.token));
+    }
+    let remaining = now.remaining_until(found.boot_id, found.deadline_ms).unwrap_or_default();
+    Ok(Acquired::Held(Held { holder: found.holder, remaining }))
 }
 
 pub(super) fn renew(
@@ -77,13 +87,16 @@ pub(super) fn renew(
 }
 
 pub(super) fn release(tx: &Transaction<'_>, now: HostInstant, grant: &Grant) -> rusqlite::Result<Released> {
-    let ours = tx
-        .prepare_cached(include_str!("release.sql"))?
-        .query_row(params![grant.key.as_str(), grant.nonce.to_bytes()], timing)
-        .optional()?;
-    if let Some((boot_id, deadline_ms)) = ours {
-        return Ok(released(now, boot_id, deadline_ms));
+    let freed = tx.prepare_cached(RELEASE)?.execute(params![
+        grant.key.as_str(),
+        grant.nonce.to_bytes(),
+        now.boot_id.as_bytes(),
+        now.boot_ms
+    ])?;
+    if freed == 1 {
+        return Ok(Released::Released);
     }
+    // Whoever asks for the key, or a sweep, takes an expired row out.
     Ok(match find(tx, &grant.key)? {
         Some(found) if now.remaining_until(found.boot_id, found.deadline_ms).is_some() => Released::Stolen,
         _ => Released::Expired,
@@ -95,8 +108,7 @@ pub(super) fn force_release(
     now: HostInstant,
     key: &LockKey,
 ) -> rusqlite::Result<Released> {
-    let found =
-        tx.prepare_cached(include_str!("force_release.sql"))?.query_row([key.as_str()], timing).optional()?;
+    let found = tx.prepare_cached(FORCE_RELEASE)?.query_row([key.as_str()], timing).optional()?;
     Ok(found.map_or(Released::Expired, |(boot_id, deadline_ms)| released(now, boot_id, deadline_ms)))
 }
 
@@ -106,7 +118,7 @@ pub(super) fn inspect(
     filter: &KeyFilter,
     page: &Page,
 ) -> rusqlite::Result<Vec<HeldLock>> {
-    let mut statement = conn.prepare_cached(include_str!("inspect.sql"))?;
+    let mut statement = conn.prepare_cached(INSPECT)?;
     let rows = statement.query_map(
         params![
             now.boot_id.as_bytes(),
@@ -137,16 +149,10 @@ pub(super) fn inspect(
 
 /// Goes through the rows after `cursor` and takes the expired ones out; returns where to go on, or the start.
 pub(super) fn sweep(tx: &Transaction<'_>, now: HostInstant, cursor: &str) -> rusqlite::Result<String> {
-    let end: Option<String> = tx
-        .prepare_cached(include_str!("sweep_end.sql"))?
-        .query_row(params![cursor, SWEEP_PART], |row| row.get(0))?;
+    let end: Option<String> =
+        tx.prepare_cached(SWEEP_END)?.query_row(params![cursor, SWEEP_PART], |row| row.get(0))?;
     let Some(end) = end else { return Ok(String::new()) };
-    tx.prepare_cached(include_str!("sweep_part.sql"))?.execute(params![
-        cursor,
-        end,
-        now.boot_id.as_bytes(),
-        now.boot_ms
-    ])?;
+    tx.prepare_cached(SWEEP)?.execute(params![cursor, end, now.boot_id.as_bytes(), now.boot_ms])?;
     Ok(end)
 }
 
@@ -157,7 +163,7 @@ fn move_deadline(
     nonce: Nonce,
     ttl: std::time::Duration,
 ) -> rusqlite::Result<bool> {
-    let changed = tx.prepare_cached(include_str!("renew.sql"))?.execute(params![
+    let changed = tx.prepare_cached(RENEW)?.execute(params![
         key.as_str(),
         nonce.to_bytes(),
         now.boot_id.as_bytes(),
@@ -168,7 +174,7 @@ fn move_deadline(
 }
 
 fn find(tx: &Transaction<'_>, key: &LockKey) -> rusqlite::Result<Option<Found>> {
-    tx.prepare_cached(include_str!("find.sql"))?
+    tx.prepare_cached(FIND)?
         .query_row([key.as_str()], |row| {
             Ok(Found {
                 holder: row.get(0)?,
@@ -195,4 +201,17 @@ fn released(now: HostInstant, boot_id: Uuid, deadline_ms: i64) -> Released {
         Some(_) => Released::Released,
         None => Released::Expired,
     }
+}
+
+/// The file without its heading: the statement cache hashes the text at each use.
+const fn statement(file: &str) -> &str {
+    let mut rest = file;
+    while let [b'-', b'-', ..] = rest.as_bytes() {
+        let mut end = 0;
+        while rest.as_bytes()[end] != b'\n' {
+            end += 1;
+        }
+        rest = rest.split_at(end + 1).1;
+    }
+    rest
 }
