@@ -68,7 +68,11 @@ impl Budget {
 
     /// An hourly budget whose rates may be missing.
     pub fn hourly(low: Option<Money>, high: Option<Money>) -> Budget {
-        Budget { kind: BudgetKind::Hourly, ..Budget::from_amounts(low, high, Some(Period::Hour)) }
+        Budget {
+            kind: BudgetKind::Hourly,
+            per: Some(Period::Hour),
+            ..Budget::from_amounts(low, high, Some(Period::Hour))
+        }
     }
 
     /// The amount to bid where no rule says otherwise: the fixed amount, or the lower bound of a range or

@@ -53,9 +53,7 @@ pub(super) const FIELDS: &[(Field, &str, &[&str])] = &[
             "guid",
             "externalid",
             "jobkey",
-            "key",
             "reference",
-            "ref",
         ],
     ),
     (

@@ -11,6 +11,24 @@ const MAX_MAP_BYTES: usize = 64 * 1024;
 /// A key this near to a known one is suggested.
 const SUGGEST_FROM: f64 = 0.7;
 
+/// Fields that may be the same for every row.
+const CONSTANTS: &[Field] = &[
+    Field::Marketplace,
+    Field::Budget,
+    Field::BudgetMin,
+    Field::BudgetMax,
+    Field::BudgetCents,
+    Field::HourlyMin,
+    Field::HourlyMax,
+    Field::Currency,
+    Field::BudgetKind,
+    Field::Client,
+    Field::ClientCountry,
+    Field::Location,
+    Field::Category,
+    Field::Biddable,
+];
+
 /// Where an unknown source keeps each field of a posting. Read from TOML:
 ///
 /// ```
@@ -74,7 +92,13 @@ impl FieldMap {
                 ("budget_unit", _) => return Err("`budget_unit` must be \"cents\" or \"major\"".to_owned()),
                 ("constant", toml::Value::Table(constants)) => {
                     for (key, value) in constants {
-                        map.constants.push((field(key, "constant.")?, constant(key, value)?));
+                        let field = field(key, "constant.")?;
+                        if !CONSTANTS.contains(&field) {
+                            return Err(format!(
+                                "`constant.{key}` makes no sense: it differs between postings"
+                            ));
+                        }
+                        map.constants.push((field, constant(key, value)?));
                     }
                 }
                 (_, toml::Value::String(path)) if !path.trim().is_empty() => {
@@ -156,6 +180,7 @@ mod tests {
             ("id = \"x\"\nbudget_unit = \"pence\"", "use \"cents\""),
             ("id = \"x\"\n[constant]\ncurrency = \"dollars\"", "three-letter"),
             ("zzz = \"x\"", "known are"),
+            ("title = \"x\"\n[constant]\nid = \"7\"", "differs between postings"),
         ] {
             let message = FieldMap::parse("map.toml", text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");

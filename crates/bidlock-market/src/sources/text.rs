@@ -43,11 +43,13 @@ pub(super) fn plain(html: &str, most: usize) -> String {
     // What is kept is a fraction of what is read at worst (tags, blanks), so the input is bounded too.
     let html = cut(html, most.saturating_mul(8));
     let stripped = if html.contains('<') { strip_tags(html) } else { Cow::Borrowed(html) };
-    let mut text = entities(&stripped);
-    if text.contains('<') && html.contains("&lt;") {
-        // The HTML itself stood escaped inside the field.
-        text = Cow::Owned(entities(&strip_tags(&text)).into_owned());
-    }
+    let once = entities(&stripped);
+    // Feeds escape twice over: as HTML, and once more for their own text.
+    let text = match (&once, once.contains('<') && html.contains("&lt;")) {
+        (_, true) => Cow::Owned(entities(&strip_tags(&once)).into_owned()),
+        (Cow::Owned(changed), false) if changed.contains('&') => Cow::Owned(entities(changed).into_owned()),
+        _ => once,
+    };
     let text = repair(&text);
     cut(&squeeze(&text), most).trim_end().to_owned()
 }

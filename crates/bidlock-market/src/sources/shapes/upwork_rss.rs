@@ -15,9 +15,8 @@ use crate::posting::MAX_DESCRIPTION_BYTES;
 
 /// What every title ends with.
 const TITLE_TAIL: &str = " - Upwork";
-/// Labels in the description's tail.
-const LABELS: &[&str] =
-    &["Budget", "Hourly Range", "Posted On", "Category", "Skills", "Country", "Location Requirement"];
+/// The label that every tail has; the budget stands right before it, everything else behind it.
+const FIRST: &str = "<b>Posted On</b>";
 
 pub(super) fn recognises(row: &Value) -> bool {
     let of_upwork =
@@ -36,19 +35,12 @@ pub(super) fn read(row: &Value, context: &Context<'_>) -> Result<Draft, String> 
         .iter()
         .find_map(|key| row.get(*key).map(deep_text).filter(|html| !html.trim().is_empty()))
         .unwrap_or_default();
-    let labelled = |label: &str| labelled(&html, label);
-    let tail = LABELS.iter().filter_map(|label| html.rfind(&bold(label))).min().unwrap_or(html.len());
-    // Skills stand twice; the first of them starts the tail, so the text ends before it.
-    let first_skills = html.find(&bold("Skills")).unwrap_or(tail);
-    draft.description = text::plain(&html[..tail.min(first_skills)], MAX_DESCRIPTION_BYTES);
-    draft.budget = match (labelled("Budget"), labelled("Hourly Range")) {
-        (Some(fixed), _) => amounts::budget(&fixed, context.currency()).unwrap_or_default(),
-        (None, Some(range)) => {
-            let rates = amounts::budget(&range, context.currency()).unwrap_or_default();
-            Budget::hourly(rates.low, rates.high)
-        }
-        (None, None) => Budget::default(),
-    };
+    // The client's own words come first and may hold anything, labels too: only the tail is trusted.
+    let (body, tail) = html.split_at(html.rfind(FIRST).unwrap_or(html.len()));
+    let (body, budget) = budget(body, context);
+    draft.description = text::plain(body, MAX_DESCRIPTION_BYTES);
+    draft.budget = budget;
+    let labelled = |label: &str| labelled(tail, label);
     draft.skills =
         labelled("Skills").map(|list| list.split(',').map(str::to_owned).collect()).unwrap_or_default();
     draft.category = labelled("Category");
@@ -60,14 +52,32 @@ pub(super) fn read(row: &Value, context: &Context<'_>) -> Result<Draft, String> 
     Ok(draft)
 }
 
+/// The budget that ends the text before the tail, and the text without it.
+fn budget<'a>(text: &'a str, context: &Context<'_>) -> (&'a str, Budget) {
+    for label in ["Budget", "Hourly Range"] {
+        let Some(at) = text.rfind(&bold(label)) else { continue };
+        let Some(value) = labelled(&text[at..], label) else { continue };
+        let behind = text[at + bold(label).len()..]
+            .find("<br")
+            .map_or("", |line| &text[at + bold(label).len() + line..]);
+        if !text::plain(behind, 1).is_empty() {
+            continue;
+        }
+        let read = amounts::budget(&value, context.currency()).unwrap_or_default();
+        let budget = if label == "Budget" { read } else { Budget::hourly(read.low, read.high) };
+        return (&text[..at], budget);
+    }
+    (text, Budget::default())
+}
+
 fn bold(label: &str) -> String {
     format!("<b>{label}</b>")
 }
 
-/// What stands behind a label, as plain text. The last one counts: the client's own words come first.
+/// What stands behind a label, as plain text.
 fn labelled(html: &str, label: &str) -> Option<String> {
     let bold = bold(label);
-    let after = html[html.rfind(&bold)? + bold.len()..].trim_start().strip_prefix(':')?;
+    let after = html[html.find(&bold)? + bold.len()..].trim_start().strip_prefix(':')?;
     let end = ["<br", "<b>"].iter().filter_map(|stop| after.find(stop)).min().unwrap_or(after.len());
     Some(text::plain(&after[..end], MAX_DESCRIPTION_BYTES)).filter(|text| !text.is_empty())
 }

@@ -1,0 +1,311 @@
+//! Every reader on made-up samples: typed fields, one key across sources, broken rows, clear errors.
+#![allow(clippy::unwrap_used, reason = "also the functions beside the tests are only part of them")]
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use bidlock_market::{
+    Ambiguity, BudgetKind, FeedInput, Fetch, FieldMap, Format, IdentityBasis, Posting, ReadOptions,
+    SourceError, expand, read, read_bytes,
+};
+
+fn options() -> ReadOptions {
+    ReadOptions::auto("2024-05-13T12:00:00Z".parse().unwrap())
+}
+
+fn of(marketplace: &str) -> ReadOptions {
+    ReadOptions { marketplace: Some(marketplace.to_owned()), ..options() }
+}
+
+fn sample(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+}
+
+fn fetch(name: &str, options: &ReadOptions) -> Fetch {
+    read(&FeedInput::File(sample(name)), options).unwrap()
+}
+
+fn postings(name: &str, options: &ReadOptions) -> Vec<Posting> {
+    fetch(name, options).rows.into_iter().map(Result::unwrap).collect()
+}
+
+fn keys(postings: &[Posting]) -> Vec<String> {
+    postings.iter().map(|posting| posting.id.to_string()).collect()
+}
+
+/// A budget in one line: kind, minor units, currency, period.
+fn budget(posting: &Posting) -> String {
+    let side = |money: Option<bidlock_ledger::Money>| {
+        money.map_or("-".to_owned(), |m| format!("{} {}", m.minor, m.currency))
+    };
+    let budget = &posting.budget;
+    format!("{:?} {} {} {:?}", budget.kind, side(budget.low), side(budget.high), budget.per)
+}
+
+#[test]
+fn upwork_rss_is_the_same_as_xml_and_as_json() {
+    let xml = postings("upwork_rss.xml", &options());
+    let json = postings("upwork_rss.json", &options());
+    let without_source = |postings: &[Posting]| {
+        let mut postings = postings.to_vec();
+        postings.iter_mut().for_each(|posting| posting.source.name.clear());
+        postings
+    };
+    assert_eq!(without_source(&xml), without_source(&json));
+    assert_eq!(fetch("upwork_rss.xml", &options()).format, Format::UpworkRss);
+    assert_eq!(xml[0].id.to_string(), "upwork/~0100000000000000a1");
+    assert_eq!(
+        xml.iter().map(budget).collect::<Vec<_>>(),
+        ["Fixed 150000 USD - None", "Hourly 1500 USD 3000 USD Some(Hour)", "None - - None"]
+    );
+    assert_eq!(xml[0].title, "Fixed thing R&D");
+    assert_eq!(xml[0].description, "First line of a made-up text & more");
+    assert_eq!(xml[0].skills, ["Rust", "Data Entry"]);
+    assert_eq!(xml[0].client.country.as_deref(), Some("Iceland"));
+    assert_eq!(xml[0].posted_at.unwrap().to_string(), "2024-05-06T09:46:00Z");
+    assert_eq!(xml[2].source.row, 3);
+}
+
+#[test]
+fn upwork_search_has_one_key_in_all_schemas() {
+    let nested = postings("upwork_search.json", &options());
+    let flat = postings("upwork_search_flat.json", &options());
+    let page = postings("page.html", &options());
+    assert_eq!(keys(&nested), ["upwork/1900000000000000017", "upwork/1900000000000000018"]);
+    assert_eq!(keys(&flat), keys(&nested[..1]));
+    assert_eq!(keys(&page), keys(&nested[..1]));
+    assert_eq!(budget(&nested[0]), "Hourly 1500 USD 3000 USD Some(Hour)");
+    assert_eq!(budget(&nested[1]), "Fixed 25000 USD - None");
+    assert_eq!(budget(&flat[0]), "Hourly - - Some(Hour)");
+    let client = &nested[0].client;
+    assert_eq!(
+        (client.spent.unwrap().minor, client.reviews, client.payment_verified),
+        (123_456, Some(7), Some(true))
+    );
+    assert_eq!(flat[0].client.spent.unwrap().minor, 123_456);
+    assert_eq!(flat[0].client.payment_verified, Some(false));
+    let cost = nested[0].bid_cost.as_ref().unwrap();
+    assert_eq!((cost.units, cost.unit.as_str(), nested[0].proposals), (12, "connects", Some(3)));
+    assert_eq!(budget(&page[0]), "Hourly 700 USD 1000 USD Some(Hour)");
+    assert_eq!(page[0].location.as_deref(), Some("Iceland, Malta"));
+    assert_eq!(page[0].description, "A made-up text.");
+}
+
+#[test]
+fn a_source_without_ids_keeps_its_key_while_the_rest_of_the_row_moves() {
+    let rows = postings("upwork_feed.json", &options());
+    assert_eq!(rows[0].id, rows[1].id);
+    assert_eq!((rows[0].identity, &rows[0].ambiguity), (IdentityBasis::ContentKey, &None));
+    assert!(rows[0].id.posting().starts_with("content:v1:"));
+    assert_eq!(budget(&rows[0]), "Fixed 300000 USD - None");
+    assert_eq!(rows[0].posted_at.unwrap().to_string(), "2024-05-13T11:38:00Z");
+    assert_eq!((rows[1].proposals, rows[1].proposals_tier.as_deref()), (Some(5), Some("5 to 10")));
+    assert_eq!(
+        (rows[0].client.spent.unwrap().minor, rows[0].client.payment_verified),
+        (7_000_000, Some(true))
+    );
+    assert_eq!(rows[0].client.country.as_deref(), Some("Iceland"));
+}
+
+#[test]
+fn a_posting_has_one_key_whatever_source_shows_it() {
+    let board = postings("job_board.json", &options());
+    assert_eq!(
+        keys(&board),
+        [
+            "himalayas/made-up/first-role",
+            "himalayas/made-up/second-role",
+            "weworkremotely/made-up-third-role"
+        ]
+    );
+    assert!(board.iter().all(|posting| posting.ambiguity.is_none()));
+    assert_eq!(budget(&board[0]), "Range 6000000 EUR 8000000 EUR Some(Year)");
+    let feed = postings("wwr.rss", &options());
+    assert_eq!(keys(&feed), keys(&board[2..]));
+    assert_eq!(feed[0].posted_at.unwrap().to_string(), "2026-01-07T03:20:13Z");
+    // Filed under another name, the ids keep their rules.
+    assert_eq!(keys(&postings("wwr.rss", &of("Mine"))), ["mine/made-up-third-role"]);
+}
+
+#[test]
+fn freelancer_and_remote_ok() {
+    let projects = postings("freelancer.json", &options());
+    assert_eq!(keys(&projects), ["freelancer/31000017", "freelancer/31000018"]);
+    assert_eq!(budget(&projects[0]), "Range 1250000 INR 3750000 INR None");
+    assert_eq!(budget(&projects[1]), "Hourly 1500 JPY 2500 JPY Some(Hour)");
+    assert_eq!((projects[0].biddable, projects[1].biddable), (Some(true), Some(false)));
+    assert_eq!(projects[0].client.country.as_deref(), Some("Iceland"));
+    assert_eq!(projects[0].description, "A made-up text");
+    let found = fetch("remoteok.json", &options());
+    assert!(found.notes.iter().any(|note| note.contains("notice")), "{:?}", found.notes);
+    let role = found.rows[0].as_ref().unwrap();
+    assert_eq!((found.rows.len(), role.id.to_string().as_str()), (1, "remoteok/1100017"));
+    assert_eq!((role.description.as_str(), role.budget.kind), ("You’ll do nothing", BudgetKind::None));
+}
+
+#[test]
+fn plain_feeds_and_tables() {
+    let atom = postings("feed.atom", &of("board"));
+    assert_eq!(keys(&atom), ["board/tag:board.example,2024:17", "board/https://board.example/jobs/18"]);
+    assert_eq!(
+        (atom[0].title.as_str(), atom[0].skills.as_slice()),
+        ("Made-up & role", ["rust".to_owned()].as_slice())
+    );
+    assert_eq!(atom[0].posted_at.unwrap().to_string(), "2024-05-13T09:46:00Z");
+    assert!(
+        atom[0].description.contains("made-up") && !atom[0].description.contains("http"),
+        "{}",
+        atom[0].description
+    );
+    let feed = postings("feed.json", &of("board"));
+    assert_eq!(keys(&feed), ["board/17"]);
+    let table = fetch("jobs.csv", &of("board"));
+    for note in ["id: Job ID", "title: Job Title", "url: Link", "client_country: Client Country"] {
+        assert!(table.notes.iter().any(|given| given == note), "{note}: {:?}", table.notes);
+    }
+    let rows: Vec<&Posting> = table.rows.iter().flatten().collect();
+    assert_eq!(rows[0].id.to_string(), "board/J-17");
+    assert_eq!(budget(rows[0]), "Hourly 1500 USD 3000 USD Some(Hour)");
+    assert_eq!(budget(rows[1]), "Fixed 150050 EUR - None");
+    assert_eq!(rows[0].posted_at.unwrap().to_string(), "2024-05-13T09:00:00Z");
+}
+
+#[test]
+fn a_field_map_reads_what_auto_cannot() {
+    let SourceError::NotPostings { why, .. } =
+        read(&FeedInput::File(sample("custom.json")), &of("x")).unwrap_err()
+    else {
+        panic!("another error");
+    };
+    assert!(why.contains("job.headline") && why.contains("--map"), "{why}");
+    let map =
+        FieldMap::parse("custom.toml", &std::fs::read_to_string(sample("custom.toml")).unwrap()).unwrap();
+    let rows = postings("custom.json", &ReadOptions { map: Some(map), ..options() });
+    assert_eq!(keys(&rows), ["example/K1", "example/K2"]);
+    assert_eq!(
+        (budget(&rows[0]), budget(&rows[1])),
+        ("Fixed 1250 EUR - None".to_owned(), "Fixed 7500 EUR - None".to_owned())
+    );
+    assert_eq!(rows[0].client.name.as_deref(), Some("Made-up Inc"));
+}
+
+#[test]
+fn a_broken_row_is_reported_and_ambiguous_ones_are_marked() {
+    let fetch = fetch("lines.jsonl", &of("board"));
+    let invalid = fetch.rows[1].as_ref().unwrap_err();
+    assert_eq!(invalid.row, 2);
+    assert!(invalid.to_string().contains("lines.jsonl, row 2: is not valid JSON"), "{invalid}");
+    let third = fetch.rows[2].as_ref().unwrap();
+    assert_eq!(third.identity, IdentityBasis::ContentKey);
+    let told = third.ambiguity.as_ref().unwrap().to_string();
+    assert!(told.contains("`undefined`"), "{told}");
+    for row in [0, 3] {
+        let ambiguity = fetch.rows[row].as_ref().unwrap().ambiguity.as_ref().unwrap();
+        assert!(matches!(ambiguity, Ambiguity::ConflictingTitles { .. }));
+        assert!(ambiguity.to_string().contains("`Another title`"), "{ambiguity}");
+    }
+}
+
+#[test]
+fn impossible_ids_are_ambiguous_unless_the_row_knows_better() {
+    let rows = |text: &str| -> Vec<Posting> {
+        read_bytes("x.json", text.as_bytes(), &of("upwork"))
+            .unwrap()
+            .rows
+            .into_iter()
+            .map(Result::unwrap)
+            .collect()
+    };
+    for id in [
+        "\"undefined\"",
+        "\"\"",
+        "null",
+        "1.9e18",
+        "\"~0119ab\"",
+        "\"19000000000000000\"",
+        "\"[object Object]\"",
+        "\"1.9E+18\"",
+    ] {
+        let rows = rows(&format!(
+            r#"[{{"id": {id}, "title": "A", "description": "x"}}, {{"id": {id}, "title": "B", "description": "y"}}]"#
+        ));
+        assert!(rows.iter().all(|row| matches!(row.ambiguity, Some(Ambiguity::ImpossibleId { .. }))), "{id}");
+        assert_ne!(rows[0].id, rows[1].id, "{id}");
+    }
+    let better = rows(
+        r#"[{"id": "undefined", "title": "A", "url": "https://www.upwork.com/jobs/a_~01ab54d434f54ff0e9"}]"#,
+    );
+    assert_eq!((better[0].id.posting(), &better[0].ambiguity), ("~01ab54d434f54ff0e9", &None));
+    let number = rows(r#"[{"id": 1900000000000000757, "title": "A"}]"#);
+    assert_eq!((number[0].id.posting(), &number[0].ambiguity), ("1900000000000000757", &None));
+}
+
+#[test]
+fn a_file_cut_off_anywhere_gives_the_rows_before_the_cut() {
+    for name in ["upwork_rss.xml", "upwork_rss.json", "upwork_search.json", "jobs.csv", "job_board.json"] {
+        let bytes = std::fs::read(sample(name)).unwrap().trim_ascii_end().to_owned();
+        let whole = postings(name, &of("board"));
+        let mut seen = HashSet::new();
+        for end in (0..bytes.len()).step_by(7) {
+            let Ok(fetch) = read_bytes(name, &bytes[..end], &of("board")) else { continue };
+            let good: Vec<&Posting> = fetch.rows.iter().flatten().collect();
+            let broken = fetch.rows.len() - good.len();
+            assert!(broken <= 1, "{name} cut at {end}: {broken} broken rows");
+            // A table's last record may be shorter and still whole; other formats say where they end.
+            if !name.ends_with(".csv") {
+                assert_eq!(broken, 1, "{name} cut at {end}");
+                for (row, same) in good.iter().zip(&whole) {
+                    assert_eq!(row.id, same.id, "{name} cut at {end}");
+                }
+            }
+            seen.insert(good.len());
+        }
+        assert!(seen.len() >= whole.len(), "{name}: {seen:?}");
+    }
+}
+
+#[test]
+fn errors_name_the_file_and_the_way_out() {
+    let error = |result: Result<Fetch, SourceError>| result.unwrap_err().to_string();
+    let message = error(read_bytes("a.csv", b"id,title\n1,x\n", &options()));
+    assert!(message.contains("a.csv") && message.contains("--marketplace"), "{message}");
+    let message = error(read_bytes("a.txt", b"Dear all", &options()));
+    assert!(message.contains("a.txt") && message.contains("--format"), "{message}");
+    let message = error(read_bytes("-", b"", &options()));
+    assert!(message.contains("is empty"), "{message}");
+    let message = error(read_bytes(
+        "a.json",
+        b"[{\"id\":1,\"title\":\"x\"}]",
+        &ReadOptions { format: Format::UpworkSearch, ..options() },
+    ));
+    assert!(message.contains("upwork-search"), "{message}");
+    let message = error(read_bytes("a.csv", b"id,title\n1,x\n", &of(" ")));
+    assert!(message.contains("--marketplace"), "{message}");
+    let message = expand(&["https://board.example/feed".to_owned()]).unwrap_err().to_string();
+    assert!(message.contains("curl") && message.contains("bidlock scan -"), "{message}");
+    let message = expand(&["no/such/file.json".to_owned()]).unwrap_err().to_string();
+    assert!(message.contains("no/such/file.json"), "{message}");
+}
+
+#[test]
+fn a_folder_passes_over_what_is_no_file_of_postings() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("b")).unwrap();
+    std::fs::create_dir(folder.path().join(".git")).unwrap();
+    write("README.md", "# Read me");
+    write(".hidden.json", "[]");
+    write(".git/x.json", "[]");
+    write("package.json", r#"{"name": "x", "version": "1"}"#);
+    write("b/2.csv", "id,title\n2,x\n");
+    write("a.json", r#"[{"id": 1, "title": "x"}]"#);
+    let inputs = expand(&[folder.path().display().to_string()]).unwrap();
+    let names: Vec<String> =
+        inputs.iter().map(|input| input.name().rsplit('/').next().unwrap().to_owned()).collect();
+    assert_eq!(names, ["README.md", "a.json", "2.csv", "package.json"]);
+    let fetches: Vec<Fetch> = inputs.iter().map(|input| read(input, &of("board")).unwrap()).collect();
+    assert_eq!(fetches.iter().map(|fetch| fetch.rows.len()).collect::<Vec<_>>(), [0, 1, 1, 0]);
+    assert!(fetches[0].notes[0].starts_with("skipped") && fetches[3].notes[0].starts_with("skipped"));
+    let named = FeedInput::File(folder.path().join("package.json"));
+    assert!(matches!(read(&named, &of("board")), Err(SourceError::NotPostings { .. })));
+}
