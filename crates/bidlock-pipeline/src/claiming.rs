@@ -52,6 +52,17 @@ enum Work {
     Approved(Box<Bid>),
 }
 
+/// The senders under way. Dropped with its caller, it lets them come to their end: a `JoinSet` alone would
+/// cut them off between the request and its record.
+#[derive(Default)]
+struct Senders(JoinSet<Sent>);
+
+impl Drop for Senders {
+    fn drop(&mut self) {
+        self.0.detach_all();
+    }
+}
+
 impl Pipeline {
     /// What the rules decline writes no row.
     pub(crate) fn evaluate(
@@ -95,7 +106,7 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         let mut queue = self.within_caps(batch, prepared).await?;
         queue.reverse();
-        let mut tasks: JoinSet<(usize, Result<Outcome, PipelineError>)> = JoinSet::new();
+        let mut senders = Senders::default();
         let mut failed = None;
         while !queue.is_empty() && failed.is_none() {
             let permits = self.permits(queue.len()).await;
@@ -103,14 +114,14 @@ impl Pipeline {
                 break;
             }
             let chunk: Vec<Candidate> = permits.iter().filter_map(|_| queue.pop()).collect();
-            if let Err(error) = self.claim_chunk(batch, chunk, permits, &mut tasks).await {
+            if let Err(error) = self.claim_chunk(batch, chunk, permits, &mut senders).await {
                 failed = Some(error);
             }
-            while let Some(done) = tasks.try_join_next() {
+            while let Some(done) = senders.0.try_join_next() {
                 batch.settle_joined(done);
             }
         }
-        while let Some(done) = tasks.join_next().await {
+        while let Some(done) = senders.0.join_next().await {
             batch.settle_joined(done);
         }
         failed.map_or(Ok(()), Err)
@@ -121,7 +132,7 @@ impl Pipeline {
         batch: &mut Batch<'_>,
         chunk: Vec<Candidate>,
         permits: Vec<OwnedSemaphorePermit>,
-        tasks: &mut JoinSet<(usize, Result<Outcome, PipelineError>)>,
+        senders: &mut Senders,
     ) -> Result<(), PipelineError> {
         let mut ready = Vec::new();
         let (mut indices, mut requests) = (Vec::new(), Vec::new());
@@ -155,7 +166,7 @@ impl Pipeline {
         for ((index, bid), permit) in ready.into_iter().zip(permits) {
             let pipeline = Arc::clone(self);
             // A task of its own: a caller that goes away must not leave a request without its record.
-            tasks.spawn(async move {
+            senders.0.spawn(async move {
                 let outcome = pipeline.carry_out(bid).await;
                 drop(permit);
                 (index, outcome)
