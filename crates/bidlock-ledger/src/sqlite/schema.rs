@@ -135,7 +135,9 @@ fn pending_after(found: Option<i64>) -> Vec<String> {
 }
 
 fn run_migrations(conn: &mut Connection, path: &Path) -> Result<Vec<String>> {
-    let report = embedded::migrations::runner().run(conn).map_err(|e| {
+    // Grouped: a migration and the row that records it in one transaction. Without this a process that dies
+    // between the two, or one that looks at that moment, finds a file that is no ledger.
+    let report = embedded::migrations::runner().set_grouped(true).run(conn).map_err(|e| {
         LedgerError::new(ErrorKind::Unavailable, MIGRATE, format!("{}: {e}", path.display())).with_source(e)
     })?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
@@ -161,7 +163,10 @@ fn version_of(path: &Path, found: Found) -> Result<Option<i64>> {
     }
 }
 
+/// Looks in one snapshot: another process may be making the schema at this moment, and half of the answers
+/// from before its commit and half from after it would look like a file of somebody else.
 fn look(conn: &Connection) -> rusqlite::Result<Found> {
+    let conn = conn.unchecked_transaction()?;
     let tables: Vec<String> = conn
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")?
         .query_map([], |row| row.get(0))?
