@@ -1,6 +1,6 @@
 //! The lock core's goals P7, P10 and P13 of the performance page, each as a ratio to the raw limit in the same run.
 //!
-//! `cargo bench -p bidlock --bench locks`, or with `-- --quick` for a look. One line a goal: figure, raw limit, ratio,
+//! `cargo bench -p bidlock --bench locks`, or with `-- --quick` for a look, or with goals' names (`-- P10`). One line a goal: figure, raw limit, ratio,
 //! goal, met or MISSED. A pair is one acquire and one release.
 
 // A benchmark reports by printing, and stops at the first surprise.
@@ -33,10 +33,18 @@ fn main() {
     }
     let rounds = if quick { 1 } else { 5 };
     let length = Duration::from_millis(if quick { 300 } else { 1_500 });
-    p7_group_commit(&runtime, rounds, length);
-    p7_two_processes(length);
-    p10_memory(rounds, length / 3);
-    p13_bytes(&runtime);
+    let chosen: Vec<String> = std::env::args().filter(|argument| argument.starts_with('P')).collect();
+    let wanted = |id: &str| chosen.is_empty() || chosen.iter().any(|argument| argument == id);
+    if wanted("P7") {
+        p7_group_commit(&runtime, rounds, length);
+        p7_two_processes(length);
+    }
+    if wanted("P10") {
+        p10_memory(rounds, length / 3);
+    }
+    if wanted("P13") {
+        p13_bytes(&runtime);
+    }
 }
 
 /// One line of the summary.

@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::backend::{Grant, LockBackend, MAX_BATCH, Released};
@@ -33,6 +34,8 @@ struct Shared {
     /// A task serves the queue. Cleared by the task's own guard, so also when its runtime ends under it.
     running: AtomicBool,
     idle: Notify,
+    /// The first runtime that the manager was used on, for what is dropped outside of any.
+    runtime: OnceLock<Handle>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,13 +65,24 @@ impl Releaser {
         self.nudge(backend, clock);
     }
 
-    /// Starts the task if something waits and none runs; does nothing outside of a runtime.
+    /// Remembers the runtime of its caller, for later drops elsewhere.
+    pub(crate) fn remember_runtime(&self) {
+        if self.0.runtime.get().is_none()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let _ = self.0.runtime.set(runtime); // another caller was first: its runtime does as well
+        }
+    }
+
+    /// Starts the task if something waits and none runs, on the caller's runtime or the one remembered.
     pub(crate) fn nudge(&self, backend: &Arc<dyn LockBackend>, clock: &Arc<dyn Clock>) {
         let shared = &self.0;
         if locked(&shared.queue).is_empty() || shared.running.load(Ordering::Acquire) {
             return;
         }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Some(runtime) = Handle::try_current().ok().or_else(|| shared.runtime.get().cloned()) else {
+            return;
+        };
         if !shared.running.swap(true, Ordering::AcqRel) {
             let guard = Running(Arc::clone(shared));
             runtime.spawn(serve(guard, Arc::clone(backend), Arc::clone(clock)));

@@ -42,7 +42,10 @@ impl Renewer {
                 runtime.spawn(serve(Running(Arc::clone(self)), Arc::downgrade(inner)));
             }
         }
-        if at.as_nanos() < self.next_round_nanos.load(Ordering::Acquire) {
+        let at = at.as_nanos();
+        if at < self.next_round_nanos.load(Ordering::Acquire)
+            && at < self.next_round_nanos.fetch_min(at, Ordering::AcqRel)
+        {
             self.wake.notify_one();
         }
     }

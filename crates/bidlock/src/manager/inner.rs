@@ -168,6 +168,7 @@ impl Inner {
 
     /// Makes a lease of a grant whose request was sent at `sent`.
     pub(super) fn hold(self: &Arc<Inner>, grant: Grant, ttl: Duration, sent: Moment) -> Result<Lease> {
+        self.releaser.remember_runtime();
         let state = Arc::new(LeaseState::new(grant, ttl, sent));
         self.holdings.insert(&state);
         let lease = Lease::new(Arc::clone(self), Arc::clone(&state));
