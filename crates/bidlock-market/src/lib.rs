@@ -20,5 +20,5 @@ pub use marketplaces::{
 pub use posting::{Ambiguity, BidCost, Client, IdentityBasis, Posting, SourceRef};
 pub use sources::{
     FeedInput, Fetch, FieldMap, Format, InvalidRow, MapError, ReadOptions, SourceError, UnknownFormat,
-    expand, read, read_bytes,
+    expand, parse_amount, read, read_bytes,
 };

@@ -376,15 +376,10 @@ fn fill_in(template: &str, posting: &Posting) -> String {
 
 fn minor(name: &str, text: Option<&str>, currency: Currency) -> Result<Option<i64>, RulesError> {
     let Some(text) = text else { return Ok(None) };
-    match parse_amount(text, currency) {
+    match bidlock_market::parse_amount(text, currency) {
         Some(money) => Ok(Some(money.minor)),
         None => Err(RulesError(format!(
             "{name}: `{text}` is no amount of {currency}, such as \"250\" or \"49.50\""
         ))),
     }
-}
-
-fn parse_amount(text: &str, currency: Currency) -> Option<Money> {
-    let cents: f64 = text.parse().ok()?;
-    Some(Money { minor: (cents * 100.0).round() as i64, currency })
 }

@@ -157,6 +157,10 @@ impl LedgerStore for SqliteLedger {
         self.inner.id
     }
 
+    fn instance(&self) -> Option<Uuid> {
+        Some(self.inner.instance.id())
+    }
+
     async fn standing(&self, postings: &[PostingId]) -> Result<Vec<Standing>> {
         const OPERATION: &str = "ask where postings stand";
         check_batch(OPERATION, postings.len())?;

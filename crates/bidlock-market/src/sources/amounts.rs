@@ -59,6 +59,13 @@ pub(super) enum NumberUnit {
     Minor,
 }
 
+/// An amount of a currency from a decimal text such as `1250.5`, as people write it into rules and options:
+/// whole units, no separators. More places than the currency has are rounded half up. `None` where it is no
+/// number, is negative, or does not fit.
+pub fn parse_amount(decimal: &str, currency: Currency) -> Option<Money> {
+    money(decimal, currency, NumberUnit::Major)
+}
+
 /// An amount from a decimal text such as `1250.5`; more places than the currency has are rounded half up.
 /// `None` where it is no number, is negative, or does not fit.
 pub(super) fn money(decimal: &str, currency: Currency, unit: NumberUnit) -> Option<Money> {

@@ -42,6 +42,7 @@ use generic::Mapping;
 use rows::{Raw, Rows};
 use shapes::{SHAPES, Shape};
 
+pub use amounts::parse_amount;
 pub use format::{Format, UnknownFormat};
 pub use input::{FeedInput, MAX_FILES, MAX_FOLDER_DEPTH, MAX_INPUT_BYTES, SourceError, expand};
 pub use map::{FieldMap, MapError};
