@@ -11,7 +11,7 @@ use bidlock::backends::memory::MemoryBackend;
 use bidlock::{
     Acquire, Acquired, Actor, Attempt, Capability, Clock, Effect, Error, ErrorKind, Grant, Guarded, Health,
     HeldLock, KeyFilter, LockBackend, LockKey, LockManager, ManualClock, Nonce, Page, Released, Renewed,
-    Result, Wait, Waiter,
+    Result, Shared, Wait, Waiter,
 };
 use tokio::sync::Notify;
 
@@ -69,7 +69,8 @@ impl Faulty {
 #[async_trait]
 impl LockBackend for Faulty {
     fn capability(&self) -> Capability {
-        self.store.capability()
+        // As a store at the other end of a wire would say.
+        Capability { shared: Shared::Fleet, ..self.store.capability() }
     }
 
     async fn try_acquire(&self, requests: &[Acquire]) -> Result<Vec<Acquired>> {
