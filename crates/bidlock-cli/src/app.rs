@@ -9,7 +9,7 @@ use bidlock_market::{HttpOptions, Marketplace, Target};
 
 use crate::{
     args::{GlobalArgs, Override},
-    config::{ApprovalPolicy, Config, LockPlace, Surroundings},
+    config::{Config, LockPlace, Surroundings},
     failure::{CliError, chain_of},
     output::Output,
 };
@@ -145,20 +145,6 @@ impl App {
         self.marketplace(&target)
     }
 
-    /// Whether a bid through this marketplace waits for a person.
-    ///
-    /// # Errors
-    /// See [`App::config`].
-    pub(crate) fn needs_approval(&self, marketplace: &dyn Marketplace) -> Result<bool, CliError> {
-        Ok(match self.config()?.submit.approval {
-            ApprovalPolicy::Never => false,
-            ApprovalPolicy::Always => true,
-            ApprovalPolicy::ByMarketplace => {
-                marketplace.capabilities().approval == bidlock_market::Approval::ByDefault
-            }
-        })
-    }
-
     /// This instance's name: the configured one, or `host:pid:random`. The same for the whole process.
     ///
     /// # Errors
@@ -179,7 +165,7 @@ impl App {
 
     /// Now, for people to read and for ages of feeds. Never decides expiry of a claim.
     pub(crate) fn now(&self) -> jiff::Timestamp {
-        let wall_ms = bidlock_sqlite::HostClock::now(&bidlock_sqlite::SystemHostClock::default()).wall_ms;
+        let wall_ms = bidlock_sqlite::HostClock::now(&bidlock_sqlite::SystemHostClock).wall_ms;
         jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 

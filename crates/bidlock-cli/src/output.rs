@@ -20,8 +20,6 @@ pub(crate) struct Output {
     pub(crate) quiet: bool,
     /// stdout is a terminal.
     pub(crate) stdout_terminal: bool,
-    /// stderr is a terminal: progress may be shown.
-    pub(crate) stderr_terminal: bool,
     /// Colour may be used.
     pub(crate) color: bool,
 }
@@ -36,7 +34,6 @@ impl Output {
             json,
             quiet,
             stdout_terminal: std::io::stdout().is_terminal(),
-            stderr_terminal,
             color: stderr_terminal && !no_color && !set("NO_COLOR") && !dumb,
         }
     }
@@ -131,11 +128,6 @@ impl Output {
             let head = self.paint("hint:", anstyle::AnsiColor::Cyan);
             self.stderr_line(&format!("{head} {}", printable(hint)));
         }
-    }
-
-    /// Whether progress may be shown: only to a person at a terminal who did not ask for JSON or silence.
-    pub(crate) fn shows_progress(&self) -> bool {
-        self.stderr_terminal && !self.json && !self.quiet
     }
 
     fn paint(&self, text: &str, color: anstyle::AnsiColor) -> String {

@@ -1,8 +1,8 @@
 //! Opening ledger and locks, and their errors in words for people.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use bidlock::{HolderId, LockBackend, LockManager};
+use bidlock::{HolderId, LockBackend, LockManager, backends::sqlite::SqliteBackend};
 use bidlock_ledger::{Effect, ErrorKind, LedgerError, LedgerStore, SqliteLedger, sqlite::Options};
 
 use crate::{
@@ -47,13 +47,17 @@ pub(crate) async fn open_ledger(
 /// # Errors
 /// It can't be opened.
 pub(crate) async fn open_lock_backend(place: &LockPlace) -> Result<Arc<dyn LockBackend>, CliError> {
-    let url = match place {
-        LockPlace::Memory => "memory:".to_owned(),
-        LockPlace::GrantAll => "unsafe-grant-all:".to_owned(),
-        // With its scheme, so that no path can be taken for another one.
-        LockPlace::Sqlite(path) => format!("sqlite://{}", path.display()),
+    let path = match place {
+        LockPlace::Memory => return Ok(bidlock::backends::open("memory:").await?),
+        LockPlace::GrantAll => return Ok(bidlock::backends::open("unsafe-grant-all:").await?),
+        LockPlace::Sqlite(path) => path.clone(),
     };
-    Ok(bidlock::backends::open(&url).await?)
+    // By its path, not by a URL: any file name is right. Opening waits for other processes that open it.
+    match tokio::task::spawn_blocking(move || SqliteBackend::open(path)).await {
+        Ok(opened) => Ok(Arc::new(opened?)),
+        Err(panic) => Err(CliError::unavailable(format!("opening the locks failed: {panic}"))
+            .hint("this is a fault of bidlock; please report it")),
+    }
 }
 
 /// Opens the locks under this process's name.
@@ -72,6 +76,31 @@ pub(crate) async fn open_locks(
         .renewal(config.lock.renew)
         .build()?;
     Ok(manager)
+}
+
+/// Asks again after a passing error of the lock engine, as often as `lock.retry_count` says. Contention is no
+/// error and is not asked again.
+///
+/// # Errors
+/// The last try failed, or an error is not a passing one.
+pub(crate) async fn retrying<T>(
+    config: &Config,
+    mut ask: impl AsyncFnMut() -> bidlock::Result<T>,
+) -> Result<T, CliError> {
+    /// Long enough for an engine that is being restarted to answer one of the next tries.
+    const PAUSE: Duration = Duration::from_millis(200);
+    let mut left = config.lock.retry_count;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) if error.is_retryable() && left > 0 => {
+                tracing::info!(%error, left, "the locks did not answer; asking again");
+                left -= 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 impl From<bidlock::Error> for CliError {

@@ -1,5 +1,7 @@
 //! Configuration as a user meets it: files, variables, origins, secrets.
 
+#![allow(clippy::unwrap_used, reason = "tests, their helpers included")]
+
 mod kit;
 
 use kit::Desk;

@@ -25,9 +25,9 @@ pub(crate) use self::{
     },
     scan::{MinAmount, ReconcileArgs, ScanArgs},
     tools::{
-        CanonicalArgs, CheckArgs, CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, EvaluateArgs,
-        InitArgs, MigrateArgs, MigrateCommand, PostingArgs, PostingCommand, ReportArgs, SandboxArgs,
-        SandboxCommand, SandboxRunArgs, ShowConfigArgs, StatusArgs, UpArgs,
+        CanonicalArgs, CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, EvaluateArgs, InitArgs,
+        MigrateArgs, MigrateCommand, PostingArgs, PostingCommand, ReportArgs, SandboxArgs, SandboxCommand,
+        SandboxRunArgs, ShowConfigArgs,
     },
 };
 

@@ -123,15 +123,16 @@ fn set_at(raw: &Raw) -> String {
 /// named beats variables of Redis that are merely present.
 pub(super) fn lock_place(layers: &Layers, around: &Surroundings) -> Result<LockPlace, CliError> {
     let kind = layers.get("lock.manager_type");
-    let kind_word = kind.map(|raw| kind_of(raw)).transpose()?;
+    let kind_word = kind.map(kind_of).transpose()?;
     if let Some(raw) = layers.get("lock.url") {
         let place = place_of(raw, around)?;
-        let agrees = match (kind_word, &place) {
-            (Some("memory"), LockPlace::Sqlite(_)) | (Some("database"), LockPlace::Memory) => false,
-            (Some("redis"), _) => false,
-            _ => true,
-        };
-        if !agrees && !matches!(raw.origin, Origin::Flag(_)) {
+        let contradicts = matches!(
+            (kind_word, &place),
+            (Some("memory"), LockPlace::Sqlite(_))
+                | (Some("database"), LockPlace::Memory)
+                | (Some("redis"), _)
+        );
+        if contradicts && !matches!(raw.origin, Origin::Flag(_)) {
             return Err(CliError::usage(format!(
                 "{} and {} contradict each other",
                 named("lock.url", Some(raw)),

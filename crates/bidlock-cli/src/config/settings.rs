@@ -67,12 +67,19 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("log.format", Some("\"text\"")),
 ];
 
-/// Variables that choose Redis in the replaced system. Read to refuse them clearly.
+/// Variables of Redis in the replaced system: those that choose it are refused clearly, see `places`.
+#[cfg(test)]
 pub(crate) const REDIS_NAMES: &[&str] =
     &["USE_REDIS_LOCKS", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"];
 
 /// `BIDLOCK_*` variables that are no settings of this table.
-const OTHER_VARIABLES: &[&str] = &["BIDLOCK_CONFIG", "BIDLOCK_ALLOW_MEMORY_FALLBACK", "BIDLOCK_REAL_DATA"];
+const OTHER_VARIABLES: &[&str] = &[
+    "BIDLOCK_CONFIG",
+    "BIDLOCK_ALLOW_MEMORY_FALLBACK",
+    "BIDLOCK_REAL_DATA",
+    "BIDLOCK_LEASE_KEY",
+    "BIDLOCK_FENCING_TOKEN",
+];
 /// What a Kubernetes service named `bidlock` puts into every pod's environment, and what tests use.
 const FOREIGN_PREFIXES: &[&str] = &["BIDLOCK_SERVICE_", "BIDLOCK_PORT", "BIDLOCK_TEST_", "BIDLOCK_DEMO_"];
 

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    layers::{Layers, Origin, Raw},
+    layers::{Layers, Origin, Raw, Surroundings},
+    places,
     settings::{self, SETTINGS, Setting},
     values,
 };
@@ -22,14 +23,14 @@ pub(crate) struct Shown {
 }
 
 /// Every setting in the table's order.
-pub(super) fn all(layers: &Layers) -> Vec<Shown> {
+pub(super) fn all(layers: &Layers, around: &Surroundings) -> Vec<Shown> {
     let mut shown = Vec::new();
     for setting in SETTINGS {
         match setting.key.strip_suffix('*') {
-            None => shown.push(one(setting, setting.key, layers.get(setting.key))),
+            None => shown.push(one(setting, setting.key, layers.get(setting.key), around)),
             Some(table) => {
                 for (name, raw) in layers.under(table) {
-                    shown.push(one(setting, &format!("{table}{name}"), Some(raw)));
+                    shown.push(one(setting, &format!("{table}{name}"), Some(raw), around));
                 }
             }
         }
@@ -37,12 +38,14 @@ pub(super) fn all(layers: &Layers) -> Vec<Shown> {
     shown
 }
 
-fn one(setting: &Setting, key: &str, raw: Option<&Raw>) -> Shown {
+fn one(setting: &Setting, key: &str, raw: Option<&Raw>, around: &Surroundings) -> Shown {
     let value = raw.map(|raw| {
         if setting.secret {
             "***".to_owned()
         } else if setting.url {
             values::without_password(&raw.text)
+        } else if setting.path {
+            places::resolve(&raw.text, &raw.origin, around).display().to_string()
         } else {
             raw.text.clone()
         }

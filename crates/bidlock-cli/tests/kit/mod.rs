@@ -1,6 +1,7 @@
 //! Runs the real binary in a home of its own, so that no test sees the user's files or another test's.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper fails by panicking")]
 
 use std::{
     io::Write,

@@ -235,7 +235,10 @@ fn wrong_state(bid: &Bid, word: &str, from: &str) -> CliError {
         }
         _ => format!("`bidlock bid history {}` shows how it came there", bid.id),
     };
-    CliError::usage(format!("bid {} is {}{why}; only what is {from} can be {word}", bid.id, bid.state))
+    // Too late to decide whether to bid: the door was passed.
+    let too_late = matches!(word, "approved" | "declined") && bid.first_sent_at.is_some();
+    let code = if too_late { Exit::AlreadyBid } else { Exit::Usage };
+    CliError::new(code, format!("bid {} is {}{why}; only what is {from} can be {word}", bid.id, bid.state))
         .hint(hint)
 }
 

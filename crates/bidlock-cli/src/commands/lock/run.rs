@@ -10,7 +10,9 @@ use tokio::{
 };
 
 use super::{held, key_of, key_text};
-use crate::{app::App, args::RunArgs, config::values::show_duration, exit::Exit, failure::CliError};
+use crate::{
+    app::App, args::RunArgs, config::values::show_duration, exit::Exit, failure::CliError, stores::retrying,
+};
 
 /// How long a command may take to end itself after its lock was lost.
 const GRACE: Duration = Duration::from_secs(5);
@@ -28,7 +30,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<Exit, CliError> {
     // Before the lock is taken, so that no signal finds us holding it unprepared.
     let mut signals = Forwarded::listen()?;
     let attempt = tokio::select! {
-        attempt = locks.lock(&key, Wait::up_to(wait)) => attempt?,
+        attempt = retrying(app.config()?, async || locks.lock(&key, Wait::up_to(wait)).await) => attempt?,
         signal = signals.next() => {
             locks.shutdown().await?;
             return Ok(Exit::Child(signal_code(signal.as_raw())));
