@@ -23,7 +23,7 @@ pub(crate) async fn run(app: &App, args: ReconcileArgs) -> Result<Exit, CliError
     let ledger = app.ledger(if args.dry_run { Access::ReadOnly } else { Access::ReadWrite }).await?;
     let (options, target) = (app.http_options()?, args.submit.is_some().then(|| config.target()));
     let connect = Box::new(move |via: &str| marketplace_of(via, target.as_ref(), &options));
-    let report = Reconciler::new(ledger, connect, &app.holder()?)
+    let report = Reconciler::new(ledger, connect, app.holder()?.as_str())
         .dry_run(args.dry_run)
         .allow_rebid(config.withdrawal.allow_rebid)
         .run()
@@ -92,11 +92,19 @@ fn line(settled: &Settled) -> serde_json::Value {
 
 fn table(app: &App, bids: &[Settled]) -> Result<(), CliError> {
     // A `not_submitted` that is still not there is as it was decided: nothing to read.
-    let told = bids.iter().filter(|s| s.bid.state != BidState::NotSubmitted || s.now != s.bid.state || s.failed);
+    let told =
+        bids.iter().filter(|s| s.bid.state != BidState::NotSubmitted || s.now != s.bid.state || s.failed);
     let rows: Vec<Vec<String>> = told
         .map(|s| {
             let cause = s.bid.unknown_cause.map(|c| c.to_string()).unwrap_or_default();
-            vec![s.bid.id.to_string(), s.bid.posting.to_string(), s.bid.state.to_string(), cause, s.now.to_string(), s.note.clone()]
+            vec![
+                s.bid.id.to_string(),
+                s.bid.posting.to_string(),
+                s.bid.state.to_string(),
+                cause,
+                s.now.to_string(),
+                s.note.clone(),
+            ]
         })
         .collect();
     if rows.is_empty() {

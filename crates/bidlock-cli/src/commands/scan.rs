@@ -5,12 +5,12 @@ mod report;
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
-use bidlock::{Clock, SystemClock};
-use bidlock_ledger::{Claimant, Currency};
-use bidlock_market::Marketplace;
+use bidlock::{Clock, LockManager, SystemClock};
+use bidlock_ledger::{Claimant, Currency, PostingId};
+use bidlock_market::{LookUpError, Marketplace};
 use bidlock_pipeline::{
-    ApprovalPolicy, Caps, Decision, DeclineReason, Evaluator, EverythingSuits, Parts, Pipeline, PipelineError,
-    PipelineOptions, RuleSet, Scan, ScanOptions, Stop,
+    ApprovalPolicy, Caps, Decision, DeclineReason, Evaluator, EverythingSuits, Parts, Pipeline,
+    PipelineError, PipelineOptions, RuleSet, Scan, ScanOptions, Stop,
 };
 
 use futures::{StreamExt, future};
@@ -42,6 +42,9 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     if !sends {
         app.out.warn("dry run: nothing is sent and no bid is recorded; give --submit URL to send");
     }
+    if sends {
+        warn_of_a_wrong_address(app, &*marketplace).await;
+    }
     let stop = Stop::default();
     listen_for_signals(stop.clone());
     let pipeline = pipeline(app, &args, marketplace, stop.clone()).await?;
@@ -70,6 +73,19 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
             .hint("nothing was accepted; mend the account or the token, then scan again"));
     }
     Ok(report.exit())
+}
+
+/// A 404 to a submission means "refused for good". Behind a mistyped address every posting would be refused
+/// so, which is worth a look before the first bid. No reason to stop: a marketplace may have no look-up.
+async fn warn_of_a_wrong_address(app: &App, marketplace: &dyn Marketplace) {
+    let Ok(probe) = PostingId::new("bidlock", "address-check") else { return };
+    if let Err(LookUpError::Status { status: 404 | 405 | 410, .. }) = marketplace.look_up(&probe).await {
+        app.out.warn(format!(
+            "{} has no look-up: `reconcile` can't settle what gets lost there, and if the address is wrong, \
+             every bid is recorded as refused for good; check --submit",
+            marketplace.via()
+        ));
+    }
 }
 
 async fn one_pass(scan: &mut Scan, feeds: &Feeds, report: &mut Report<'_>) -> Result<(), PipelineError> {
@@ -102,8 +118,9 @@ async fn pipeline(
     let sends = marketplace.capabilities().sends;
     let evaluator = evaluator(config, args)?;
     let ledger = app.ledger(Access::ReadWrite).await?;
-    let locks = app.locks().await?;
-    let claimant = Claimant { holder: app.holder()?, instance: ledger.instance() };
+    // A dry run keeps nobody from work, and writes nothing.
+    let locks = if sends { app.locks().await? } else { LockManager::connect("memory:").await? };
+    let claimant = Claimant { holder: app.holder()?.to_string(), instance: ledger.instance() };
     let options = PipelineOptions {
         ttl: config.lock.ttl,
         max_age: config.scan.max_age,
@@ -137,8 +154,12 @@ fn evaluator(config: &config::Config, args: &ScanArgs) -> Result<Arc<dyn Evaluat
         None => Arc::new(EverythingSuits { proposal }),
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|e| {
-                CliError::usage(format!("{}: cannot read {}: {e}", config.named("scan.rules"), path.display()))
-                    .hint("name a TOML file of rules; docs/rules.md shows one")
+                CliError::usage(format!(
+                    "{}: cannot read {}: {e}",
+                    config.named("scan.rules"),
+                    path.display()
+                ))
+                .hint("name a TOML file of rules; docs/rules.md shows one")
             })?;
             let rules = RuleSet::parse(&path.display().to_string(), &text)
                 .map_err(|e| CliError::usage(e.to_string()).hint("docs/rules.md lists every key"))?;
@@ -186,7 +207,9 @@ fn listen_for_signals(stop: Stop) {
                         if stop.is_stopping() {
                             stop.abort();
                         } else {
-                            tracing::warn!("stopping: what is under way is finished; a second signal stops at once");
+                            tracing::warn!(
+                                "stopping: what is under way is finished; a second signal stops at once"
+                            );
                             stop.drain();
                         }
                     }
@@ -201,9 +224,9 @@ fn failed(error: PipelineError) -> CliError {
     match &error {
         PipelineError::Invariant(_) => CliError::new(Exit::InvariantViolated, error.to_string())
             .hint("stop bidding on this ledger and look at it: `bidlock doctor`, `bidlock bid list`"),
-        PipelineError::Ledger(_) | PipelineError::Locks(_) => CliError::unavailable(format!(
-            "{error}; nothing is sent without the ledger"
-        ))
-        .hint("`bidlock doctor` says what is wrong; scan again when it is mended"),
+        PipelineError::Ledger(_) | PipelineError::Locks(_) => {
+            CliError::unavailable(format!("{error}; nothing is sent without the ledger"))
+                .hint("`bidlock doctor` says what is wrong; scan again when it is mended")
+        }
     }
 }

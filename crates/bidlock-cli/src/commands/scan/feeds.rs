@@ -31,9 +31,11 @@ pub(super) struct Feeds {
 
 impl Feeds {
     pub(super) fn new(config: &Config, arguments: &[String]) -> Result<Feeds, CliError> {
-        let format = config.scan.format.parse().map_err(|e| {
-            CliError::usage(format!("{}: {e}", config.named("scan.format")))
-        })?;
+        let format = config
+            .scan
+            .format
+            .parse()
+            .map_err(|e| CliError::usage(format!("{}: {e}", config.named("scan.format"))))?;
         let map = config.scan.map.as_deref().map(|path| {
             let named = config.named("scan.map");
             let text = std::fs::read_to_string(path).map_err(|e| {
@@ -57,7 +59,8 @@ impl Feeds {
     /// One pass: every file is one fetch, read when its turn comes.
     pub(super) fn read(&self) -> impl Stream<Item = Item> + use<> {
         let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
-        let (arguments, map, marketplace) = (self.arguments.clone(), self.map.clone(), self.marketplace.clone());
+        let (arguments, map, marketplace) =
+            (self.arguments.clone(), self.map.clone(), self.marketplace.clone());
         let format = self.format;
         tokio::task::spawn_blocking(move || {
             let inputs = match expand(&arguments) {
@@ -69,7 +72,8 @@ impl Feeds {
                 }
             };
             for input in inputs {
-                let options = ReadOptions { format, map: map.clone(), marketplace: marketplace.clone(), now: now() };
+                let options =
+                    ReadOptions { format, map: map.clone(), marketplace: marketplace.clone(), now: now() };
                 if !forward(&input, &options, &sender) {
                     return;
                 }

@@ -155,7 +155,8 @@ impl<'a> Report<'a> {
         self.out.fields(&rows)?;
         let unknown = pass.counts[6];
         if unknown > 0 {
-            self.out.say(format!("{unknown} bids have an unknown outcome; settle them with `bidlock reconcile`"));
+            self.out
+                .say(format!("{unknown} bids have an unknown outcome; settle them with `bidlock reconcile`"));
         }
         Ok(())
     }
