@@ -49,9 +49,11 @@ impl Lease {
     /// Dropping the future half-way, or an error, leaves the release to the background.
     ///
     /// # Errors
-    /// The store broke; the lock may have been freed, and is freed by its TTL at the latest.
+    /// The store broke; the lock may have been freed, and is freed by its TTL at the latest. Or this is a forked
+    /// child, and the lease its parent's.
     pub async fn release(mut self) -> Result<Released> {
         let LeaseView { inner, state } = &self.view;
+        inner.same_process("release")?;
         let ended = if inner.leave(state) { state.finish(inner) } else { Ended::Before };
         if ended == Ended::Before {
             self.finished = true;
@@ -92,7 +94,7 @@ impl Drop for Lease {
         let LeaseView { inner, state } = &self.view;
         state.is_over(inner); // a loss that nobody has noticed is noted now
         if self.releasing || (inner.leave(state) && state.finish(inner) != Ended::Before) {
-            inner.releaser.push(&inner.backend, &inner.clock, state.grant.clone(), false);
+            inner.release_later(state.grant.clone(), false);
         }
     }
 }
@@ -167,6 +169,7 @@ impl LeaseView {
         if self.is_lost() {
             return Ok(Renewed::Lost);
         }
+        self.inner.same_process("renew")?;
         let sent = self.inner.clock.now();
         let grant = std::slice::from_ref(&self.state.grant);
         let renewed = self.inner.backend.renew(grant, self.state.ttl).await?;

@@ -224,6 +224,7 @@ impl LockManager {
     /// # Errors
     /// The store broke: leases that may still be held are released in the background.
     pub async fn release_many(&self, leases: Vec<Lease>) -> Result<Vec<Released>> {
+        self.inner.same_process("release_many")?;
         let grants: Vec<_> = leases.into_iter().map(Lease::into_grant).collect();
         let mut pending = inner::InFlight::releases(&self.inner, grants.iter().flatten().cloned().collect());
         let mut answers = Vec::with_capacity(grants.len());

@@ -132,7 +132,8 @@ fn a_forked_child_is_refused_and_its_parent_is_not() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let backend = std::sync::Arc::new(bidlock::backends::memory::MemoryBackend::new());
     let locks = LockManager::new(backend.clone() as std::sync::Arc<dyn LockBackend>);
-    runtime.block_on(locks.try_lock(&key())).unwrap().acquired().unwrap();
+    let lease = runtime.block_on(locks.try_lock(&key())).unwrap().acquired().unwrap();
+    let another = runtime.block_on(locks.try_lock(&LockKey::named("an", "other").unwrap())).unwrap();
     // SAFETY: the child only asks, on a runtime of its own, and leaves without running anything of the parent's.
     #[allow(unsafe_code)]
     let pid = unsafe { libc::fork() };
@@ -140,6 +141,15 @@ fn a_forked_child_is_refused_and_its_parent_is_not() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let refused = runtime.block_on(locks.try_lock(&key()));
         let refused = matches!(refused, Err(error) if error.kind() == bidlock::ErrorKind::Forked);
+        // Neither a drop nor a release in the child ends its parent's lease.
+        let released = runtime.block_on(async {
+            drop(another);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            lease.release().await.is_ok()
+        });
+        let all = bidlock::KeyFilter::all();
+        let shown = runtime.block_on(backend.inspect(&all, bidlock::Page::default())).unwrap();
+        let refused = refused && !released && shown.len() == 2;
         // A manager of the child's own works.
         let own = LockManager::new(backend);
         let works = runtime.block_on(own.try_lock(&LockKey::named("a", "b").unwrap())).is_ok();

@@ -110,6 +110,7 @@ impl LockBackend for SqliteBackend {
         self.store
             .write(move |tx, now| {
                 if let Some(sweeping) = &sweep {
+                    // A job may run twice; a part that is passed over is swept in the next round.
                     let mut cursor = locked(&sweeping.cursor);
                     *cursor = rows::sweep(tx, now, &cursor)?;
                 }

@@ -103,16 +103,30 @@ impl Inner {
 
     /// Refuses what a forked child or a user of a closed manager asks.
     pub(super) fn usable(&self, operation: &'static str) -> Result<()> {
-        if self.born_in != fork::generation() {
-            let message = "this process has forked since the lock manager was made";
-            return Err(Error::new(ErrorKind::Forked, self.name, operation, message)
-                .with_hint("make a new lock manager after each fork"));
-        }
+        self.same_process(operation)?;
         if self.is_closed() {
             let message = "the lock manager has been shut down";
             return Err(Error::new(ErrorKind::ShutDown, self.name, operation, message));
         }
         Ok(())
+    }
+
+    /// Refuses what a forked child asks.
+    pub(crate) fn same_process(&self, operation: &'static str) -> Result<()> {
+        if self.born_in == fork::generation() {
+            return Ok(());
+        }
+        let message = "this process has forked since the lock manager was made";
+        Err(Error::new(ErrorKind::Forked, self.name, operation, message)
+            .with_hint("make a new lock manager after each fork"))
+    }
+
+    /// Leaves a release to the background. `maybe`: it is not known whether the lock was granted.
+    pub(crate) fn release_later(&self, grant: Grant, maybe: bool) {
+        // What a forked child drops is its parent's.
+        if self.born_in == fork::generation() {
+            self.releaser.push(&self.backend, &self.clock, grant, maybe);
+        }
     }
 
     pub(super) fn request(&self, key: &LockKey) -> Acquire {
@@ -218,7 +232,7 @@ impl Inner {
             nonce: request.nonce,
             token: FencingToken::new(0), // unknown, and nothing compares it
         };
-        self.releaser.push(&self.backend, &self.clock, grant, true);
+        self.release_later(grant, true);
     }
 }
 
@@ -269,7 +283,7 @@ impl<'a> InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         for grant in self.grants.drain(self.done..) {
-            self.inner.releaser.push(&self.inner.backend, &self.inner.clock, grant, false);
+            self.inner.release_later(grant, false);
         }
     }
 }
