@@ -21,7 +21,8 @@
 //! ```
 //!
 //! A rule that asks for what a posting does not tell declines it, and says so: what is not known is not
-//! assumed. Every key is optional; an unknown key is an error that names it.
+//! assumed. Budgets alone are asked for by a key of their own, `budget.required`: the other budget rules
+//! speak of budgets that are given. Every key is optional; an unknown key is an error that names it.
 
 use std::fmt::Debug;
 
@@ -172,7 +173,15 @@ impl RuleSet {
                     "{name}: posting.max_age = \"{text}\" is no duration such as \"36h\": {e}"
                 ))
             })?;
+            if span.is_negative() {
+                return Err(RulesError(format!(
+                    "{name}: posting.max_age = \"{text}\" is negative, which no posting can fit"
+                )));
+            }
             rules.posting.max_age_s = Some(span.as_secs());
+        }
+        if rules.client.min_rating.is_some_and(|r| !r.is_finite()) {
+            return Err(RulesError(format!("{name}: client.min_rating must be a number such as 4.5")));
         }
         if rules.bid.amount_percent.is_some_and(|p| p == 0 || p > 1_000) {
             return Err(RulesError(format!("{name}: bid.amount_percent must be between 1 and 1000")));
@@ -214,12 +223,14 @@ impl RuleSet {
                 return Some(DeclineReason::Rule { rule, why: format!("posted {age} s ago, over {most} s") });
             }
         }
-        let most = self.posting.max_proposals?;
-        let there = posting.proposals?;
-        (there > most).then(|| DeclineReason::Rule {
-            rule: "posting.max_proposals",
-            why: format!("{there} proposals, over {most}"),
-        })
+        let (rule, most) = ("posting.max_proposals", self.posting.max_proposals?);
+        let Some(there) = posting.proposals else {
+            return Some(DeclineReason::Rule {
+                rule,
+                why: "the posting tells no number of proposals".to_owned(),
+            });
+        };
+        (there > most).then(|| DeclineReason::Rule { rule, why: format!("{there} proposals, over {most}") })
     }
 
     fn words_objection(&self, posting: &Posting) -> Option<DeclineReason> {
@@ -290,10 +301,15 @@ impl RuleSet {
     }
 
     fn cost_objection(&self, posting: &Posting) -> Option<DeclineReason> {
-        let most = self.cost.max_units?;
-        let cost = posting.bid_cost.as_ref()?;
+        let (rule, most) = ("cost.max_units", self.cost.max_units?);
+        let Some(cost) = &posting.bid_cost else {
+            return Some(DeclineReason::Rule {
+                rule,
+                why: "the posting does not tell what a bid costs".to_owned(),
+            });
+        };
         (cost.units > most).then(|| DeclineReason::Rule {
-            rule: "cost.max_units",
+            rule,
             why: format!("a bid costs {} {}, over {most}", cost.units, cost.unit),
         })
     }

@@ -72,6 +72,7 @@ pub async fn withdraw(
         Ok(known) => known,
         Err(detail) => return Ok(Withdrawal::Pending { bid: row, detail }),
     };
+    let confirmed = matches!(action, Move::ConfirmWithdrawn { .. });
     let answered = Change::new(row.claim_ref(), actor.clone(), action).because(note.clone());
     match apply(ledger, answered).await? {
         Applied::Moved { bid, .. } | Applied::Already(bid) if bid.state == BidState::Withdrawn => {
@@ -81,6 +82,12 @@ pub async fn withdraw(
         // The reconciler was faster: the row says what it found.
         Applied::Not(NotMoved::WrongState(bid)) if bid.state == BidState::Withdrawn => {
             Ok(Withdrawal::Withdrawn(bid))
+        }
+        // Another request for the same withdrawal got its no first.
+        Applied::Not(NotMoved::WrongState(bid))
+            if !confirmed && matches!(bid.state, BidState::Submitted | BidState::Won | BidState::Lost) =>
+        {
+            Ok(Withdrawal::Refused { bid, detail: note })
         }
         Applied::Not(why) => Err(PipelineError::Invariant(format!(
             "the withdrawal of {} was answered ({note}), and the ledger would not record it: {why:?}",

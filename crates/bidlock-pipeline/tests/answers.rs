@@ -1,5 +1,7 @@
 //! What each answer of the marketplace does: to the row, to the outcome, to the history, to further sending.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
+
 mod rig;
 
 use std::time::Duration;

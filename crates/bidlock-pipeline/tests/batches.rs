@@ -1,5 +1,7 @@
 //! Many sightings: duplicates, what needs no asking, standings, limits, dry runs.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
+
 mod rig;
 
 use std::{sync::Arc, time::Duration};

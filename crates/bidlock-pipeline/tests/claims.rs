@@ -1,11 +1,13 @@
 //! Claims that expire under their claimants, answers that come late, ledgers that fail.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
+
 mod rig;
 
 use std::{sync::Arc, time::Duration};
 
 use bidlock::backends::memory::MemoryBackend;
-use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Effect, Move, UnknownCause};
+use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Effect, Liveness, Move, UnknownCause};
 use bidlock_market::LostCause;
 use bidlock_pipeline::{Outcome, PipelineError, Scan, ScanOptions};
 use futures::stream;
@@ -247,4 +249,13 @@ async fn a_caller_that_goes_away_leaves_no_request_without_its_record() {
     };
     soon(settled).await;
     assert_eq!(rig.row("1").await.state, BidState::Submitted);
+}
+
+#[tokio::test]
+async fn a_claim_names_the_process_whose_death_can_be_proven() {
+    let rig = Rig::new();
+    one(&rig.pipeline("a"), "1").await;
+    let claimant = rig.row("1").await.claimant;
+    assert!(claimant.instance.is_some());
+    assert_eq!(rig.ledger.liveness(&claimant).await.unwrap(), Liveness::Alive);
 }

@@ -74,9 +74,7 @@ impl Default for Market {
 
 impl Market {
     pub fn with_time_limit(time_limit: Duration) -> Market {
-        let mut market = Market::default();
-        market.time_limit = time_limit;
-        market
+        Market { time_limit, ..Market::default() }
     }
 
     /// The next submission for this posting gets this.

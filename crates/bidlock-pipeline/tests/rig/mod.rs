@@ -1,8 +1,8 @@
 //! What the pipeline's tests stand on: a real ledger in a folder of its own whose clock moves by hand, a
 //! marketplace that answers by script and writes down what it saw, and a ledger that fails on demand.
 
-// Each test binary uses its part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 
 pub mod faulty;
 pub mod market;
