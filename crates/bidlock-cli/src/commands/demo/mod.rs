@@ -1,8 +1,300 @@
-//! `bidlock demo`.
+//! `bidlock demo`: scanner processes race over a made-up feed, are killed and paused, and the marketplace's own
+//! record says what came of it; then the same with a lock alone.
+//!
+//! # Layout
+//!
+//! | module | what |
+//! |---|---|
+//! | `feed` | the made-up feed |
+//! | `plan` | what goes wrong, drawn from the seed |
+//! | `child` | processes of this binary that can't outlive the demo |
+//! | `race` | one contender's scanners, and the faults that strike them |
+//! | `naive` | the other contender: what the replaced system did |
+//! | `proof` | counting, and holding the ledger against the record |
+//! | `screen` | live table, lines, JSON |
 
-use crate::{app::App, args::DemoArgs, exit::Exit, failure::CliError};
+mod child;
+mod feed;
+mod naive;
+mod plan;
+mod proof;
+mod race;
+mod screen;
 
-/// Runs it.
-pub(crate) async fn run(_app: &App, _args: DemoArgs) -> Result<Exit, CliError> {
-    Err(CliError::unavailable("`bidlock demo` is not built yet"))
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bidlock_ledger::PostingId;
+use bidlock_market::{ReadOptions, expand, read};
+use bidlock_sandbox::{Sandbox, SandboxOptions};
+use serde_json::Value;
+use tokio::{
+    io::AsyncReadExt,
+    signal::unix::{SignalKind, signal},
+};
+
+use self::{
+    child::Launcher,
+    plan::Planned,
+    proof::{Books, Side},
+    race::{Contender, Race, Raced},
+    screen::{Screen, Setting},
+};
+use crate::{
+    app::App,
+    args::DemoArgs,
+    exit::Exit,
+    failure::{CliError, chain_of},
+};
+
+/// How long the look-ups at the end may take.
+const RECONCILE_LIMIT: Duration = Duration::from_secs(60);
+/// What the shell sees after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the demo, or the part of it that a child was started for.
+///
+/// # Errors
+/// It can't run here; never what the contenders do.
+pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<Exit, CliError> {
+    if let Some(parent) = args.exec_for {
+        return child::exec(parent, &args.command);
+    }
+    if let Some(naive) = args.naive {
+        return naive::run(app, naive).await;
+    }
+    // Dropping the demo ends its children and takes its folder away.
+    tokio::select! {
+        done = demo(app, &args) => done,
+        () = interrupted() => Ok(Exit::Child(INTERRUPTED)),
+    }
+}
+
+async fn demo(app: &App, args: &DemoArgs) -> Result<Exit, CliError> {
+    let folder = Folder::new(args.keep.as_deref())?;
+    let failed = |e: std::io::Error| unwritable(folder.path(), &e);
+    let feed = folder.path().join("feed");
+    feed::write(&feed, args.postings, args.seed).map_err(failed)?;
+    let (postings, sightings) = count(&feed, app.now())?;
+    let setting = Setting {
+        seed: args.seed,
+        chaos: args.chaos.name(),
+        postings: postings.len(),
+        sightings,
+        scanners: args.scanners,
+    };
+    let mut screen = Screen::new(&app.out, args.no_ui, setting);
+    screen.begin(&folder.path().display().to_string())?;
+    let stage = Stage {
+        launcher: Launcher::new(folder.path()).map_err(failed)?,
+        folder: folder.path(),
+        feed: &feed,
+        plan: plan::faults(args.chaos, args.seed, args.postings, args.scanners),
+        modes: plan::modes(args.chaos, args.seed),
+        scanners: args.scanners,
+    };
+
+    screen.step("bidlock", "1 of 2: starting bidlock's scanners")?;
+    let (ours, found) = stage.run(Contender::Bidlock, &mut screen).await?;
+    screen.step("naive", "2 of 2: starting the same number of workers with a lock alone")?;
+    let (theirs, _) = stage.run(Contender::Naive, &mut screen).await?;
+
+    let bidlock = Side::count(&stage.record(Contender::Bidlock), &postings, ours)?;
+    let naive = Side::count(&stage.record(Contender::Naive), &postings, theirs)?;
+    let (ledger, record) = (stage.store(Contender::Bidlock), stage.record(Contender::Bidlock));
+    let books = Books::check(&ledger, &record, &postings, found).await?;
+    screen.clear()?;
+    if screen.is_for_people() {
+        proof::print(&screen, &bidlock, &naive, &books)?;
+        screen.line(&folder.farewell(), None)?;
+    } else {
+        screen.json(&proof::to_json(&screen, &bidlock, &naive, &books))?;
+    }
+    Ok(if books.violations.is_empty() { Exit::Ok } else { Exit::InvariantViolated })
+}
+
+/// Where both contenders race, one after the other.
+struct Stage<'a> {
+    launcher: Launcher,
+    folder: &'a Path,
+    feed: &'a Path,
+    plan: Vec<Planned>,
+    modes: String,
+    scanners: u32,
+}
+
+impl Stage<'_> {
+    fn home(&self, contender: Contender) -> PathBuf {
+        self.folder.join(contender.name())
+    }
+
+    fn record(&self, contender: Contender) -> PathBuf {
+        self.home(contender).join("marketplace.jsonl")
+    }
+
+    fn store(&self, contender: Contender) -> PathBuf {
+        self.home(contender).join(if contender == Contender::Bidlock { "ledger.db" } else { "bids.db" })
+    }
+
+    /// Races one contender against a marketplace of its own. Answers what came of it, and how many unknown
+    /// outcomes the look-up settled.
+    async fn run(&self, contender: Contender, screen: &mut Screen<'_>) -> Result<(Raced, u64), CliError> {
+        let home = self.home(contender);
+        std::fs::create_dir_all(&home).map_err(|e| unwritable(&home, &e))?;
+        let modes =
+            self.modes.parse().map_err(|e: bidlock_sandbox::ModesError| CliError::usage(e.to_string()))?;
+        let sandbox = Sandbox::start(SandboxOptions::new(self.record(contender)).modes(modes))
+            .await
+            .map_err(|e| CliError::unavailable(chain_of(&e)))?;
+        let args: Vec<Vec<String>> =
+            (1..=self.scanners).map(|n| self.scanner(contender, n, &sandbox.url())).collect();
+        let at = (&self.launcher, &sandbox);
+        let race = Race::start(contender, at, &home, args.clone(), &self.plan)?;
+        let mut raced = race.run(screen).await?;
+        // Once more by one scanner that nobody harms, as any real one would come back: for what was handed
+        // back or given up.
+        let last = Race::start(contender, at, &home, args[..1].to_vec(), &[])?;
+        raced.seconds += last.unseen().run(screen).await?.seconds;
+        let mut found = 0;
+        if contender == Contender::Bidlock {
+            screen.step("reconcile", "1 of 2: `bidlock reconcile` looks up what is unknown")?;
+            found = self.reconcile(&home).await?;
+        }
+        sandbox.stop().await;
+        Ok((raced, found))
+    }
+
+    fn scanner(&self, contender: Contender, n: u32, url: &str) -> Vec<String> {
+        let text = |path: &Path| path.display().to_string();
+        let (feed, store) = (text(self.feed), text(&self.store(contender)));
+        let name = format!("scanner-{n}");
+        let args: &[&str] = match contender {
+            Contender::Bidlock => {
+                &["scan", &feed, "--submit", url, "--database", &store, "--holder", &name, "--json"]
+            }
+            Contender::Naive => &[
+                "demo",
+                "--naive-worker",
+                &store,
+                "--naive-feed",
+                &feed,
+                "--naive-submit",
+                url,
+                "--naive-holder",
+                &name,
+            ],
+        };
+        args.iter().map(|arg| (*arg).to_owned()).collect()
+    }
+
+    /// Runs `bidlock reconcile` and answers how many bids it settled.
+    async fn reconcile(&self, home: &Path) -> Result<u64, CliError> {
+        let failed = |why: String| CliError::unavailable(format!("`bidlock reconcile` failed: {why}"));
+        let log = home.join("reconcile.log");
+        let database = self.store(Contender::Bidlock).display().to_string();
+        let args = ["reconcile", "--json", "--database", &database].map(str::to_owned);
+        let mut child = self.launcher.start(&args, &log).map_err(|e| failed(e.to_string()))?;
+        let mut text = String::new();
+        let ended = tokio::time::timeout(RECONCILE_LIMIT, async {
+            if let Some(mut stdout) = child.stdout.take() {
+                stdout.read_to_string(&mut text).await?;
+            }
+            child.wait().await
+        });
+        let status = ended
+            .await
+            .map_err(|_| failed(format!("it took longer than {RECONCILE_LIMIT:?}")))?
+            .map_err(|e| failed(e.to_string()))?;
+        std::fs::write(home.join("reconcile.jsonl"), &text).map_err(|e| unwritable(home, &e))?;
+        // 6: something stays unknown, which the proof then names.
+        if !matches!(status.code(), Some(0 | 6)) {
+            return Err(failed(std::fs::read_to_string(&log).unwrap_or_default()));
+        }
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        Ok(lines
+            .filter(|line| {
+                line["event"] == "bid" && line["before"] == "unknown" && line["now"] == "submitted"
+            })
+            .count() as u64)
+    }
+}
+
+/// The demo's folder: kept where the user said so, else gone at the end.
+enum Folder {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Folder {
+    fn new(keep: Option<&Path>) -> Result<Folder, CliError> {
+        let Some(path) = keep else {
+            let made = tempfile::Builder::new().prefix("bidlock-demo-").tempdir();
+            return made.map(Folder::Temporary).map_err(|e| unwritable(&std::env::temp_dir(), &e));
+        };
+        std::fs::create_dir_all(path).map_err(|e| unwritable(path, &e))?;
+        // Children run elsewhere, so the path must not be relative.
+        let path = path.canonicalize().map_err(|e| unwritable(path, &e))?;
+        let empty = std::fs::read_dir(&path).map_err(|e| unwritable(&path, &e))?.next().is_none();
+        if !empty {
+            return Err(CliError::usage(format!("--keep: {} is not empty", path.display()))
+                .hint("name a new folder: an earlier ledger would remember its bids"));
+        }
+        Ok(Folder::Kept(path))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Kept(path) => path,
+            Folder::Temporary(folder) => folder.path(),
+        }
+    }
+
+    fn farewell(&self) -> String {
+        match self {
+            Folder::Kept(path) => format!("Feeds, ledger and records are in {}", path.display()),
+            Folder::Temporary(_) => {
+                "Same feed, same ids, same faults for both. --keep DIR keeps every record.".to_owned()
+            }
+        }
+    }
+}
+
+/// The feed's distinct postings, and how often they are seen.
+fn count(feed: &Path, now: jiff::Timestamp) -> Result<(HashSet<PostingId>, usize), CliError> {
+    let failed = |e: &dyn std::error::Error| CliError::unavailable(chain_of(e));
+    let options = ReadOptions::auto(now);
+    let (mut postings, mut sightings) = (HashSet::new(), 0);
+    for input in expand(&[feed.display().to_string()]).map_err(|e| failed(&e))? {
+        for posting in read(&input, &options).map_err(|e| failed(&e))?.rows.into_iter().flatten() {
+            sightings += 1;
+            postings.insert(posting.id);
+        }
+    }
+    Ok((postings, sightings))
+}
+
+async fn interrupted() {
+    let wait = async |kind: SignalKind| match signal(kind) {
+        Ok(mut signals) => drop(signals.recv().await),
+        // Then the signal does what it does by default: it ends the demo, and the kernel its children.
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::hangup()) => {}
+    }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::unavailable(format!("can't write in {}: {error}", path.display()))
+        .hint("name another folder: --keep DIR, or TMPDIR")
+}
+
+/// Seconds as people read them.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
 }
