@@ -224,14 +224,17 @@ fn p12_growth(runtime: &tokio::runtime::Runtime, sizes: &[usize]) {
     const MEASURED: usize = 16 * MAX_BATCH;
     let folder = tempfile::tempdir().unwrap();
     let ledger = SqliteLedger::open(folder.path().join("ledger.db")).unwrap();
-    let (mut filled, mut first) = (0, None);
+    let (mut filled, mut first) = (0, None::<(usize, f64)>);
     for &size in sizes {
         runtime.block_on(fill(&ledger, filled.min(size), size));
         let start = Instant::now();
         runtime.block_on(fill(&ledger, size, size + MEASURED));
         let cost = start.elapsed().as_secs_f64() * 1e6 / MEASURED as f64;
         filled = size + MEASURED;
-        let (small, base) = *first.get_or_insert((size, cost));
+        let Some((small, base)) = first else {
+            first = Some((size, cost));
+            continue;
+        };
         let (grown, most) = (cost / base, (size as f64).ln() / (small as f64).ln());
         report(
             "P12",

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bidlock_sqlite::{Options, Store, Synchronous};
+use bidlock_sqlite::{Effect, ErrorKind, Options, Store, Synchronous};
 use rusqlite::Connection;
 
 const CHILD: &str = "BIDLOCK_SQLITE_TEST_CHILD";
@@ -116,4 +116,45 @@ fn write_for(length: Duration, file: &Path) -> (u64, Duration) {
         }
         (writes, longest)
     })
+}
+
+/// A disk that fails: nothing is said to be done, and nothing more is tried. The child's writes fail once a
+/// file would grow beyond the shell's limit, as a failing disk's do.
+#[test]
+fn a_failing_disk_poisons_the_store() {
+    const LIMIT_BLOCKS: u32 = 128;
+    if let Some(file) = child_file() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = Store::open(Options::new(file), schema).unwrap();
+        let grow = |tx: &rusqlite::Transaction<'_>, _| {
+            tx.execute_batch("CREATE TABLE IF NOT EXISTS big (b)")?;
+            tx.execute("INSERT INTO big VALUES (zeroblob(400000))", [])
+        };
+        let error = runtime.block_on(store.write(grow)).unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Poisoned, Effect::Unknown), "{error}");
+        let small = |tx: &rusqlite::Transaction<'_>, _| tx.execute("INSERT INTO notes (who) VALUES (1)", []);
+        let error = runtime.block_on(store.write(small)).unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (ErrorKind::Poisoned, Effect::NotApplied), "{error}");
+        println!("POISONED");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let script = format!("trap '' XFSZ; ulimit -f {LIMIT_BLOCKS}; exec \"$@\"");
+    let output = Command::new("sh")
+        .args(["-c", &script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["a_failing_disk_poisons_the_store", "--exact", "--nocapture"])
+        .env(CHILD, dir.path().join("a.db"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("POISONED"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let store = Store::open(Options::new(dir.path().join("a.db")), schema).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let count = store.read(|c, _| c.query_row("SELECT count(*) FROM notes", [], |r| r.get::<_, i64>(0)));
+    assert_eq!(runtime.block_on(count).unwrap(), 0);
 }

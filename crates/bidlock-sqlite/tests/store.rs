@@ -7,11 +7,13 @@
 
 use std::{
     os::unix::fs::PermissionsExt,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -43,6 +45,13 @@ async fn hold_writer(store: &Store) -> mpsc::Sender<()> {
     release
 }
 
+/// Polls a write once, after which it stands in the queue.
+fn queued<T>(write: impl Future<Output = T>) -> Pin<Box<impl Future<Output = T>>> {
+    let mut write = Box::pin(write);
+    assert!(write.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    write
+}
+
 fn write_note(store: &Store, n: i64) -> impl Future<Output = Result<usize, Error>> + use<> {
     let store = store.clone();
     async move { store.write(move |tx, _| tx.execute("INSERT INTO notes VALUES (?1, 'x')", [n])).await }
@@ -62,11 +71,10 @@ async fn what_is_queued_together_is_committed_together() {
     })
     .unwrap();
     let release = hold_writer(&store).await;
-    let tasks: Vec<_> = (0..64).map(|n| tokio::spawn(write_note(&store, n))).collect();
-    tokio::task::yield_now().await;
+    let writes: Vec<_> = (0..64).map(|n| queued(write_note(&store, n))).collect();
     drop(release);
-    for task in tasks {
-        task.await.unwrap().unwrap();
+    for write in writes {
+        write.await.unwrap();
     }
     assert_eq!(count(&store).await, 64);
     assert_eq!(commits.load(Ordering::SeqCst), 2, "one for the held job, one for the 64 behind it");
@@ -77,9 +85,9 @@ async fn a_failed_job_and_a_panic_undo_themselves_and_nobody_else() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(Options::new(dir.path().join("a.db")), schema).unwrap();
     let release = hold_writer(&store).await;
-    let good: Vec<_> = (0..3).map(|n| tokio::spawn(write_note(&store, n))).collect();
+    let good: Vec<_> = (0..3).map(|n| queued(write_note(&store, n))).collect();
     let half = store.clone();
-    let bad = tokio::spawn(async move {
+    let bad = queued(async move {
         half.write(|tx, _| {
             tx.execute("INSERT INTO notes VALUES (100, 'half')", [])?;
             tx.execute("INSERT INTO notes VALUES (101, NULL)", [])
@@ -87,7 +95,7 @@ async fn a_failed_job_and_a_panic_undo_themselves_and_nobody_else() {
         .await
     });
     let wild = store.clone();
-    let panics = tokio::spawn(async move {
+    let panics = queued(async move {
         wild.write(|tx, _| {
             tx.execute("INSERT INTO notes VALUES (200, 'wild')", [])?;
             if tx.is_autocommit() {
@@ -97,15 +105,14 @@ async fn a_failed_job_and_a_panic_undo_themselves_and_nobody_else() {
         })
         .await
     });
-    let more: Vec<_> = (3..6).map(|n| tokio::spawn(write_note(&store, n))).collect();
-    tokio::task::yield_now().await;
+    let more: Vec<_> = (3..6).map(|n| queued(write_note(&store, n))).collect();
     drop(release);
-    for task in good.into_iter().chain(more) {
-        assert_eq!(task.await.unwrap().unwrap(), 1);
+    for write in good.into_iter().chain(more) {
+        assert_eq!(write.await.unwrap(), 1);
     }
-    let error = bad.await.unwrap().unwrap_err();
+    let error = bad.await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Statement, Effect::NotApplied), "{error}");
-    assert_eq!(panics.await.unwrap().unwrap_err().kind(), ErrorKind::Panicked);
+    assert_eq!(panics.await.unwrap_err().kind(), ErrorKind::Panicked);
     assert_eq!(count(&store).await, 6, "neither half a job nor a panicked one is left");
     write_note(&store, 7).await.unwrap();
 }
