@@ -6,10 +6,13 @@
 use std::io::{IsTerminal, Write};
 
 use bidlock_ledger::Money;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::failure::CliError;
+
+/// A first column up to this width is never broken over lines: a bid's id has 36 characters.
+const MAX_UNBROKEN: usize = 48;
 
 /// How to write, as the command line and the terminal say.
 #[derive(Clone, Copy, Debug)]
@@ -80,12 +83,15 @@ impl Output {
             return rows.iter().try_for_each(|row| self.line(plain(row)));
         }
         let mut table = Table::new();
-        table
-            .load_style(presets::UTF8_HORIZONTAL_ONLY)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(header.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(header.iter().map(|h| self.bold(&h.to_uppercase())).collect::<Vec<_>>());
         for row in rows {
             table.add_row(row.iter().map(|c| printable(c)).collect::<Vec<_>>());
+        }
+        // Names are for copying: they are not broken over lines, unless they would fill the screen.
+        let longest = rows.iter().filter_map(|row| row.first()).map(|c| c.chars().count()).max().unwrap_or(0);
+        if let Some(first) = table.column_mut(0).filter(|_| longest <= MAX_UNBROKEN) {
+            first.set_constraint(ColumnConstraint::ContentWidth);
         }
         self.line(table.to_string())
     }
@@ -128,6 +134,11 @@ impl Output {
             let head = self.paint("hint:", anstyle::AnsiColor::Cyan);
             self.stderr_line(&format!("{head} {}", printable(hint)));
         }
+    }
+
+    fn bold(&self, text: &str) -> Cell {
+        let cell = Cell::new(text);
+        if self.color { cell.add_attribute(Attribute::Bold) } else { cell }
     }
 
     fn paint(&self, text: &str, color: anstyle::AnsiColor) -> String {

@@ -27,19 +27,12 @@ pub(crate) struct BidArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum BidCommand {
-    /// List bids, oldest first
     List(ListArgs),
-    /// Everything about one bid
     Show(ShowArgs),
-    /// A bid's events; checks their hash chain
     History(HistoryArgs),
-    /// Say yes to a bid that awaits approval; the next scan sends it
     Approve(ApproveArgs),
-    /// Say no before anything is sent
     Decline(DeclineArgs),
-    /// Ask the marketplace to withdraw a submitted bid
     Withdraw(WithdrawArgs),
-    /// Decide what became of a bid whose outcome is unknown
     Resolve(ResolveArgs),
 }
 
@@ -100,7 +93,9 @@ pub(crate) struct ShowArgs {
     pub(crate) ledger: LedgerArgs,
 }
 
-/// A bid's events, oldest first. Their hash chain is checked: a changed or missing event ends with exit code 7.
+/// A bid's events; checks their hash chain.
+///
+/// Oldest first. A changed or missing event ends with exit code 7.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct HistoryArgs {
     /// The bid: its id, the beginning of it, or MARKETPLACE/POSTING
@@ -109,7 +104,7 @@ pub(crate) struct HistoryArgs {
     pub(crate) ledger: LedgerArgs,
 }
 
-/// Say yes to a bid that awaits approval; the next scan of its posting sends it.
+/// Say yes to a bid that awaits approval; the next scan sends it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ApproveArgs {
     /// The bid: its id, the beginning of it, or MARKETPLACE/POSTING
@@ -124,7 +119,9 @@ pub(crate) struct ApproveArgs {
     pub(crate) ledger: LedgerArgs,
 }
 
-/// Say no before anything is sent. The posting stays used: nobody bids on it.
+/// Say no before anything is sent.
+///
+/// The posting stays used: nobody bids on it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DeclineArgs {
     /// The bid: its id, the beginning of it, or MARKETPLACE/POSTING
@@ -138,8 +135,8 @@ pub(crate) struct DeclineArgs {
 
 /// Ask the marketplace to withdraw a submitted bid.
 ///
-/// The wish is recorded first, then the marketplace is asked, then its answer is recorded. Safe to repeat: a
-/// bid that is being withdrawn is asked for again, a withdrawn one is left alone.
+/// The wish is recorded first, then the marketplace is asked, then its answer is recorded. Safe to repeat:
+/// a bid that is being withdrawn is asked for again, a withdrawn one is left alone.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct WithdrawArgs {
     /// The bid: its id, the beginning of it, or MARKETPLACE/POSTING
@@ -162,7 +159,9 @@ Examples:
 With --as not-submitted the posting stays used. --allow-new-bid lets it be bid on again; it is taken
 plainly only where the process that sent the bid is proven gone.";
 
-/// Decide what became of a bid whose outcome is unknown: a person's word, with a reason, for the record.
+/// Decide what became of a bid whose outcome is unknown.
+///
+/// A person's word, with a reason, for the record. `bidlock reconcile` asks the marketplace first.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = RESOLVE_HELP, after_long_help = RESOLVE_HELP)]
 pub(crate) struct ResolveArgs {

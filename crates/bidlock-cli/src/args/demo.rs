@@ -15,9 +15,9 @@ Exit codes: 0 proved, 5 it could not run here, 7 an invariant is violated.";
 
 /// Watch scanners race over a made-up feed, crash, and still bid once.
 ///
-/// Starts scanner processes and a marketplace on this computer, kills and pauses some of them, and counts from
-/// the marketplace's own record what came of it; then the same again with a lock alone. Needs no services, reads
-/// none of your settings, and leaves nothing behind.
+/// Starts scanner processes and a marketplace on this computer, kills and pauses some of them, and counts
+/// from the marketplace's own record what came of it; then the same again with a lock alone. Needs no
+/// services, reads none of your settings, and leaves nothing behind.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = DEMO_HELP, after_long_help = DEMO_HELP)]
 pub(crate) struct DemoArgs {

@@ -28,19 +28,12 @@ pub(crate) struct LockArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum LockCommand {
-    /// Take a lock that outlives this command; prints the lease to renew and release it with
     Acquire(AcquireArgs),
-    /// Let a lease last longer, from now
     Renew(RenewArgs),
-    /// Give a lease back
     Release(ReleaseArgs),
-    /// List the locks that are held
     List(LockListArgs),
-    /// Show who holds one lock
     Show(LockShowArgs),
-    /// Take a lock away from its holder; recorded
     ForceRelease(ForceReleaseArgs),
-    /// Run a command while holding a lock, like flock(1)
     Run(RunArgs),
 }
 
@@ -74,7 +67,7 @@ pub(crate) struct KeyArgs {
     pub(crate) name: Option<Vec<String>>,
 }
 
-/// Take a lock that outlives this command.
+/// Take a lock that outlives this command; prints the lease to renew and release it with.
 ///
 /// Prints a lease: keep it, `renew` and `release` take it. Nobody renews it for you: it ends after --ttl.
 #[derive(Clone, Debug, Args)]
@@ -91,7 +84,7 @@ pub(crate) struct AcquireArgs {
     pub(crate) stores: StoreArgs,
 }
 
-/// Let a lease last longer: --ttl from now.
+/// Let a lease last longer, from now.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RenewArgs {
     /// What `acquire` printed: lease:…
@@ -104,7 +97,9 @@ pub(crate) struct RenewArgs {
     pub(crate) stores: StoreArgs,
 }
 
-/// Give a lease back. Says whether it was still held, had expired, or had been taken by another.
+/// Give a lease back.
+///
+/// Says whether it was still held, had expired, or had been taken by another.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ReleaseArgs {
     /// What `acquire` printed: lease:…
@@ -127,7 +122,9 @@ pub(crate) struct LockListArgs {
     pub(crate) stores: StoreArgs,
 }
 
-/// Show who holds one lock, and for how long still. Exit code 3 where somebody does.
+/// Show who holds one lock.
+///
+/// Says for how long still. Exit code 3 where somebody holds it, 0 where it is free.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LockShowArgs {
     #[command(flatten)]
@@ -136,8 +133,10 @@ pub(crate) struct LockShowArgs {
     pub(crate) stores: StoreArgs,
 }
 
-/// Take a lock away from its holder. The holder is not asked: it may still be at work and will find its lock
-/// lost. No second bid can follow, since the ledger decides that, but work may be done twice.
+/// Take a lock away from its holder; recorded.
+///
+/// The holder is not asked: it may still be at work and will find its lock lost. No second bid can follow,
+/// since the ledger decides that, but work may be done twice.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ForceReleaseArgs {
     #[command(flatten)]

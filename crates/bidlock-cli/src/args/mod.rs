@@ -90,27 +90,16 @@ pub(crate) struct GlobalArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Watch scanners race over a made-up feed, crash, and still bid once
     Demo(DemoArgs),
-    /// Read feeds and bid once on each suitable posting
     Scan(ScanArgs),
-    /// Look at bids; approve, decline, withdraw or resolve one
     Bid(BidArgs),
-    /// Hold, look at and release locks; run a command under one
     Lock(LockArgs),
-    /// Evaluate postings; find a posting's canonical id
     Posting(PostingArgs),
-    /// Look up bids whose outcome is unknown, at the marketplace they went to
     Reconcile(ReconcileArgs),
-    /// Show or upgrade the ledger's schema
     Migrate(MigrateArgs),
-    /// Show, check or start a configuration
     Config(ConfigArgs),
-    /// Check that everything is fit to run, and say what to do where it is not
     Doctor(DoctorArgs),
-    /// A marketplace for tests that records every request
     Sandbox(SandboxArgs),
-    /// Print a completion script for your shell
     Completions(CompletionsArgs),
 }
 

@@ -24,9 +24,7 @@ pub(crate) struct PostingArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum PostingCommand {
-    /// Say of each posting whether the rules find it suitable, and why; writes nothing
     Evaluate(EvaluateArgs),
-    /// Print the canonical id of a posting: equal for every form of the same posting
     Canonical(CanonicalArgs),
 }
 
@@ -44,7 +42,7 @@ impl PostingCommand {
     }
 }
 
-/// Say of each posting whether the rules find it suitable, and why. Nothing is written or sent.
+/// Say of each posting whether the rules find it suitable, and why; writes nothing.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EvaluateArgs {
     /// Files or folders to read, or - for stdin
@@ -85,9 +83,7 @@ pub(crate) struct MigrateArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum MigrateCommand {
-    /// Show the ledger's schema version and what this bidlock knows
     Status(StatusArgs),
-    /// Upgrade the ledger's schema
     Up(UpArgs),
 }
 
@@ -107,7 +103,9 @@ pub(crate) struct StatusArgs {
     pub(crate) ledger: LedgerArgs,
 }
 
-/// Upgrade the ledger's schema. A new ledger needs none of this: its first opener makes it.
+/// Upgrade the ledger's schema.
+///
+/// A new ledger needs none of this: its first opener makes it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct UpArgs {
     /// Only say what would be done
@@ -137,11 +135,8 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Show the settings that count
     Show(ShowConfigArgs),
-    /// Check every setting and the files it names
     Check(CheckArgs),
-    /// Write a commented bidlock.toml
     Init(InitArgs),
 }
 
@@ -155,7 +150,9 @@ impl ConfigCommand {
     }
 }
 
-/// Show the settings that count. Secrets are hidden.
+/// Show the settings that count.
+///
+/// Secrets are hidden.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ShowConfigArgs {
     /// Also say where each value comes from
@@ -165,14 +162,18 @@ pub(crate) struct ShowConfigArgs {
     pub(crate) stores: StoreArgs,
 }
 
-/// Check every setting and the files it names. Opens no store.
+/// Check every setting and the files it names.
+///
+/// Opens neither ledger nor locks; `bidlock doctor` does.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) stores: StoreArgs,
 }
 
-/// Write a bidlock.toml in which every setting stands as a comment. Never overwrites a file.
+/// Write a commented bidlock.toml.
+///
+/// Never overwrites a file.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InitArgs {
     /// Where
@@ -213,7 +214,9 @@ Examples:
   bidlock scan feed.json --submit http://127.0.0.1:8080
   bidlock sandbox report market.jsonl";
 
-/// A marketplace for tests that records every request before it answers.
+/// A marketplace for tests that records every request.
+///
+/// Each request is durable in the record before it is answered, so that the record proves what was sent.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = SANDBOX_HELP, after_long_help = SANDBOX_HELP, disable_help_subcommand = true)]
 pub(crate) struct SandboxArgs {
@@ -223,13 +226,11 @@ pub(crate) struct SandboxArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum SandboxCommand {
-    /// Run it until stopped; prints its URL
     Run(SandboxRunArgs),
-    /// What a log proves: submissions, accepted, duplicates
     Report(ReportArgs),
 }
 
-/// Run it until stopped (Ctrl-C, SIGTERM); prints its URL.
+/// Run it until stopped; prints its URL.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = sandbox_modes(), after_long_help = sandbox_modes())]
 pub(crate) struct SandboxRunArgs {
@@ -248,7 +249,9 @@ fn sandbox_modes() -> String {
     format!("Modes, separated by commas; faults may be combined:\n{}", bidlock_sandbox::MODES_HELP)
 }
 
-/// What a log proves: submissions, accepted, duplicates. Exit code 7 where a posting was accepted twice.
+/// What a log proves: submissions, accepted, duplicates.
+///
+/// Exit code 7 where a posting was accepted twice.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ReportArgs {
     /// The record that `sandbox run --log` wrote

@@ -1,0 +1,135 @@
+//! Whole ways through the command line, against a sandbox marketplace: what each ends with, and what the
+//! marketplace's own record says.
+
+#![allow(clippy::unwrap_used, reason = "tests, their helpers included")]
+
+mod kit;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Child,
+};
+
+use kit::{Desk, Done, signal};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const FEED: &str = r#"[{"id": "1", "title": "Write a parser", "url": "https://jobs.example/1", "budget": "$500"},
+                       {"id": "2", "title": "Build a shed", "url": "https://jobs.example/2", "budget": "$20"}]"#;
+
+/// A running sandbox; stopped when dropped.
+struct Market {
+    child: Child,
+    url: String,
+}
+
+impl Market {
+    fn open(desk: &Desk, mode: &str) -> Market {
+        let words = format!("sandbox run --log market.jsonl --json {mode}");
+        let mut child = desk.call(&words).start();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let started: Value = serde_json::from_str(&line).unwrap();
+        Market { child, url: started["url"].as_str().unwrap().to_owned() }
+    }
+
+    fn scan(&self, desk: &Desk, more: &str) -> Done {
+        desk.run(&format!("scan feed.json --marketplace example --submit {} {more}", self.url))
+    }
+}
+
+impl Drop for Market {
+    fn drop(&mut self) {
+        signal(&self.child, Signal::TERM);
+        self.child.wait().unwrap();
+    }
+}
+
+fn record(desk: &Desk) -> (u64, u64) {
+    let report = desk.run("sandbox report market.jsonl --json").code(0).json();
+    (report["submissions"].as_u64().unwrap(), report["accepted"].as_u64().unwrap())
+}
+
+#[test]
+fn a_dry_run_sends_and_records_nothing() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    desk.run("scan feed.json --marketplace example").code(0).says(&["dry run"]);
+    desk.run("bid list --database none.db").refused(5, &["there is no ledger at"]);
+    if desk.ledger().exists() {
+        desk.run("bid list").code(0).says(&["no bids match"]);
+    }
+}
+
+#[test]
+fn two_scans_send_each_bid_once() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk, "");
+    market.scan(&desk, "").code(0);
+    let again = market.scan(&desk, "--json").code(0);
+    assert_eq!(again.out.matches("\"outcome\":\"already_bid\"").count(), 2, "{again:?}");
+    assert_eq!(record(&desk), (2, 2));
+    desk.run("bid withdraw example/1 --reason changed")
+        .code(0)
+        .prints(&["is withdrawn; the posting stays used"]);
+    desk.run("bid withdraw example/1 --reason changed").code(0).prints(&["withdrawn already"]);
+    market.scan(&desk, "").code(0);
+    assert_eq!(record(&desk), (2, 2));
+}
+
+#[test]
+fn a_lost_answer_ends_with_6_until_reconcile_settles_it() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk, "--mode reset-after=always");
+    market.scan(&desk, "").code(6);
+    desk.run("bid list --state unknown").code(0).prints(&["connection_lost", "example/1", "example/2"]);
+    desk.run("reconcile --dry-run").code(6);
+    desk.run("reconcile").code(0);
+    desk.run("reconcile").code(0);
+    let submitted = desk.run("bid list --state submitted --json").code(0).json();
+    assert_eq!(submitted["bids"].as_array().unwrap().len(), 2);
+    assert_eq!(record(&desk), (2, 2));
+}
+
+#[test]
+fn a_refused_account_ends_with_8_and_leaves_the_posting_open() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let address = {
+        let market = Market::open(&desk, "--mode 401=always");
+        market.scan(&desk, "").refused(8, &["sending has stopped"]);
+        market.url.strip_prefix("http://").unwrap().to_owned()
+    };
+    // The same marketplace again: a bid that was sent once stays with where it went.
+    let market = Market::open(&desk, &format!("--listen {address}"));
+    market.scan(&desk, "").code(0);
+    assert_eq!(record(&desk).1, 2, "what was handed back is bid on once the account works");
+}
+
+#[test]
+fn what_a_person_approves_is_sent_by_the_next_scan() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk, "");
+    market.scan(&desk, "--approve").code(0);
+    assert_eq!(record(&desk), (0, 0));
+    desk.run("bid approve example/1").code(0);
+    desk.run("bid decline example/2 --reason no").code(0);
+    market.scan(&desk, "--approve").code(0);
+    assert_eq!(record(&desk), (1, 1));
+    desk.run("bid approve example/1").refused(4, &["is submitted"]);
+    desk.run("bid history example/1").code(0).prints(&["approve", "take_sending", "chain: intact"]);
+}
+
+#[test]
+fn a_marketplace_that_is_not_there_is_named_and_nothing_is_unknown() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let done = desk.run("scan feed.json --marketplace example --submit http://127.0.0.1:9 --wait 0s --json");
+    assert!(
+        done.out.contains("\"outcome\":\"deferred\"") && !done.out.contains("\"outcome\":\"unknown\""),
+        "{done:?}"
+    );
+}
