@@ -154,7 +154,7 @@ impl Draft {
     /// it; else the first that can be an id counts, and what failed before it makes the row ambiguous.
     fn identity(&self, name: &str, scheme: &str) -> Result<Identity, String> {
         let candidates: Vec<(&String, Result<String, Impossible>)> =
-            self.ids.iter().map(|text| (text, identity::canonical_text(scheme, text))).collect();
+            self.ids.iter().map(|text| (text, canonical_under(name, scheme, text))).collect();
         let posting_id = |posting: &str| PostingId::new(name, posting).map_err(|error| error.to_string());
         let own = candidates
             .iter()
@@ -193,4 +193,10 @@ impl Draft {
         let key = content::key(name, &fields);
         Ok(Identity { id: posting_id(&key)?, basis: IdentityBasis::ContentKey, ambiguity })
     }
+}
+
+/// The id by the rules of the marketplace it comes from; filed under another name, it must be stable there.
+fn canonical_under(name: &str, scheme: &str, text: &str) -> Result<String, Impossible> {
+    let canonical = identity::canonical_text(scheme, text)?;
+    if name == scheme { Ok(canonical) } else { identity::canonical_text(name, &canonical) }
 }

@@ -65,7 +65,7 @@ impl FeedInput {
 }
 
 /// The inputs that command-line arguments name: files as they are, folders as their files (recursive,
-/// sorted by path, hidden ones left out), `-` as standard input.
+/// sorted by path; hidden ones and links to folders are left out), `-` as standard input.
 ///
 /// # Errors
 /// An argument is a URL, does not exist, or a folder holds too many files. Standard input may be named once.

@@ -12,6 +12,8 @@ const MAX_DEPTH: usize = 128;
 /// How often reading is taken up again after a row whose brackets do not close. Each time may read the rest
 /// of the text once, so this bounds the work.
 const MAX_RESUMES: usize = 64;
+/// The deepest indentation of rows that reading is taken up at.
+const MAX_INDENT: usize = 256;
 
 /// The rows of a broken JSON text.
 ///
@@ -50,7 +52,8 @@ pub(super) fn rows(text: &str, error: &serde_json::Error) -> Result<Rows, String
         if !rows.push(parsed.map_err(reason)) {
             break;
         }
-        match next_line_start(text, at).filter(|next| failed && (*next < end || !closed)) {
+        let within = if closed { end } else { text.len() };
+        match failed.then(|| next_line_start(text, at, within)).flatten() {
             // The row's own brackets mislead: the next line that starts like a row is taken as one.
             Some(next) if resumes < MAX_RESUMES => {
                 resumes += 1;
@@ -167,15 +170,15 @@ fn string_end(text: &str, at: usize) -> Option<usize> {
     None
 }
 
-/// The start of the next line that is indented like the row at `at` and opens an object, too.
-fn next_line_start(text: &str, at: usize) -> Option<usize> {
-    let line = text[..at].rfind('\n')?;
-    let indent = &text[line + 1..at];
-    if !indent.chars().all(char::is_whitespace) {
+/// The start of the next line before `within` that is indented like the row at `at` and opens an object, too.
+fn next_line_start(text: &str, at: usize, within: usize) -> Option<usize> {
+    let indent: usize =
+        text.as_bytes()[..at].iter().rev().take(MAX_INDENT).take_while(|b| matches!(b, b' ' | b'\t')).count();
+    if indent == MAX_INDENT || !text[..at - indent].ends_with('\n') {
         return None;
     }
-    let pattern = format!("\n{indent}{{");
-    text[at..].find(&pattern).map(|found| at + found + pattern.len() - 1)
+    let pattern = format!("\n{}{{", &text[at - indent..at]);
+    text[at..within].find(&pattern).map(|found| at + found + pattern.len() - 1)
 }
 
 #[cfg(test)]

@@ -66,6 +66,8 @@ pub(super) fn cut(text: &str, most: usize) -> &str {
 fn strip_tags(html: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(html.len());
     let mut rest = html;
+    // Once no end is found, there is none further on either: looking again each time would be quadratic.
+    let (mut tags_end, mut comments_end) = (true, true);
     while let Some(at) = rest.find('<') {
         out.push_str(&rest[..at]);
         let tag = &rest[at..];
@@ -73,9 +75,14 @@ fn strip_tags(html: &str) -> Cow<'_, str> {
             tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'));
         // A comment ends at its own mark: it may hold tags.
         let end = match tag.strip_prefix("<!--") {
-            Some(comment) => comment.find("-->").map(|end| end + 6),
-            None => tag.find('>'),
+            Some(comment) if comments_end => comment.find("-->").map(|end| end + 6),
+            None if tags_end => tag.find('>'),
+            _ => None,
         };
+        match tag.starts_with("<!--") {
+            true => comments_end &= end.is_some(),
+            false => tags_end &= end.is_some(),
+        }
         let (true, Some(end)) = (starts_tag, end) else {
             out.push('<');
             rest = &tag[1..];
