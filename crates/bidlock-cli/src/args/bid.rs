@@ -12,7 +12,7 @@ Examples:
   bidlock bid list --state unknown,awaiting_approval
   bidlock bid list --marketplace upwork --since 24h --json
   bidlock bid show 0199c3
-  bidlock bid history upwork/1900000000000000757
+  bidlock bid history upwork/1900000000000000001
   bidlock bid approve 0199c3
   bidlock bid withdraw 0199c3 --reason 'the client changed the brief'
   bidlock bid resolve 0199c3 --as submitted --reason 'seen on the site' --external-ref B-17";

@@ -8,13 +8,13 @@ use super::{Override, StoreArgs, given};
 
 const LOCK_HELP: &str = "\
 Examples:
-  bidlock lock run upwork 1900000000000000757 -- ./prepare-bid.sh
+  bidlock lock run upwork 1900000000000000001 -- ./prepare-bid.sh
   bidlock lock run --name cron nightly --wait 10s -- ./nightly.sh
-  lease=$(bidlock lock acquire upwork 1900000000000000757 --ttl 5m --json | jq -r .lease)
+  lease=$(bidlock lock acquire upwork 1900000000000000001 --ttl 5m --json | jq -r .lease)
   bidlock lock renew \"$lease\"
   bidlock lock release \"$lease\"
   bidlock lock list
-  bidlock lock force-release upwork 1900000000000000757 --reason 'host was reinstalled'
+  bidlock lock force-release upwork 1900000000000000001 --reason 'host was reinstalled'
 
 A lock saves work; it is the ledger that makes a second bid impossible. Exit code 3: held by another.";
 
@@ -150,7 +150,7 @@ pub(crate) struct ForceReleaseArgs {
 
 const RUN_HELP: &str = "\
 Examples:
-  bidlock lock run upwork 1900000000000000757 -- ./prepare-bid.sh
+  bidlock lock run upwork 1900000000000000001 -- ./prepare-bid.sh
   bidlock lock run --name cron nightly --wait 10s -- sh -c 'date; ./nightly.sh'
 
 The lock is renewed while the command runs. Should it be lost all the same, the command is ended (TERM, then

@@ -11,7 +11,7 @@ const POSTING_HELP: &str = "\
 Examples:
   bidlock posting evaluate feed.json --rules rules.toml
   curl -s https://example.com/rss | bidlock posting evaluate -
-  bidlock posting canonical 'https://www.upwork.com/jobs/~021900000000000000757?source=rss'
+  bidlock posting canonical 'https://www.upwork.com/jobs/~021900000000000000001?source=rss'
   bidlock posting canonical 0042 --marketplace example";
 
 /// Evaluate postings; find a posting's canonical id.
