@@ -208,6 +208,8 @@ fn p11_standing(runtime: &tokio::runtime::Runtime, asked: usize) {
 
 fn raw_standing(file: &Path, batches: &[Vec<PostingId>]) -> f64 {
     let conn = Connection::open(file).unwrap();
+    // One snapshot, as a batch has.
+    conn.execute_batch("BEGIN").unwrap();
     let query = "SELECT id, state FROM bids WHERE marketplace = ?1 AND posting = ?2 AND NOT rebid_allowed";
     let mut statement = conn.prepare(query).unwrap();
     let (start, mut count) = (Instant::now(), 0);
