@@ -256,7 +256,7 @@ impl Folder {
         match self {
             Folder::Kept(path) => format!("Feeds, ledger and records are in {}", path.display()),
             Folder::Temporary(_) => {
-                "Same feed, same ids, same faults for both. --keep DIR keeps every record.".to_owned()
+                "Both had the same feed, ids and faults. --keep DIR keeps all records.".to_owned()
             }
         }
     }

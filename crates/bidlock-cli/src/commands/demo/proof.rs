@@ -63,6 +63,12 @@ struct Unknown {
     marketplace_has_it: bool,
 }
 
+impl std::fmt::Display for Unknown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{} ({})", self.marketplace, self.posting, self.cause)
+    }
+}
+
 impl Side {
     /// Counts from the record.
     ///
@@ -170,7 +176,7 @@ pub(super) fn print(
         format!("  {name:<42}{:>12}{:>14}", a.to_string(), b.to_string())
     };
     plain(screen.title())?;
-    plain("Counted from the marketplace's record, which it writes before it answers:".to_owned())?;
+    plain("Counted from the record that the marketplace writes before it answers:".to_owned())?;
     plain(String::new())?;
     plain(row("", &"bidlock", &"lock only"))?;
     plain(row("requests received", &bidlock.requests, &naive.requests))?;
@@ -180,10 +186,10 @@ pub(super) fn print(
     plain(row("postings without a bid", &bidlock.without_bid, &naive.without_bid))?;
     plain(row("outcomes unknown at the end", &books.unknown_left.len(), &"not kept"))?;
     plain(row("scanners killed (SIGKILL)", &bidlock.kills, &naive.kills))?;
-    plain(row("scanners paused beyond the TTL (SIGSTOP)", &bidlock.pauses, &naive.pauses))?;
+    plain(row("scanners paused (SIGSTOP) beyond the TTL", &bidlock.pauses, &naive.pauses))?;
     plain(row("answers lost on the way back", &bidlock.lost_answers, &naive.lost_answers))?;
     plain(row("told to come later (429)", &bidlock.too_many_requests, &naive.too_many_requests))?;
-    plain(row("seconds", &bidlock.seconds, &naive.seconds))?;
+    plain(row("seconds", &format!("{:.1}", bidlock.seconds), &format!("{:.1}", naive.seconds)))?;
     plain(String::new())?;
     story(screen, naive, books)?;
     for violation in &books.violations {
@@ -193,34 +199,74 @@ pub(super) fn print(
 }
 
 fn story(screen: &Screen<'_>, naive: &Side, books: &Books) -> Result<(), CliError> {
-    let plain = |text: String| screen.line(&text, None);
     let was = books.unknown_for_a_while();
     if was > 0 {
         let causes: Vec<String> = books.was_unknown.iter().map(|(cause, n)| format!("{cause} {n}")).collect();
-        let late = was.saturating_sub(books.found_by_look_up + books.unknown_left.len() as u64);
-        plain(format!("bidlock    {was} outcomes were unknown for a while: {}", causes.join(", ")))?;
-        plain(format!(
-            "           {late} settled by a late answer, {} by `bidlock reconcile`; none was sent again",
-            books.found_by_look_up
-        ))?;
+        let left = books.unknown_left.len() as u64;
+        let late = was.saturating_sub(books.found_by_look_up + left);
+        paragraph(
+            screen,
+            "bidlock",
+            &format!(
+                "{was} outcomes were unknown for a while ({}): {late} settled by a late answer, {} by \
+                 `bidlock reconcile`, {left} left. None was sent again.",
+                causes.join(", "),
+                books.found_by_look_up
+            ),
+        )?;
     }
-    for left in books.unknown_left.iter().take(MAX_NAMED) {
-        let there = if left.marketplace_has_it { "has" } else { "has no bid on" };
-        plain(format!(
-            "           unknown: {}:{}, {}; the marketplace {there} it; a person decides",
-            left.marketplace, left.posting, left.cause
-        ))?;
+    if !books.unknown_left.is_empty() {
+        let (there, absent): (Vec<_>, Vec<_>) = books.unknown_left.iter().partition(|u| u.marketplace_has_it);
+        let mut named: Vec<String> =
+            absent.iter().chain(&there).take(MAX_NAMED).map(|u| u.to_string()).collect();
+        if books.unknown_left.len() > MAX_NAMED {
+            named.push("...".to_owned());
+        }
+        let found = match there.len() {
+            0 => "The marketplace has no bid there".to_owned(),
+            n => format!("The marketplace has a bid on {n} of them"),
+        };
+        paragraph(
+            screen,
+            "",
+            &format!(
+                "Left: {}. {found}; not being found is no proof, so a person decides \
+                 (`bidlock bid resolve`).",
+                named.join(", ")
+            ),
+        )?;
     }
     let (all, resent) = (naive.duplicates, naive.duplicates_resent);
-    if all == 0 {
-        return plain(
-            "lock only  no duplicate this time: another --seed or --chaos heavy may show some".to_owned(),
-        );
+    let text = if all == 0 {
+        "no duplicate this time; another --seed or --chaos heavy may show some.".to_owned()
+    } else {
+        format!(
+            "{resent} of its duplicates were sent again by the same worker for want of an answer, {} by \
+             another worker after a kill or a pause.",
+            all - resent
+        )
+    };
+    paragraph(screen, "lock only", &text)
+}
+
+/// A name at the left, and its text beside it, broken at blanks.
+fn paragraph(screen: &Screen<'_>, name: &str, text: &str) -> Result<(), CliError> {
+    /// Fits a terminal of 80 columns.
+    const TEXT_WIDTH: usize = 67;
+    let mut line = String::new();
+    let mut name = name;
+    for word in text.split(' ') {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > TEXT_WIDTH {
+            screen.line(&format!("{name:<11}{line}"), None)?;
+            line.clear();
+            name = "";
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
     }
-    plain(format!(
-        "lock only  {resent} duplicates were sent again by the same worker, for want of an answer;"
-    ))?;
-    plain(format!("           {} by another worker, after a kill or a pause", all - resent))
+    screen.line(&format!("{name:<11}{line}"), None)
 }
 
 fn read(record: &Path) -> Result<Report, CliError> {

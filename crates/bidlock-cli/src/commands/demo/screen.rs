@@ -73,9 +73,8 @@ impl<'a> Screen<'a> {
     /// The one line that says what is run.
     pub(super) fn title(&self) -> String {
         let Setting { seed, chaos, postings, sightings, scanners } = &self.setting;
-        let ttl_s = super::plan::TTL.as_secs();
         format!(
-            "bidlock demo, seed {seed}, chaos {chaos}: {sightings} sightings of {postings} postings, {scanners} scanners, TTL {ttl_s} s"
+            "bidlock demo (seed {seed}, chaos {chaos}): {scanners} scanners, {postings} postings seen {sightings} times"
         )
     }
 
@@ -209,10 +208,11 @@ impl<'a> Screen<'a> {
             format!("  {step}: {:<58}{seconds:>6.1} s", race.contender.story()),
             format!("  {}{} {settled} of {all} settled", "━".repeat(full), "─".repeat(BAR - full.min(BAR))),
             format!(
-                "  {} requests received, {} scanners killed, {} paused beyond the TTL",
+                "  {} requests received, {} scanners killed, {} paused beyond the TTL of {} s",
                 race.requests(),
                 race.kills,
-                race.pauses
+                race.pauses,
+                super::plan::TTL.as_secs()
             ),
             String::new(),
             format!(
