@@ -188,3 +188,56 @@ impl From<bidlock_pipeline::PipelineError> for CliError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use bidlock::{Error, ErrorKind};
+
+    use super::*;
+    use crate::config::Surroundings;
+
+    /// How often an engine that always answers so is asked, with `lock.retry_count = 1`.
+    async fn asked(kind: ErrorKind) -> (u32, CliError) {
+        let mut around = Surroundings::default();
+        around.variables.insert("BID_LOCK_RETRY_COUNT".to_owned(), "1".to_owned());
+        let config = Config::load(around, None, &[]).unwrap();
+        let count = Cell::new(0);
+        let answer: Result<(), CliError> = retrying(&config, async || {
+            count.set(count.get() + 1);
+            Err(Error::new(kind, "sqlite", "try_lock", "no answer"))
+        })
+        .await;
+        (count.get(), answer.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn only_passing_errors_are_asked_again_and_only_so_often() {
+        let (count, error) = asked(ErrorKind::Unavailable).await;
+        assert_eq!((count, error.code), (2, Exit::Unavailable));
+        let (count, error) = asked(ErrorKind::Invalid).await;
+        assert_eq!((count, error.code), (1, Exit::Usage));
+    }
+
+    #[test]
+    fn every_fault_of_the_ledger_says_the_way_out() {
+        use bidlock_ledger::ErrorKind;
+        for kind in [
+            ErrorKind::Unavailable,
+            ErrorKind::Busy,
+            ErrorKind::Poisoned,
+            ErrorKind::SchemaBehind,
+            ErrorKind::SchemaNewer,
+            ErrorKind::Unfit,
+            ErrorKind::Corrupt,
+            ErrorKind::Invalid,
+            ErrorKind::Internal,
+        ] {
+            let error = CliError::from(LedgerError::new(kind, "open the ledger", "a fault").maybe_applied());
+            let code = if kind == ErrorKind::Invalid { Exit::Usage } else { Exit::Unavailable };
+            assert_eq!(error.code, code, "{kind:?}");
+            assert!(error.hint.is_some() && error.message.contains("may have been applied"), "{error:?}");
+        }
+    }
+}

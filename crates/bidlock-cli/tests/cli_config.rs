@@ -162,3 +162,20 @@ fn a_limit_that_does_not_fit_the_ttl_names_both() {
         );
     desk.call("config check").env("REDIS_LOCK_TTL", "0.05").run().refused(2, &["REDIS_LOCK_TTL"]);
 }
+
+#[test]
+fn check_reads_rules_and_map_before_a_scan_has_to() {
+    let desk = Desk::new();
+    desk.file("rules.toml", "[budget]\nrequird = true\n");
+    desk.file("map.toml", "no-such-field = 3\n");
+    desk.call("config check")
+        .env("BIDLOCK_SCAN__RULES", "rules.toml")
+        .run()
+        .refused(2, &["rules.toml", "requird"]);
+    desk.call("config check").env("BIDLOCK_SCAN__MAP", "map.toml").run().refused(2, &["map.toml"]);
+    desk.call("config check")
+        .env("BIDLOCK_SCAN__FORMAT", "excel")
+        .run()
+        .refused(2, &["scan.format", "excel"]);
+    desk.call("doctor").env("BIDLOCK_SCAN__RULES", "rules.toml").run().code(9).prints(&["requird"]);
+}

@@ -154,7 +154,7 @@ Examples:
   bidlock lock run --name cron nightly --wait 10s -- sh -c 'date; ./nightly.sh'
 
 The lock is renewed while the command runs. Should it be lost all the same, the command is ended (TERM, then
-KILL after 5 s). SIGTERM, SIGINT and SIGHUP are passed on to the command.
+KILL after 5 s). SIGTERM, SIGINT and SIGHUP are passed on to the command, unless the terminal has done so.
 Exit code: the command's own (128 + n if signal n ended it), 3 where the lock is held by another,
 5 where the lock was lost, 126 or 127 where the command can't be run.";
 

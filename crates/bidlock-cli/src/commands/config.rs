@@ -4,10 +4,11 @@ use std::{fs::OpenOptions, io::Write, path::Path};
 
 use serde_json::json;
 
+use super::posting;
 use crate::{
     app::App,
     args::{ConfigArgs, ConfigCommand, InitArgs, ShowConfigArgs},
-    config::{Config, LockPlace},
+    config::LockPlace,
     exit::Exit,
     failure::CliError,
 };
@@ -55,15 +56,13 @@ fn show(app: &App, args: &ShowConfigArgs) -> Result<Exit, CliError> {
 
 fn check(app: &App) -> Result<Exit, CliError> {
     let config = app.config()?;
+    verify(app)?;
     let ledger = config.ledger_path()?;
     let locks = match config.lock_place()? {
         LockPlace::Memory => "memory".to_owned(),
         LockPlace::GrantAll => "unsafe-grant-all".to_owned(),
         LockPlace::Sqlite(path) => path.display().to_string(),
     };
-    config.token()?;
-    config.proposal()?;
-    check_files(config)?;
     if app.out.json {
         let file = config.file().map(|f| f.display().to_string());
         app.out.json_document(&json!({
@@ -82,15 +81,18 @@ fn check(app: &App) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// The files that settings name must be readable.
-fn check_files(config: &Config) -> Result<(), CliError> {
-    for (key, path) in [("scan.rules", &config.scan.rules), ("scan.map", &config.scan.map)] {
-        let Some(path) = path else { continue };
-        std::fs::File::open(path).map_err(|e| {
-            CliError::usage(format!("{}: cannot read {}: {e}", config.named(key), path.display()))
-                .hint(format!("check the path, or unset {key}"))
-        })?;
-    }
+/// Checks every setting and reads the files that settings name; opens neither ledger nor locks.
+///
+/// # Errors
+/// The first that can't be used.
+pub(crate) fn verify(app: &App) -> Result<(), CliError> {
+    let config = app.config()?;
+    config.ledger_path()?;
+    config.lock_place()?;
+    config.token()?;
+    config.proposal()?;
+    posting::evaluator(config)?;
+    posting::read_options(app, config)?;
     Ok(())
 }
 

@@ -49,7 +49,11 @@ fn evaluate(app: &App, args: &EvaluateArgs) -> Result<Exit, CliError> {
     tally.end(app)
 }
 
-fn evaluator(config: &Config) -> Result<Arc<dyn Evaluator>, CliError> {
+/// What the settings make of postings.
+///
+/// # Errors
+/// The file of rules can't be used.
+pub(super) fn evaluator(config: &Config) -> Result<Arc<dyn Evaluator>, CliError> {
     let proposal = config.proposal()?.unwrap_or_default();
     let Some(path) = &config.scan.rules else { return Ok(Arc::new(EverythingSuits { proposal })) };
     let named = config.named("scan.rules");
@@ -62,7 +66,11 @@ fn evaluator(config: &Config) -> Result<Arc<dyn Evaluator>, CliError> {
     Ok(Arc::new(rules.with_default_proposal(proposal)))
 }
 
-fn read_options(app: &App, config: &Config) -> Result<ReadOptions, CliError> {
+/// How the settings read feeds.
+///
+/// # Errors
+/// The format is unknown, or the map can't be used.
+pub(super) fn read_options(app: &App, config: &Config) -> Result<ReadOptions, CliError> {
     let format = config
         .scan
         .format

@@ -100,7 +100,7 @@ impl Reader<'_> {
             Ok(usize::try_from(number).unwrap_or(1))
         };
         Ok(ScanConfig {
-            format: self.needed("scan.format", |t| Ok(t.to_owned()))?,
+            format: self.needed("scan.format", format)?,
             map: self.path("scan.map"),
             marketplace: self.optional("scan.marketplace", marketplace)?,
             rules: self.path("scan.rules"),
@@ -200,4 +200,9 @@ fn holder(text: &str) -> Result<String, String> {
 fn marketplace(text: &str) -> Result<String, String> {
     let checked = bidlock_ledger::PostingId::new(text, "any").map_err(|e| e.to_string())?;
     Ok(checked.marketplace().to_owned())
+}
+
+/// Kept as text, which the readers of feeds take.
+fn format(text: &str) -> Result<String, String> {
+    text.parse::<bidlock_market::Format>().map(|_| text.to_owned()).map_err(|e| e.to_string())
 }

@@ -2,15 +2,12 @@
 
 use bidlock_ledger::PostingId;
 use bidlock_market::{LookUpError, Target};
-use bidlock_pipeline::RuleSet;
 use bidlock_sqlite::SystemHostClock;
 use jiff::Timestamp;
 
 use super::Check;
-use crate::{app::App, config::read_bounded, failure::CliError};
+use crate::app::App;
 
-/// A larger file of rules is a mistake.
-const MAX_RULES_BYTES: u64 = 1 << 20;
 /// A wall clock before this (2026-01-01) has not been set since the host started.
 const LEAST_SANE_S: i64 = 1_767_225_600;
 /// A wall clock after this (2100-01-01) is wrong too.
@@ -19,30 +16,14 @@ const MOST_SANE_S: i64 = 4_102_444_800;
 /// Every value, and the files that values name.
 pub(super) fn configuration(app: &App) -> Check {
     const NAME: &str = "configuration";
-    let look = || -> Result<String, CliError> {
-        let config = app.config()?;
-        config.ledger_path()?;
-        config.lock_place()?;
-        config.token()?;
-        config.proposal()?;
-        if let Some(path) = &config.scan.rules {
-            let named = config.named("scan.rules");
-            let text = read_bounded(path, MAX_RULES_BYTES).map_err(|e| {
-                CliError::usage(format!("{named}: cannot read {}: {e}", path.display()))
-                    .hint("check the path, or unset scan.rules")
-            })?;
-            RuleSet::parse(&path.display().to_string(), &text)
-                .map_err(|e| CliError::usage(e.to_string()).hint("docs/rules.md lists every key"))?;
-        }
-        Ok(config.file().map_or("no file; defaults".to_owned(), |f| f.display().to_string()))
+    let config = match crate::commands::config::verify(app).and_then(|()| app.config()) {
+        Ok(config) => config,
+        Err(error) => return Check::failed(NAME, error),
     };
-    match look() {
-        Ok(found) => match app.config().map(|c| c.warnings.join("; ")) {
-            Ok(warnings) if !warnings.is_empty() => Check::warning(NAME, warnings, "unset one of the two"),
-            _ => Check::ok(NAME, found),
-        },
-        Err(error) => Check::failed(NAME, error),
+    if !config.warnings.is_empty() {
+        return Check::warning(NAME, config.warnings.join("; "), "unset one of the two");
     }
+    Check::ok(NAME, config.file().map_or("no file; defaults".to_owned(), |f| f.display().to_string()))
 }
 
 /// Locks and claims count on the boot-time clock and the boot id; the wall clock is for people.

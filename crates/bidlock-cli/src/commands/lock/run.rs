@@ -3,7 +3,10 @@
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use bidlock::{Attempt, Wait};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Signal, getpgrp, kill_process},
+    termios::tcgetpgrp,
+};
 use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
@@ -78,7 +81,11 @@ async fn tend(
     loop {
         tokio::select! {
             status = child.wait() => return exit_of(status),
-            signal = signals.next() => send(child, signal),
+            signal = signals.next() => {
+                if !came_from_our_terminal(signal) {
+                    send(child, signal);
+                }
+            }
             () = lease.lost() => break,
         }
     }
@@ -93,6 +100,13 @@ async fn tend(
         key_text(lease.key())
     ))
     .hint("others may hold it now; `bidlock lock show` says who. A longer --ttl outlasts longer pauses"))
+}
+
+/// Whether the terminal has sent the signal to the command too: Ctrl-C reaches the whole foreground group, and a
+/// second one would be read as "stop at once".
+fn came_from_our_terminal(signal: Signal) -> bool {
+    let from_keyboard = signal == Signal::INT || signal == Signal::HUP;
+    from_keyboard && tcgetpgrp(std::io::stdin()).is_ok_and(|foreground| foreground == getpgrp())
 }
 
 /// A child that has just ended is no error.
