@@ -1,8 +1,8 @@
 //! XML feeds as JSON values, in the way of xmltodict: attributes behind `@`, mixed text as `#text`,
 //! repeated elements as a list. So the XML and its JSON twin share everything that follows.
 
-use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 use serde_json::{Map, Value};
 
 use super::rows::Rows;
@@ -89,103 +89,118 @@ fn read_from(xml: &str, resumed: bool, rows: &mut Rows) -> End {
     config.allow_dangling_amp = true;
     // A resumed reader never sees the feed's own start, and closing it is no error then.
     config.allow_unmatched_ends = true;
-    let (mut stack, mut started, mut depth): (Vec<Open>, usize, usize) = (Vec::new(), 0, 0);
-    let mut channel_link = ChannelLink::default();
+    let mut items = Items::default();
     loop {
         let before = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
         let event = match reader.read_event() {
             Ok(event) => event,
-            Err(error) => {
-                let item = (!stack.is_empty()).then_some(started);
-                return End::Broken { item, why: format!("is not valid XML: {error} (byte {before})") };
-            }
+            Err(error) => return items.broken(format!("is not valid XML: {error} (byte {before})")),
         };
-        match event {
-            Event::Start(start) => {
-                depth += 1;
-                if is_item(&start) && !stack.is_empty() {
-                    return End::Broken {
-                        item: Some(started),
-                        why: "does not end before the next item starts".to_owned(),
-                    };
-                }
-                if stack.len() >= MAX_DEPTH {
-                    return End::Broken {
-                        item: Some(started),
-                        why: format!("is nested deeper than {MAX_DEPTH} elements"),
-                    };
-                }
-                if is_item(&start) {
-                    started = before;
-                    stack.push(opened(&start));
-                } else if !stack.is_empty() {
-                    stack.push(opened(&start));
-                } else {
-                    channel_link.start(&start, rows);
-                }
+        let step = match event {
+            Event::Start(start) => items.start(&start, before, rows),
+            Event::Empty(start) => {
+                items.empty(&start, rows);
+                None
             }
-            Event::Empty(start) if !stack.is_empty() => {
-                let element = opened(&start);
-                close(&mut stack, element);
-            }
-            Event::Empty(start) => channel_link.empty(&start, rows),
-            Event::End(end) => {
-                depth = depth.saturating_sub(1);
-                channel_link.end();
-                let Some(open) = stack.pop() else { continue };
-                if open.name != end.name().as_ref() {
-                    return End::Broken {
-                        item: Some(started),
-                        why: format!("`{}` is not closed", open.name),
-                    };
-                }
-                if stack.is_empty() {
-                    let mut item = open.object;
-                    if !open.text.trim().is_empty() {
-                        item.insert("#text".to_owned(), Value::String(open.text));
-                    }
-                    if !rows.push(Ok(Value::Object(item))) {
-                        return End::Whole;
-                    }
-                } else {
-                    close(&mut stack, open);
-                }
-            }
-            Event::Text(piece) => {
-                add(&mut stack, &mut channel_link, &piece.xml_content(quick_xml::XmlVersion::Implicit1_0))
-            }
-            Event::CData(piece) => {
-                add(&mut stack, &mut channel_link, &piece.xml_content(quick_xml::XmlVersion::Implicit1_0))
-            }
+            Event::End(end) => items.end(end.name().as_ref(), rows),
+            Event::Text(piece) => items.text(&piece.xml_content(XmlVersion::Implicit1_0)),
+            Event::CData(piece) => items.text(&piece.xml_content(XmlVersion::Implicit1_0)),
             Event::GeneralRef(reference) => {
                 let name = reference.into_inner();
                 match text::entity(&name) {
-                    Some(decoded) => add(&mut stack, &mut channel_link, &decoded),
-                    None => add(&mut stack, &mut channel_link, &format!("&{name};")),
+                    Some(decoded) => items.text(&decoded),
+                    None => items.text(&format!("&{name};")),
                 }
             }
-            Event::Eof => {
-                channel_link.finish(rows);
-                return if !stack.is_empty() {
-                    End::Broken {
-                        item: Some(started),
-                        why: "the file ends in the middle of this row".to_owned(),
-                    }
-                } else if depth > 0 && !resumed {
-                    End::Broken { item: None, why: "the file ends before the feed does".to_owned() }
-                } else {
-                    End::Whole
-                };
-            }
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+            Event::Eof => Some(items.finish(resumed, rows)),
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => None,
+        };
+        if let Some(end) = step {
+            return end;
         }
     }
 }
 
-fn add(stack: &mut [Open], link: &mut ChannelLink, piece: &str) {
-    match stack.last_mut() {
-        Some(open) => open.text.push_str(piece),
-        None => link.text(piece),
+/// What is open while items are read. A step answers how reading ended, if it did.
+#[derive(Default)]
+struct Items {
+    /// The open item and what is open in it; empty between items.
+    stack: Vec<Open>,
+    /// Where the open item started.
+    started: usize,
+    /// Open elements, also outside of items.
+    depth: usize,
+    link: ChannelLink,
+}
+
+impl Items {
+    fn start(&mut self, start: &BytesStart<'_>, at: usize, rows: &mut Rows) -> Option<End> {
+        self.depth += 1;
+        if self.stack.is_empty() && !is_item(start) {
+            self.link.start(start, rows);
+            return None;
+        }
+        if self.stack.is_empty() {
+            self.started = at;
+        } else if is_item(start) {
+            return Some(self.broken("does not end before the next item starts".to_owned()));
+        }
+        if self.stack.len() >= MAX_DEPTH {
+            return Some(self.broken(format!("is nested deeper than {MAX_DEPTH} elements")));
+        }
+        self.stack.push(opened(start));
+        None
+    }
+
+    fn empty(&mut self, start: &BytesStart<'_>, rows: &mut Rows) {
+        if self.stack.is_empty() {
+            self.link.empty(start, rows);
+        } else {
+            close(&mut self.stack, opened(start));
+        }
+    }
+
+    fn end(&mut self, name: &str, rows: &mut Rows) -> Option<End> {
+        self.depth = self.depth.saturating_sub(1);
+        self.link.end();
+        let open = self.stack.pop()?;
+        if open.name != name {
+            let why = format!("`{}` is not closed", open.name);
+            return Some(End::Broken { item: Some(self.started), why });
+        }
+        if !self.stack.is_empty() {
+            close(&mut self.stack, open);
+            return None;
+        }
+        let mut item = open.object;
+        if !open.text.trim().is_empty() {
+            item.insert("#text".to_owned(), Value::String(open.text));
+        }
+        // A file over its bound has said so in its last row.
+        (!rows.push(Ok(Value::Object(item)))).then_some(End::Whole)
+    }
+
+    fn text(&mut self, piece: &str) -> Option<End> {
+        match self.stack.last_mut() {
+            Some(open) => open.text.push_str(piece),
+            None => self.link.text(piece),
+        }
+        None
+    }
+
+    fn finish(&mut self, resumed: bool, rows: &mut Rows) -> End {
+        self.link.finish(rows);
+        if !self.stack.is_empty() {
+            self.broken("the file ends in the middle of this row".to_owned())
+        } else if self.depth > 0 && !resumed {
+            self.broken("the file ends before the feed does".to_owned())
+        } else {
+            End::Whole
+        }
+    }
+
+    fn broken(&self, why: String) -> End {
+        End::Broken { item: (!self.stack.is_empty()).then_some(self.started), why }
     }
 }
 
