@@ -244,6 +244,7 @@ pub const TRANSITIONS: &[Rule] = {
         rule(Claimed, Decline, Declined, G::Claim),
         rule(AwaitingApproval, Decline, Declined, G::Claim),
         rule(Approved, Decline, Declined, G::Claim),
+        rule(Abandoned, Decline, Declined, G::Claim),
         rule(Claimed, SweepClaimed, Abandoned, G::Expired),
         // The one-way door. The second rule is a further attempt within the same claim.
         rule(Claimed, EnterSubmitting, Submitting, G::Live),
@@ -259,7 +260,9 @@ pub const TRANSITIONS: &[Rule] = {
         rule(Claimed, HandBack, Abandoned, G::Claim),
         rule(Submitting, HandBack, Approved, G::WasApproved),
         rule(Submitting, HandBack, Abandoned, G::NeverApproved),
-        rule(Unknown, HandBack, Abandoned, G::Claim),
+        // A person's yes is not lost with the answer, and does not outlive its time either.
+        rule(Unknown, HandBack, Approved, G::WasApproved),
+        rule(Unknown, HandBack, Abandoned, G::NeverApproved),
         rule(Submitting, SweepSubmitting, Unknown, G::Expired),
         // Settling what is unknown.
         rule(Unknown, Find, Submitted, G::Claim),
@@ -315,7 +318,7 @@ mod tests {
             }
             if matches!(r.from, Unknown | NotSubmitted) {
                 assert!(
-                    matches!(r.to, Submitted | Rejected | NotSubmitted | Abandoned),
+                    matches!(r.to, Submitted | Rejected | NotSubmitted) || r.action == Action::HandBack,
                     "{r:?}: an unknown is settled, never resent"
                 );
             }

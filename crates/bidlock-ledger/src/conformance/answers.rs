@@ -88,19 +88,51 @@ pub async fn s9_a_wrong_not_submitted_is_reopened_with_an_alarm(rig: &impl Rig) 
     }
 }
 
-/// Where a later bid exists, the flag stays set and the alarm says duplicate.
+/// A later bid that has passed the door: the flag stays set and the alarm says duplicate.
 pub async fn s9_reopening_beside_a_later_bid_is_a_duplicate_alarm(rig: &impl Rig) {
     let ledger = rig.open().await;
     let job = posting("1");
     let first = bid_in(&*ledger, &job, BidState::Unknown).await;
     moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
     let later = granted(&*ledger, &job, "other").await.bid;
+    moved(&*ledger, later.claim_ref(), door()).await;
     let answer =
         attempt(&*ledger, first.claim_ref(), Move::Find { external_ref: "remote-1".to_owned() }).await;
     let Applied::Moved { bid: reopened, alarm: Some(alarm) } = answer else { panic!("{answer:?}") };
     assert_eq!((reopened.state, reopened.rebid_allowed), (BidState::Submitted, true));
     assert!(alarm.contains("duplicate"), "{alarm}");
     assert_eq!(existing(&*ledger, &job, "third").await.id, later.id);
+}
+
+/// A later bid that has not passed the door never will: reopening the earlier one declines it.
+pub async fn s1_reopening_declines_a_later_bid_that_was_not_sent(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    for state in [BidState::Claimed, BidState::AwaitingApproval, BidState::Approved, BidState::Abandoned] {
+        let job = posting(state.as_str());
+        let first = bid_in(&*ledger, &job, BidState::Unknown).await;
+        moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+        let later = bid_in(&*ledger, &job, state).await;
+        let find = Move::Find { external_ref: "remote-1".to_owned() };
+        let answer = attempt(&*ledger, first.claim_ref(), find).await;
+        let Applied::Moved { bid: reopened, alarm: Some(alarm) } = answer else { panic!("{answer:?}") };
+        assert_eq!(reopened.state, BidState::Submitted, "{state}");
+        assert!(!alarm.contains("duplicate"), "{alarm}");
+        assert_eq!(read(&*ledger, &later).await.state, BidState::Declined, "{state}");
+        let late = attempt(&*ledger, later.claim_ref(), door()).await;
+        assert!(matches!(late, Applied::Not(_)), "{state}: {late:?}");
+        assert_eq!(existing(&*ledger, &job, "third").await.id, later.id, "the posting stays used");
+    }
+}
+
+/// A late proof that nothing was accepted leaves a person's approval as it is, with its time.
+pub async fn a_late_proof_gives_an_approved_bid_back_to_its_approval(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let approved = bid_in(&*ledger, &posting("1"), BidState::Approved).await;
+    let take = Move::TakeSending { claimant: claimant("sender"), ttl: TTL, cap: None };
+    let sent = moved(&*ledger, approved.claim_ref(), take).await;
+    moved(&*ledger, sent.claim_ref(), Move::LoseAnswer { cause: UnknownCause::Timeout }).await;
+    let back = moved(&*ledger, sent.claim_ref(), Move::HandBack).await;
+    assert_eq!((back.state, back.approved_until), (BidState::Approved, approved.approved_until));
 }
 
 /// A change that names no bid changes none.

@@ -96,8 +96,10 @@ pub async fn a_payload_that_was_approved_is_kept(rig: &impl Rig) {
     let approved = bid_in(&*ledger, &job, BidState::Approved).await;
     let taker = Move::TakeSending { claimant: claimant("sender"), ttl: TTL, cap: None };
     let sent = moved(&*ledger, approved.claim_ref(), taker).await;
-    walk(&*ledger, sent, vec![lose_answer(), Move::HandBack]).await;
-    let taken = granted(&*ledger, &job, "second").await.bid;
+    let back = walk(&*ledger, sent, vec![lose_answer(), Move::HandBack]).await;
+    assert_eq!(existing(&*ledger, &job, "second").await.state, BidState::Approved);
+    let taker = Move::TakeSending { claimant: claimant("second"), ttl: TTL, cap: None };
+    let taken = moved(&*ledger, back.claim_ref(), taker).await;
     assert_eq!(taken.payload, approved.payload);
 }
 

@@ -79,6 +79,8 @@ macro_rules! ledger_conformance {
             answers::a_late_proof_of_non_acceptance_abandons_the_unknown,
             answers::s9_a_wrong_not_submitted_is_reopened_with_an_alarm,
             answers::s9_reopening_beside_a_later_bid_is_a_duplicate_alarm,
+            answers::s1_reopening_declines_a_later_bid_that_was_not_sent,
+            answers::a_late_proof_gives_an_approved_bid_back_to_its_approval,
             answers::a_change_of_an_unknown_bid_says_so,
             approval::of_many_senders_of_an_approved_bid_one_wins,
             approval::an_expired_approval_is_refused_and_swept_back,

@@ -10,7 +10,7 @@ use super::{
     row, sql,
 };
 use crate::{
-    Action, Applied, Bid, BidState, Change, Claimant, Move, NotMoved,
+    Applied, Bid, BidState, Change, Claimant, Move, NotMoved,
     state::{Guard, Rule, rules_for},
     store::Cap,
 };
@@ -34,7 +34,10 @@ pub(super) fn apply(tx: &Connection, now: &HostInstant, change: &Change) -> rusq
             event_key: change.event_key.as_deref(),
         };
         events::record(tx, now, &bid, line)?;
-        let alarm = alarm(rule, &bid);
+        let alarm = match rule.from {
+            BidState::NotSubmitted => Some(reopened(tx, now, change, &bid)?),
+            _ => None,
+        };
         return Ok(Applied::Moved { bid: Box::new(bid), alarm });
     }
     refusal(tx, now, change).map(Applied::Not)
@@ -182,19 +185,30 @@ fn detail(change: &Change, bid: &Bid) -> Value {
     Value::Object(detail)
 }
 
-fn alarm(rule: &Rule, bid: &Bid) -> Option<String> {
-    if rule.from != BidState::NotSubmitted {
-        return None;
+/// A "not submitted" was wrong. A later bid on the posting that has not been sent yet is declined in this
+/// same transaction, so that it never is; one that was sent is a duplicate. Says what a person must know.
+fn reopened(tx: &Connection, now: &HostInstant, change: &Change, bid: &Bid) -> rusqlite::Result<String> {
+    let (id, posting) = (bid.id, &bid.posting);
+    let wrong = format!("the marketplace has bid {id} on {posting}, which was settled as not submitted");
+    if !bid.rebid_allowed {
+        return Ok(format!("{wrong}: it is reopened"));
     }
-    debug_assert!(matches!(rule.action, Action::Accept | Action::Find | Action::ResolveSubmitted));
-    Some(match bid.rebid_allowed {
-        true => format!(
-            "duplicate: the marketplace has bid {} on {}, which was settled as not submitted, and a later bid exists",
-            bid.id, bid.posting
-        ),
-        false => format!(
-            "the marketplace has bid {} on {}, which was settled as not submitted: it is reopened",
-            bid.id, bid.posting
-        ),
+    let later = tx
+        .prepare_cached(&sql::LIVE_BID)?
+        .query_row(params![posting.marketplace(), posting.posting()], |row| row::bid(row, now))
+        .optional()?;
+    let Some(later) = later else { return Ok(format!("duplicate: {wrong}, and a later bid exists")) };
+    let aside = Change {
+        at: later.claim_ref(),
+        action: Move::Decline,
+        reason: Some(format!("the earlier bid {id} turned out to be submitted")),
+        event_key: None,
+        ..change.clone()
+    };
+    Ok(match apply(tx, now, &aside)? {
+        Applied::Moved { .. } => {
+            format!("{wrong}: it is reopened, and bid {}, not sent yet, is declined", later.id)
+        }
+        _ => format!("duplicate: {wrong}, and a later bid {} is {}", later.id, later.state),
     })
 }
