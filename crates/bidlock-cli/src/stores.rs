@@ -22,7 +22,11 @@ pub(crate) async fn open_ledger(
     origin: &str,
 ) -> Result<Arc<dyn LedgerStore>, CliError> {
     let create = access == Access::ReadWrite;
-    if !create && !path.exists() {
+    let is_there = path.try_exists().map_err(|e| {
+        CliError::unavailable(format!("{origin}: cannot look at {}: {e}", path.display()))
+            .hint("let this user read the folder, or name another ledger: --database FILE")
+    })?;
+    if !create && !is_there {
         return Err(CliError::unavailable(format!("{origin}: there is no ledger at {}", path.display()))
             .hint("the first `bidlock scan … --submit URL` makes it; or name another with --database FILE"));
     }

@@ -40,6 +40,36 @@ fn what_is_no_ledger_is_named_and_left_alone() {
     assert_eq!(std::fs::read_to_string(desk.work().join("notes.txt")).unwrap().lines().count(), 1);
 }
 
+/// A path through a file is the fault that also root meets: permissions do not stop it.
+#[test]
+fn a_folder_that_cannot_be_is_named() {
+    let desk = Desk::new();
+    desk.file("file", "");
+    desk.run("bid list --database file/ledger.db").refused(5, &["--database", "file/ledger.db"]);
+    desk.run("lock acquire m p --locks file/locks.db").refused(5, &["file/locks.db"]);
+    desk.file("feed.json", FEED);
+    desk.run("scan feed.json --marketplace example --submit http://127.0.0.1:9 --database file/ledger.db")
+        .refused(5, &["file/ledger.db"]);
+    desk.run("doctor --database file/ledger.db").code(9).prints(&["file/ledger.db"]);
+}
+
+#[test]
+fn a_damaged_ledger_stops_everything_that_would_send() {
+    let desk = Desk::new();
+    // Made by another process, whose connections are closed for certain when it has ended.
+    desk.run("migrate up").code(0);
+    let mut bytes = std::fs::read(desk.ledger()).unwrap();
+    bytes[100..4_000].fill(0xff);
+    std::fs::write(desk.ledger(), bytes).unwrap();
+    let _ = std::fs::remove_file(desk.ledger().with_file_name("ledger.db-wal"));
+    let _ = std::fs::remove_file(desk.ledger().with_file_name("ledger.db-shm"));
+    desk.file("feed.json", FEED);
+    desk.run("bid list").refused(5, &["ledger.db", "malformed"]);
+    desk.run("scan feed.json --marketplace example --submit http://127.0.0.1:9").refused(5, &["ledger.db"]);
+    desk.run("migrate status").refused(5, &["ledger.db"]);
+    desk.run("doctor").code(9).prints(&["UNHEALTHY", "ledger.db"]);
+}
+
 #[test]
 fn a_newer_schema_is_refused_everywhere() {
     let desk = Desk::new();

@@ -14,7 +14,7 @@ pub(super) async fn locks(app: &App) -> Check {
         Err(_) => return Check::skipped(NAME, "the configuration chooses none"),
     };
     match &place {
-        LockPlace::Sqlite(path) if !path.exists() => {
+        LockPlace::Sqlite(path) if !path.try_exists().unwrap_or(true) => {
             return Check::skipped(
                 NAME,
                 format!("no locks yet at {}; they are made at first use", path.display()),
