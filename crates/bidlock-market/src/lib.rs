@@ -4,6 +4,7 @@
 pub mod budget;
 pub mod identity;
 pub mod marketplace;
+#[cfg(feature = "http")]
 pub mod marketplaces;
 pub mod posting;
 pub mod sources;
@@ -14,6 +15,7 @@ pub use marketplace::{
     Answer, Approval, CLOCK_ALLOWANCE, Capabilities, LookUpError, LostCause, Marketplace, RemoteBid,
     Submission, WithdrawAnswer, find_ours,
 };
+#[cfg(feature = "http")]
 pub use marketplaces::{
     ConnectError, DryRun, HttpMarketplace, HttpOptions, Target, TargetError, Token, TokenError, connect,
 };
