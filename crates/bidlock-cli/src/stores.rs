@@ -107,10 +107,15 @@ pub(crate) async fn retrying<T>(
     }
 }
 
+/// The libraries show their hint in brackets; here it has a line of its own.
+fn without_hint(message: &str, hint: Option<&str>) -> String {
+    hint.map_or_else(|| message.to_owned(), |hint| message.replacen(&format!(" ({hint})"), "", 1))
+}
+
 impl From<bidlock::Error> for CliError {
     fn from(error: bidlock::Error) -> CliError {
         use bidlock::ErrorKind;
-        let mut message = chain_of(&error);
+        let mut message = without_hint(&chain_of(&error), error.hint());
         if error.effect() == bidlock::Effect::Unknown {
             message.push_str("; it may have been done all the same");
         }
@@ -136,13 +141,13 @@ impl From<bidlock::Error> for CliError {
                 "check the path and its permissions; `bidlock doctor` looks at everything",
             ),
         };
-        CliError::new(code, message).hint(hint)
+        CliError::new(code, message).hint(error.hint().unwrap_or(hint))
     }
 }
 
 impl From<LedgerError> for CliError {
     fn from(error: LedgerError) -> CliError {
-        let mut message = chain_of(&error);
+        let mut message = without_hint(&chain_of(&error), error.hint());
         if error.effect() == Effect::Unknown {
             message.push_str("; the change may have been applied all the same");
         }
@@ -175,7 +180,7 @@ impl From<LedgerError> for CliError {
                 "check the path and its permissions; `bidlock doctor` looks at everything",
             ),
         };
-        CliError::new(code, message).hint(hint)
+        CliError::new(code, message).hint(error.hint().unwrap_or(hint))
     }
 }
 

@@ -179,10 +179,8 @@ impl Pipeline {
     async fn carry_out(&self, bid: Bid) -> Result<Outcome, PipelineError> {
         let posting = bid.posting.clone();
         let outcome = if bid.payload.via != self.marketplace.via() {
-            // Frozen for another marketplace implementation: look-ups must go the way the request went.
-            let why = DeferReason::NotSent {
-                detail: format!("this bid's payload is frozen for {}; submit through that", bid.payload.via),
-            };
+            // Approved for another marketplace implementation than this scanner's.
+            let why = DeferReason::OtherMarketplace { via: bid.payload.via.clone() };
             self.leave(&bid, why).await?
         } else if bid.state == BidState::Claimed && self.needs_approval() {
             match self.apply_surely(self.change(bid.claim_ref(), Move::AwaitApproval)).await? {

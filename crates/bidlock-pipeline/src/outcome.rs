@@ -150,6 +150,12 @@ pub enum DeferReason {
         /// What failed.
         detail: String,
     },
+    /// A person approved it for another marketplace implementation than this scanner submits through.
+    #[error("this bid was approved for {via}; a scanner that submits there sends it")]
+    OtherMarketplace {
+        /// Where it is to go.
+        via: String,
+    },
     /// The daily cap of this marketplace is reached.
     #[error("the daily cap of {limit} bids on {marketplace} is reached until {until}")]
     DailyCap {

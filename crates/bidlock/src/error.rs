@@ -90,6 +90,11 @@ impl Error {
         self
     }
 
+    /// The way out, where the place that failed knows one; [`Display`](std::fmt::Display) shows it in brackets.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.hint
+    }
+
     /// What kind of fault it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -103,6 +103,21 @@ pub async fn a_payload_that_was_approved_is_kept(rig: &impl Rig) {
     assert_eq!(taken.payload, approved.payload);
 }
 
+/// Where a bid goes is the new claimant's to say once nothing was accepted; amount, text and key stay.
+pub async fn a_taken_over_bid_goes_where_its_new_claimant_sends_it(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let job = posting("1");
+    let first = granted(&*ledger, &job, "first").await.bid;
+    walk(&*ledger, first.clone(), vec![door(), Move::HandBack]).await;
+    let mut moved_house = request(&job, "second");
+    moved_house.payload.via = "http:http://new.example".to_owned();
+    let answer = ledger.claim(&[moved_house]).await.unwrap().remove(0);
+    let ClaimOutcome::Granted(claim) = answer else { panic!("{answer:?}") };
+    assert_eq!(claim.bid.payload.via, "http:http://new.example");
+    assert_eq!(claim.bid.payload.proposal, first.payload.proposal);
+    assert_eq!(claim.bid.idempotency_key, first.idempotency_key);
+}
+
 /// S5: every new claim id of a posting has a higher epoch, on whatever path and row.
 pub async fn s5_epochs_increase_across_paths_and_rows(rig: &impl Rig) {
     let ledger = rig.open().await;

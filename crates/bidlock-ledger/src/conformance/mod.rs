@@ -63,6 +63,7 @@ macro_rules! ledger_conformance {
             claims::an_abandoned_bid_is_taken_over_at_once,
             claims::a_payload_that_was_sent_is_kept,
             claims::a_payload_that_was_approved_is_kept,
+            claims::a_taken_over_bid_goes_where_its_new_claimant_sends_it,
             claims::s5_epochs_increase_across_paths_and_rows,
             claims::a_claim_of_another_boot_has_expired,
             claims::a_step_of_the_wall_clock_expires_no_claim,

@@ -95,6 +95,8 @@ fn earlier_payload(
     tx.prepare_cached(&sql::EARLIER_PAYLOAD)?
         .query_row(params![posting.marketplace(), posting.posting(), last_epoch], row::payload)
         .optional()
+        // It goes where the new claimant sends it; look-ups of the first bid go where that one went.
+        .map(|earlier| earlier.map(|payload| Payload { via: request.payload.via.clone(), ..payload }))
 }
 
 fn insert(tx: &Connection, now: &HostInstant, request: &NewClaim, bid: &Bid) -> rusqlite::Result<usize> {

@@ -216,7 +216,9 @@ fn read_id(conn: &Connection) -> rusqlite::Result<LedgerId> {
 
 fn not_a_ledger(path: &Path) -> LedgerError {
     let message = format!("{} is a SQLite file, but not a bidlock ledger", path.display());
-    LedgerError::new(ErrorKind::Corrupt, OPEN, message).with_hint("name another file")
+    LedgerError::new(ErrorKind::Corrupt, OPEN, message).with_hint(
+        "name another file with --database; if this was the ledger, restore a backup before anything is sent",
+    )
 }
 
 fn unreadable(path: &Path, e: rusqlite::Error) -> LedgerError {
