@@ -2,6 +2,7 @@
 //! marketplace that accepts duplicates: exactly one submission for each distinct posting.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
+#![allow(clippy::print_stdout, reason = "for whoever reads a failure")]
 
 mod e2e_kit;
 

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
+#![allow(clippy::print_stdout, reason = "for whoever reads a failure")]
 
 pub mod feeds;
 pub mod lines;
