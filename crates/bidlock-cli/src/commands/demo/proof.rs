@@ -177,7 +177,6 @@ pub(super) fn print(
     };
     plain(screen.title())?;
     plain("Counted from the record that the marketplace writes before it answers:".to_owned())?;
-    plain(String::new())?;
     plain(row("", &"bidlock", &"lock only"))?;
     plain(row("requests received", &bidlock.requests, &naive.requests))?;
     plain(row("bids accepted", &bidlock.accepted, &naive.accepted))?;
@@ -223,18 +222,14 @@ fn story(screen: &Screen<'_>, naive: &Side, books: &Books) -> Result<(), CliErro
             named.push("...".to_owned());
         }
         let found = match there.len() {
-            0 => "The marketplace has no bid there".to_owned(),
-            n => format!("The marketplace has a bid on {n} of them"),
+            0 => "not found there".to_owned(),
+            n => format!("{n} of them found there"),
         };
-        paragraph(
-            screen,
-            "",
-            &format!(
-                "Left: {}. {found}; not being found is no proof, so a person decides \
-                 (`bidlock bid resolve`).",
-                named.join(", ")
-            ),
-        )?;
+        let text = format!(
+            "Left: {}, {found}; that is no proof, so a person decides (`bidlock bid resolve`).",
+            named.join(", ")
+        );
+        paragraph(screen, "", &text)?;
     }
     let (all, resent) = (naive.duplicates, naive.duplicates_resent);
     let text = if all == 0 {
