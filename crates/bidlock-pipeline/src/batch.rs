@@ -7,7 +7,8 @@ use bidlock_market::Posting;
 
 use crate::{claiming::Sent, outcome::Outcome, pipeline::PipelineError};
 
-/// Several sightings of one posting have one leader, the first that is not ambiguous; the others follow it.
+/// Several sightings of one posting that has to be asked about have one leader, the first; the others follow it.
+/// What is answered without asking speaks for itself.
 pub(crate) struct Batch<'a> {
     postings: &'a [Posting],
     leader_of: Vec<usize>,
@@ -16,18 +17,27 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(postings: &'a [Posting]) -> Batch<'a> {
-        let mut first: HashMap<&PostingId, usize> = HashMap::new();
-        let leader_of = postings
-            .iter()
-            .enumerate()
-            // An ambiguous sighting speaks for itself alone.
-            .map(|(i, p)| if p.ambiguity.is_some() { i } else { *first.entry(&p.id).or_insert(i) })
-            .collect();
-        Batch { postings, leader_of, outcomes: postings.iter().map(|_| None).collect() }
+        let outcomes = postings.iter().map(|_| None).collect();
+        Batch { postings, leader_of: (0..postings.len()).collect(), outcomes }
     }
 
-    pub(crate) fn leaders(&self) -> Vec<usize> {
-        (0..self.postings.len()).filter(|&i| self.leader_of[i] == i).collect()
+    pub(crate) fn len(&self) -> usize {
+        self.postings.len()
+    }
+
+    /// Keeps the leaders of these, and lets the others follow.
+    pub(crate) fn lead(&mut self, mut open: Vec<usize>) -> Vec<usize> {
+        let mut first: HashMap<&PostingId, usize> = HashMap::with_capacity(open.len());
+        open.retain(|&index| {
+            let leader = *first.entry(&self.postings[index].id).or_insert(index);
+            self.leader_of[index] = leader;
+            leader == index
+        });
+        open
+    }
+
+    fn leads(&self, index: usize) -> bool {
+        self.leader_of[index] == index
     }
 
     pub(crate) fn posting(&self, index: usize) -> &'a Posting {
@@ -55,8 +65,8 @@ impl<'a> Batch<'a> {
     ) -> Vec<Result<Outcome, PipelineError>> {
         let again = || Outcome::HeldElsewhere { holder: holder.to_owned(), remaining: Duration::ZERO };
         let mut failed = failed;
-        for index in self.leaders() {
-            if self.outcomes[index].is_none() {
+        for index in 0..self.postings.len() {
+            if self.leads(index) && self.outcomes[index].is_none() {
                 self.outcomes[index] = Some(failed.take().map_or_else(|| Ok(again()), Err));
             }
         }
@@ -65,9 +75,8 @@ impl<'a> Batch<'a> {
             tracing::error!(%error, "the batch met a failure after its last sighting was settled");
         }
         for index in 0..self.postings.len() {
-            let leader = self.leader_of[index];
-            if leader != index {
-                let outcome = match &self.outcomes[leader] {
+            if !self.leads(index) {
+                let outcome = match &self.outcomes[self.leader_of[index]] {
                     Some(Ok(outcome)) => as_follower(outcome),
                     _ => again(),
                 };

@@ -196,7 +196,7 @@ impl Pipeline {
             self.give_back_to_run_limit();
         }
         if let Some(bid) = outcome.bid() {
-            self.cache.remember(&posting, bid);
+            self.cache.remember(&posting, bid, self.clock.now());
         }
         Ok(outcome)
     }

@@ -124,7 +124,7 @@ impl Pipeline {
             run_left: options.run_limit.map(AtomicU64::new),
             cache: SettledCache::default(),
             gate: Gate::default(),
-            dry: moka::sync::Cache::new(DEFAULT_CAPACITY),
+            dry: moka::sync::Cache::new(DEFAULT_CAPACITY as u64),
             stats: PipelineStats::default(),
             ledger,
             locks,
@@ -179,23 +179,24 @@ impl Pipeline {
         sent
     }
 
-    /// Cache, age and identity: no round trip at all.
+    /// Cache, age and identity: no round trip at all. Only what is left open gets a leader.
     fn answer_without_asking(&self, batch: &mut Batch<'_>) -> Vec<usize> {
         let now = self.wall_now();
+        let settled = self.cache.look(self.clock.now());
         let mut open = Vec::new();
-        for index in batch.leaders() {
+        for index in 0..batch.len() {
             let posting = batch.posting(index);
             if let Some(ambiguity) = &posting.ambiguity {
                 batch.settle(index, Outcome::AmbiguousIdentity(ambiguity.clone()));
-            } else if let Some(bid) = self.cache.get(&posting.id) {
-                batch.settle(index, Outcome::AlreadyBid(bid));
+            } else if let Some(bid) = settled.get(&posting.id) {
+                batch.settle(index, Outcome::AlreadyBid(bid.clone()));
             } else if let Some(reason) = stale(posting, now, self.options.max_age) {
                 batch.settle(index, Outcome::Declined(reason));
             } else {
                 open.push(index);
             }
         }
-        open
+        batch.lead(open)
     }
 
     async fn ask_the_ledger(
@@ -204,6 +205,7 @@ impl Pipeline {
         asked: Vec<usize>,
     ) -> Result<Vec<(usize, Option<BidBrief>)>, PipelineError> {
         let ids: Vec<PostingId> = asked.iter().map(|&i| batch.posting(i).id.clone()).collect();
+        let now = self.clock.now();
         let mut open = Vec::new();
         for (index, standing) in asked.into_iter().zip(self.ledger.standing(&ids).await?) {
             match standing {
@@ -214,7 +216,7 @@ impl Pipeline {
                     batch.settle(index, Outcome::HeldElsewhere { holder: bid.holder, remaining });
                 }
                 Standing::Taken(bid) => {
-                    self.cache.remember(&batch.posting(index).id, &bid);
+                    self.cache.remember(&batch.posting(index).id, &bid, now);
                     batch.settle(index, Outcome::AlreadyBid(bid));
                 }
             }
@@ -261,7 +263,7 @@ impl Pipeline {
             }
             _ => {
                 let brief = bid.brief();
-                self.cache.remember(&bid.posting, &brief);
+                self.cache.remember(&bid.posting, &brief, self.clock.now());
                 Outcome::AlreadyBid(brief)
             }
         }

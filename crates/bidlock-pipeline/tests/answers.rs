@@ -246,3 +246,18 @@ async fn a_drain_during_a_pause_hands_back() {
     assert_eq!(outcome.name(), "deferred");
     assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (BidState::Abandoned, 1));
 }
+
+#[tokio::test]
+async fn a_bid_handed_back_goes_where_its_next_claimant_sends_it() {
+    let rig = Rig::new();
+    rig.market.say("1", later(TTL * 60));
+    assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "deferred");
+    let mut other = rig::market::Market::default();
+    other.via = "other".to_owned();
+    let other = std::sync::Arc::new(other);
+    assert_eq!(one(&rig.scanner("b").market(other.clone()).build(), "1").await.name(), "submitted");
+    let row = rig.row("1").await;
+    assert_eq!((row.payload.via.as_str(), row.state), ("other", BidState::Submitted), "look-ups follow it");
+    let (first, second) = (&rig.market.seen()[0], &other.seen()[0]);
+    assert_eq!((first.idempotency_key, &first.proposal), (second.idempotency_key, &second.proposal));
+}

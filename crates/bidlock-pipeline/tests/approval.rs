@@ -216,8 +216,10 @@ async fn a_payload_frozen_for_another_marketplace_is_left_to_that_one() {
     other.via = "other".to_owned();
     let other = Arc::new(other);
     let pipeline = rig.scanner("b").market(other.clone()).build();
-    let Outcome::Deferred(DeferReason::NotSent { detail }) = one(&pipeline, "1").await else { panic!() };
-    assert!(detail.contains("scripted"), "{detail}");
+    let Outcome::Deferred(DeferReason::OtherMarketplace { via }) = one(&pipeline, "1").await else {
+        panic!()
+    };
+    assert_eq!(via, "scripted");
     assert!(pipeline.send_approved().await.unwrap().is_empty());
     assert_eq!((rig.row("1").await.state, other.seen().len()), (BidState::Approved, 0));
     assert_eq!(one(&rig.pipeline("c"), "1").await.name(), "submitted");

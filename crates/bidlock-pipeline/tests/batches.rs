@@ -69,6 +69,10 @@ async fn what_was_fetched_too_long_ago_is_declined_without_a_row() {
         "{outcome:?}"
     );
     assert!(rig.rows("1").await.is_empty() && rig.market.seen().is_empty());
+    // A stale sighting speaks for itself: a fresh one of the same posting beside it still counts.
+    let old = || Posting { fetched_at: now() - Duration::from_secs(120), ..posting("2") };
+    let outcomes = batch(&pipeline, &[old(), posting("2"), old()]).await;
+    assert_eq!(names(&outcomes), ["declined", "submitted", "declined"]);
     let fresh = Posting { fetched_at: now() - Duration::from_secs(30), ..posting("1") };
     assert_eq!(pipeline.process(fresh).await.unwrap().name(), "submitted");
 }
