@@ -98,6 +98,20 @@ fn processes_of_the_demo_end_with_it() {
     }
 }
 
+/// Waiting for a turn at the ledger must not take the processors from whoever has it: with a fixed 50 us between
+/// two looks, thirty waiting processes did, and nothing moved for a minute.
+#[test]
+fn processes_by_the_dozen_do_not_stop_each_other() {
+    let home = tempfile::tempdir().unwrap();
+    let args = ["--postings", "100", "--scanners", "32", "--chaos", "off", "--json"];
+    let output = demo(&args, home.path()).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+    let proof: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    let ours = &proof["bidlock"];
+    assert_eq!((&ours["settled"], &ours["duplicates"]), (&100.into(), &0.into()), "{proof}");
+}
+
 #[test]
 fn a_folder_that_is_not_empty_is_refused() {
     let home = tempfile::tempdir().unwrap();

@@ -16,8 +16,13 @@ use crate::{
     place::{beside, kind_of_io},
 };
 
-/// How long a wait between two looks at a lock is. Fixed, as a backoff starves whoever waits longest.
+/// How long a wait between two looks at SQLite's write lock is. Fixed, as a backoff starves whoever waits longest.
 pub(crate) const POLL: Duration = Duration::from_micros(50);
+/// The longest wait between two looks at the turnstile. With two processes a wait is over before the pauses have
+/// grown; with dozens, looking every 50 us would take the processors from the one that is at work.
+const MAX_TURN_POLL: Duration = Duration::from_millis(2);
+/// A pause is this part of the time waited so far.
+const POLLS_PER_WAIT: u32 = 8;
 /// How long a process waits for its turn before it goes on without one. Turns only make waiting fair; a
 /// process that is paused at the turnstile must not stop the others for longer than this.
 const TURN_PATIENCE: Duration = Duration::from_millis(500);
@@ -42,7 +47,7 @@ impl Turnstile {
 
     /// Waits for the turn, or for `TURN_PATIENCE`.
     pub(crate) fn enter(&self) -> Turn<'_> {
-        Turn(wait_for(&self.0, TURN_PATIENCE, POLL).then_some(&self.0))
+        Turn(wait_for(&self.0, TURN_PATIENCE, POLL, MAX_TURN_POLL).then_some(&self.0))
     }
 }
 
@@ -62,7 +67,7 @@ pub(crate) struct OpeningLock(#[allow(dead_code, reason = "held for its lock")] 
 impl OpeningLock {
     pub(crate) fn take(path: &Path, patience: Duration) -> Result<OpeningLock, Error> {
         let file = open_side_file(&beside(path, "open"))?;
-        match wait_for(&file, patience, OPENING_POLL) {
+        match wait_for(&file, patience, OPENING_POLL, OPENING_POLL) {
             true => Ok(OpeningLock(file)),
             false => Err(Error::new(
                 ErrorKind::Busy,
@@ -84,16 +89,19 @@ fn open_side_file(path: &PathBuf) -> Result<File, Error> {
         .map_err(|e| Error::io(kind_of_io(&e), path, "can't open the side file", e))
 }
 
-fn wait_for(file: &File, patience: Duration, poll: Duration) -> bool {
+fn wait_for(file: &File, patience: Duration, first_poll: Duration, max_poll: Duration) -> bool {
     if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
         return true;
     }
     let start = monotonic();
-    while monotonic().saturating_sub(start) < patience {
-        sleep(poll);
+    loop {
+        let waited = monotonic().saturating_sub(start);
+        if waited >= patience {
+            return false;
+        }
+        sleep((waited / POLLS_PER_WAIT).clamp(first_poll, max_poll));
         if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             return true;
         }
     }
-    false
 }
