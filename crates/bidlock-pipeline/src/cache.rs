@@ -19,7 +19,8 @@ pub const DEFAULT_AGE: Duration = Duration::from_secs(15 * 60);
 ///
 /// Two generations: new entries go to the young one; when that is half of the capacity or half of the age
 /// old, it becomes the old one, and the old one is dropped whole. So a look costs no bookkeeping, and nothing
-/// is believed for longer than the age. A cache that keeps account of each use (moka) took more than twice as long for a scan of settled postings.
+/// is believed for longer than the age. With a cache that keeps account of each use (moka), a scan of settled
+/// postings took more than twice as long.
 pub struct SettledCache {
     generations: RwLock<[Generation; 2]>,
     capacity: usize,

@@ -220,18 +220,33 @@ impl Pipeline {
                 break;
             }
             let posting = bid.posting.clone();
-            if let Attempt::Acquired(lease) = self.locks.try_lock(&lock_key(&posting)?).await? {
-                let pipeline = Arc::clone(self);
-                let task = tokio::spawn(async move { pipeline.carry_out(bid).await });
-                let outcome =
-                    task.await.map_err(|e| PipelineError::Invariant(format!("a sender died: {e}")))??;
-                sent.push((posting, outcome));
-                if let Err(error) = lease.release().await {
-                    tracing::warn!(%error, "a lock could not be released; it expires by its TTL");
+            match self.send_one_approved(bid).await {
+                Ok(Some(outcome)) => sent.push((posting, outcome)),
+                Ok(None) => self.give_back_to_run_limit(),
+                // What was sent must be told. An engine that is away is waited for with the feed's sightings.
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(%error, %posting, "an approved bid was not sent; the next pass tries again");
+                    break;
                 }
+                Err(error) => return Err(error),
             }
         }
         Ok(sent)
+    }
+
+    /// `None` where another scanner has its lock.
+    async fn send_one_approved(self: &Arc<Self>, bid: Bid) -> Result<Option<Outcome>, PipelineError> {
+        let Attempt::Acquired(lease) = self.locks.try_lock(&lock_key(&bid.posting)?).await? else {
+            return Ok(None);
+        };
+        let pipeline = Arc::clone(self);
+        // A task of its own, as every sender.
+        let task = tokio::spawn(async move { pipeline.carry_out(bid).await });
+        let outcome = task.await.map_err(|e| PipelineError::Invariant(format!("a sender died: {e}")))?;
+        if let Err(error) = lease.release().await {
+            tracing::warn!(%error, "a lock could not be released; it expires by its TTL");
+        }
+        outcome.map(Some)
     }
 
     async fn within_caps(

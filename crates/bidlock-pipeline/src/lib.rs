@@ -19,7 +19,7 @@
 //! | [`rules`] | evaluation by typed TOML rules |
 //! | [`cache`] | postings that are settled for good |
 //! | [`reconcile`] | settles what is unknown by looking it up |
-//! | [`withdraw`] | takes a submitted bid back |
+//! | [`mod@withdraw`] | takes a submitted bid back |
 //! | [`options`], `caps`, `gate` | what the owner may set; daily caps; what the marketplace told all senders |
 //! | [`stop`] | graceful and hard stops |
 //!

@@ -186,7 +186,18 @@ impl Scan {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn send_approved(&mut self) -> Result<Vec<(PostingId, Outcome)>, PipelineError> {
-        self.pipeline.send_approved().await
+        loop {
+            match self.pipeline.send_approved().await {
+                Err(error) if error.is_retryable() => {
+                    self.keep_patience(Some(error), &mut VecDeque::new())?
+                }
+                other => {
+                    self.away_since = None;
+                    return other;
+                }
+            }
+            self.rest(MAX_PAUSE).await;
+        }
     }
 
     async fn run_batch(

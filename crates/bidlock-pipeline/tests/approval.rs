@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, Move};
 use bidlock_market::{Approval, Budget, Posting};
-use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, Pipeline, Stop};
+use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, Pipeline, Scan, ScanOptions, Stop};
 use rig::{
     Rig, TTL, batch,
     faulty::Faulty,
@@ -241,4 +241,39 @@ async fn a_drain_leaves_approved_bids_as_they_are() {
     let sent = soon(sending).await.unwrap();
     assert_eq!(sent.len(), 1);
     assert_eq!(rig.row("2").await.state, BidState::Approved);
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_away_for_a_moment_costs_no_approved_bid() {
+    let rig = Rig::new();
+    batch(&asking(&rig, "a"), &["1", "2"].map(posting)).await;
+    approve(&rig, "1").await;
+    approve(&rig, "2").await;
+    let faulty = Faulty::over(&rig.ledger);
+    let pipeline = rig.scanner("b").ledger(faulty.clone()).build();
+    let mut scan = Scan::new(pipeline, ScanOptions::default());
+    faulty.go_away(1);
+    let sent = soon(scan.send_approved()).await.unwrap();
+    assert!(sent.iter().all(|(_, o)| o.name() == "submitted"), "{sent:?}");
+    assert_eq!((sent.len(), rig.market.seen().len()), (2, 2));
+    // One that stays away is an error in the end, and nothing was sent.
+    faulty.go_away(usize::MAX);
+    let options = ScanOptions { patience: Duration::ZERO, ..ScanOptions::default() };
+    let mut scan = Scan::new(rig.scanner("c").ledger(faulty).build(), options);
+    assert!(soon(scan.send_approved()).await.unwrap_err().is_retryable());
+}
+
+/// A limit is for bids: an approved one that another scanner holds costs none of it.
+#[tokio::test]
+async fn an_approved_bid_that_another_holds_does_not_count_against_the_run_limit() {
+    let rig = Rig::new();
+    batch(&asking(&rig, "a"), &["1", "2"].map(posting)).await;
+    approve(&rig, "1").await;
+    approve(&rig, "2").await;
+    let other = bidlock::LockManager::new(rig.locks.clone());
+    let key = bidlock::LockKey::posting("m", "1").unwrap();
+    let _held = other.try_lock(&key).await.unwrap().acquired().unwrap();
+    let pipeline = rig.scanner("b").options(|o| o.run_limit = Some(1)).build();
+    let sent = pipeline.send_approved().await.unwrap();
+    assert_eq!(sent.iter().map(|(p, _)| p.posting()).collect::<Vec<_>>(), ["2"]);
 }
