@@ -26,7 +26,7 @@ use crate::failure::CliError;
 
 /// How often the race looks after its scanners.
 const TICK: Duration = Duration::from_millis(20);
-/// The longest line that a scanner writes is far below this; more is read in parts and ignored.
+/// A default run takes a twentieth of it; whatever is longer hangs, or is too much for this computer.
 const LONGEST_RACE: Duration = Duration::from_secs(180);
 /// How much of a scanner's stderr is shown when it fails.
 const STDERR_TAIL: usize = 600;
