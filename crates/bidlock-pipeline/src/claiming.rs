@@ -8,7 +8,7 @@ use std::{
 
 use bidlock::Attempt;
 use bidlock_ledger::{
-    Applied, Bid, BidBrief, BidFilter, BidState, ClaimOutcome, Money, Move, NewClaim, Page, Payload,
+    Applied, Bid, BidBrief, BidFilter, BidState, ClaimOutcome, Cursor, Money, Move, NewClaim, Page, Payload,
     PostingId,
 };
 use bidlock_market::Approval;
@@ -21,6 +21,9 @@ use crate::{
     pipeline::{Pipeline, PipelineError, lock_key},
     rules::Decision,
 };
+
+/// How many approved bids one pass sends at the most; the next pass goes on.
+const MAX_APPROVED: usize = 10_000;
 
 /// What one sender answers: the sighting's place in the batch, and its outcome.
 pub(crate) type Sent = (usize, Result<Outcome, PipelineError>);
@@ -137,7 +140,7 @@ impl Pipeline {
         let mut ready = Vec::new();
         let (mut indices, mut requests) = (Vec::new(), Vec::new());
         for candidate in chunk {
-            if let Some(why) = self.not_sending() {
+            if let Some(why) = self.not_claiming() {
                 batch.settle(candidate.index, Outcome::Deferred(why));
             } else if !self.take_from_run_limit() {
                 let limit = self.options.run_limit.unwrap_or_default();
@@ -153,7 +156,10 @@ impl Pipeline {
             }
         }
         if !requests.is_empty() {
-            for (index, outcome) in indices.into_iter().zip(self.ledger.claim(&requests).await?) {
+            let claimed = self.ledger.claim(&requests).await.inspect_err(|_| {
+                indices.iter().for_each(|_| self.give_back_to_run_limit());
+            })?;
+            for (index, outcome) in indices.into_iter().zip(claimed) {
                 match outcome {
                     ClaimOutcome::Granted(claim) => ready.push((index, claim.bid)),
                     ClaimOutcome::Existing(bid) => {
@@ -210,13 +216,8 @@ impl Pipeline {
         if !self.marketplace.capabilities().sends {
             return Ok(sent);
         }
-        let filter = BidFilter { states: vec![BidState::Approved], ..Default::default() };
-        let page = Page { after: None, limit: bidlock_ledger::store::MAX_PAGE };
-        for bid in self.ledger.list(&filter, &page).await? {
-            if bid.payload.via != self.marketplace.via() {
-                continue;
-            }
-            if self.not_sending().is_some() || !self.take_from_run_limit() {
+        for bid in self.approved_for_here().await? {
+            if self.not_claiming().is_some() || !self.take_from_run_limit() {
                 break;
             }
             let posting = bid.posting.clone();
@@ -232,6 +233,20 @@ impl Pipeline {
             }
         }
         Ok(sent)
+    }
+
+    /// Approved bids that go where this pipeline submits, at most [`MAX_APPROVED`] of them.
+    async fn approved_for_here(&self) -> Result<Vec<Bid>, PipelineError> {
+        let filter = BidFilter { states: vec![BidState::Approved], ..Default::default() };
+        let mut page = Page { after: None, limit: bidlock_ledger::store::MAX_PAGE };
+        let mut approved = Vec::new();
+        while approved.len() < MAX_APPROVED {
+            let bids = self.ledger.list(&filter, &page).await?;
+            let Some(last) = bids.last() else { break };
+            page.after = Some(Cursor(last.id));
+            approved.extend(bids.into_iter().filter(|bid| bid.payload.via == self.marketplace.via()));
+        }
+        Ok(approved)
     }
 
     /// `None` where another scanner has its lock.

@@ -63,19 +63,32 @@ impl Pipeline {
             if let Some(why) = self.not_sending() {
                 return Some(why);
             }
-            let (until, detail) = self.gate.closed_until()?;
-            let wait = until.since(self.clock.now());
-            if wait.is_zero() {
-                return None;
+            if let Some(why) = self.closed_for_long() {
+                return Some(why);
             }
-            if wait > MAX_PAUSE || wait * 2 > self.options.ttl {
-                return Some(DeferReason::TryLater { until: self.wall_now().checked_add(wait).ok(), detail });
+            let (until, _) = self.gate.closed_until()?;
+            if until.since(self.clock.now()).is_zero() {
+                return None;
             }
             tokio::select! {
                 () = self.clock.sleep_until(until) => {}
                 () = self.stop.stopping() => {}
             }
         }
+    }
+
+    /// The marketplace asked for a pause that is longer than a claim should wait: asked before a claim is made
+    /// too, so that a long pause writes no rows and no events.
+    fn closed_for_long(&self) -> Option<DeferReason> {
+        let (until, detail) = self.gate.closed_until()?;
+        let wait = until.since(self.clock.now());
+        let long = wait > MAX_PAUSE || wait * 2 > self.options.ttl;
+        long.then(|| DeferReason::TryLater { until: self.wall_now().checked_add(wait).ok(), detail })
+    }
+
+    /// Why no claim is worth making now, if so.
+    pub(crate) fn not_claiming(&self) -> Option<DeferReason> {
+        self.not_sending().or_else(|| self.closed_for_long())
     }
 
     /// Why nothing may be begun, if so.

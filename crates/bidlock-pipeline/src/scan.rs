@@ -209,7 +209,7 @@ impl Scan {
         let (postings, since): (Vec<Posting>, Vec<Moment>) =
             batch.into_iter().map(|w| (w.posting, w.since)).unzip();
         let outcomes = self.pipeline.process_batch(&postings).await;
-        let mut away = None;
+        let (mut away, mut broken) = (None, None);
         for ((posting, since), outcome) in postings.into_iter().zip(since).zip(outcomes) {
             match outcome {
                 Ok(Outcome::HeldElsewhere { holder, remaining }) => {
@@ -224,10 +224,11 @@ impl Scan {
                     waiting.push_back(Waiting { posting, since: self.pipeline.clock.now() });
                     away = Some(error);
                 }
-                Err(error) => return Err(error),
+                // Told at the end: what became of the others must not be lost with it.
+                Err(error) => broken = broken.or(Some(error)),
             }
         }
-        self.keep_patience(away, waiting)
+        broken.map_or_else(|| self.keep_patience(away, waiting), Err)
     }
 
     fn wait_or_answer(

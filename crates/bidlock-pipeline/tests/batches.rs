@@ -306,3 +306,24 @@ async fn a_time_limit_that_a_claim_may_not_outlive_is_refused() {
     assert!(error.contains("60s") && error.contains("TTL"), "{error}");
     assert!(new(TTL - Duration::from_millis(1)).is_ok());
 }
+
+/// One row that breaks the scan must not take with it what the others became.
+#[tokio::test]
+async fn a_broken_row_ends_the_scan_after_the_others_were_told() {
+    let rig = Rig::new();
+    let file = rusqlite::Connection::open(rig.dir.path().join("ledger.db")).unwrap();
+    let broken =
+        "CREATE TRIGGER broken BEFORE UPDATE ON bids WHEN NEW.posting = '3' AND NEW.state = 'submitted'
+        BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    file.execute_batch(broken).unwrap();
+    let mut scan = Scan::new(rig.pipeline("a"), ScanOptions::default());
+    let mut told = Vec::new();
+    let sightings = stream::iter(["1", "2", "3", "4", "5", "6"].map(posting));
+    let error = rig::soon(scan.run(sightings, |p, o| told.push((p.id.posting().to_owned(), o.name()))))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("broken"), "{error}");
+    told.sort();
+    let others = ["1", "2", "4", "5", "6"].map(|id| (id.to_owned(), "submitted"));
+    assert_eq!(told, others);
+}
