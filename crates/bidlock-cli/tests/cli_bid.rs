@@ -212,3 +212,19 @@ fn withdraw_records_first_and_says_what_is_not_confirmed() {
     desk.run("bid withdraw market/open --reason r").refused(2, &["is unknown", "only what is submitted"]);
     desk.run("bid withdraw market/none --reason r").refused(2, &["there is no bid on market/none"]);
 }
+
+/// The marketplace has the first bid after all: the second one, settled as not submitted, frees nothing.
+#[test]
+fn a_posting_with_another_bid_stays_used_and_the_other_is_named() {
+    let desk = Desk::new();
+    let first = desk.seed("one", BidState::Unknown, VIA).id;
+    let resolve = |id: &str, words: &str| desk.run(&format!("bid resolve {id} --reason r --as {words}"));
+    resolve(&first.to_string(), "not-submitted --allow-new-bid").code(0).prints(&["may be bid on again"]);
+    let second = desk.seed("one", BidState::Unknown, VIA).id;
+    resolve(&first.to_string(), "submitted").code(0).says(&["duplicate"]);
+    resolve(&second.to_string(), "not-submitted --allow-new-bid")
+        .code(0)
+        .prints(&["is not submitted; the posting stays used", &format!("bid {first} on it is submitted")]);
+    let shown = desk.call("bid show --json").arg(second.to_string()).run().code(0).json();
+    assert_eq!(shown["rebid_allowed"], false, "{shown}");
+}

@@ -87,6 +87,13 @@ impl BidState {
         matches!(self, Submitted | Rejected | Won | Lost | Declined)
     }
 
+    /// The marketplace has this bid, or may have it: no other bid on the posting is made or sent beside it,
+    /// whatever the row's flag says.
+    pub fn is_in_use(self) -> bool {
+        use BidState::*;
+        matches!(self, Submitting | Unknown | Submitted | Won | Lost | Withdrawing)
+    }
+
     /// States in which a claim runs and may expire.
     pub fn has_running_claim(self) -> bool {
         matches!(self, BidState::Claimed | BidState::Submitting)

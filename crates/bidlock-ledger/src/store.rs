@@ -228,14 +228,16 @@ pub enum Move {
     },
     /// A person says it never was.
     ResolveNotSubmitted {
-        /// The posting may be bid on again: an explicit second choice.
+        /// The posting may be bid on again: an explicit second choice. Not done while another bid on the
+        /// posting is at the marketplace or may be ([`BidState::is_in_use`]): the row says what holds.
         allow_new_bid: bool,
     },
     /// See [`Action::Withdraw`].
     Withdraw,
     /// The marketplace confirmed.
     ConfirmWithdrawn {
-        /// The owner's policy permits a new bid on this posting.
+        /// The owner's policy permits a new bid on this posting; limited as in
+        /// [`Move::ResolveNotSubmitted`].
         rebid_allowed: bool,
     },
     /// See [`Action::RefuseWithdrawal`].
@@ -303,7 +305,8 @@ pub enum NotMoved {
     StaleClaim(Box<Bid>),
     /// The claim (or the approval) had expired. The row as it is.
     Expired(Box<Bid>),
-    /// The table has no such transition from the row's state. The row as it is.
+    /// The table has no such transition from the row's state. The row as it is. At the door also: the
+    /// marketplace has, or may have, another bid on the posting; then it is that other row.
     WrongState(Box<Bid>),
     /// The cap is reached. The row as it is.
     CapReached(Box<Bid>),

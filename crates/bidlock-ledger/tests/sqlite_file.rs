@@ -59,6 +59,21 @@ async fn the_file_itself_refuses_a_second_live_bid() {
     assert!(error.to_string().contains("bids.marketplace, bids.posting"), "{error}");
 }
 
+/// Should a flag ever be set wrongly, the insert itself still makes no bid beside one that is in use.
+#[tokio::test]
+async fn no_bid_is_made_beside_one_in_use_whatever_its_flag_says() {
+    for state in BidState::ALL {
+        let (_dir, path) = place();
+        let ledger = SqliteLedger::open(&path).unwrap();
+        let bid = bid_in(&ledger, &posting("1"), state).await;
+        sql(&path, "UPDATE bids SET rebid_allowed = 1");
+        match claim(&ledger, &posting("1"), "other").await {
+            ClaimOutcome::Existing(row) => assert!(state.is_in_use() && row.id == bid.id, "{row:?}"),
+            ClaimOutcome::Granted(_) => assert!(!state.is_in_use(), "{state}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn tampering_with_the_history_is_found() {
     let cases = [

@@ -1,13 +1,10 @@
--- A "not submitted" was wrong: the marketplace has the bid. The posting is taken again, unless a later row
--- exists; then the flag stays set, which is how the caller sees the duplicate.
+-- A "not submitted" was wrong: the marketplace has the bid. The posting is taken again, unless another row is
+-- the live one; then the flag stays set, which is how the caller sees the duplicate.
 -- ?1..?7 the guard; ?8 state, ?9 reason, ?10 external reference or null -> the row
 UPDATE bids SET
     state = ?8, reason = ?9, external_ref = coalesce(?10, external_ref),
-    rebid_allowed = rebid_allowed AND (
-        EXISTS (SELECT 1 FROM bids AS l WHERE l.marketplace = bids.marketplace AND l.posting = bids.posting
-            AND NOT l.rebid_allowed AND l.epoch > bids.epoch)
-        OR EXISTS (SELECT 1 FROM bids AS l WHERE l.marketplace = bids.marketplace AND l.posting = bids.posting
-            AND l.rebid_allowed AND l.epoch > bids.epoch)),
+    rebid_allowed = rebid_allowed AND EXISTS (SELECT 1 FROM bids AS l
+        WHERE l.marketplace = bids.marketplace AND l.posting = bids.posting AND NOT l.rebid_allowed),
     updated_at_ms = ?7, events = events + 1
 WHERE {guard}
 RETURNING {columns};

@@ -92,6 +92,11 @@ pub fn accept() -> Move {
     Move::Accept { external_ref: "remote-1".to_owned() }
 }
 
+/// A look-up found the bid under this name.
+pub fn find(external_ref: &str) -> Move {
+    Move::Find { external_ref: external_ref.to_owned() }
+}
+
 /// Approval for an hour.
 pub fn approve() -> Move {
     Move::Approve { valid_for: Duration::from_secs(3_600) }

@@ -1,7 +1,7 @@
 //! S1: one live bid per posting, and who may free a posting.
 
 use super::{Rig, fixtures::*};
-use crate::{BidFilter, BidState, ClaimOutcome, Move, Page, PostingId};
+use crate::{Applied, Bid, BidFilter, BidState, ClaimOutcome, LedgerStore, Move, NotMoved, Page, PostingId};
 
 /// Of many claims at once, through several openings, one is granted; the others get that bid.
 pub async fn s1_one_live_bid_per_posting(rig: &impl Rig) {
@@ -115,4 +115,76 @@ pub async fn flags_that_free_a_posting_never_clear_under_a_later_bid(rig: &impl 
     let withdrawn = moved(&*ledger, first.claim_ref(), Move::ConfirmWithdrawn { rebid_allowed: false }).await;
     assert!(withdrawn.rebid_allowed, "cleared, it would be a second live bid");
     assert_eq!(existing(&*ledger, &job, "third").await.id, second.id);
+}
+
+/// A first bid, settled as not submitted with a new bid allowed, and that new bid in a state.
+async fn second_bid(ledger: &dyn LedgerStore, job: &PostingId, state: BidState) -> (Bid, Bid) {
+    let first = bid_in(ledger, job, BidState::Unknown).await;
+    moved(ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+    let second = bid_in(ledger, job, state).await;
+    (first, second)
+}
+
+/// The marketplace turns out to have an earlier bid: the posting is taken, also where every later bid had been
+/// settled as not submitted with a new bid allowed.
+pub async fn s1_a_reopened_bid_takes_its_posting_whatever_came_later(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    for (name, action) in [("found", find("remote-1")), ("told", accept())] {
+        let job = posting(name);
+        let (first, second) = second_bid(&*ledger, &job, BidState::Unknown).await;
+        moved(&*ledger, second.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+        let answer = attempt(&*ledger, first.claim_ref(), action).await;
+        let Applied::Moved { bid: reopened, alarm: Some(_) } = answer else { panic!("{answer:?}") };
+        assert!(!reopened.rebid_allowed, "{name}");
+        assert_eq!(existing(&*ledger, &job, "third").await.id, first.id, "{name}");
+        // The later one turns out to be there too: both stand, and the posting has one live row.
+        let answer = attempt(&*ledger, second.claim_ref(), find("remote-2")).await;
+        let Applied::Moved { alarm: Some(alarm), .. } = answer else { panic!("{answer:?}") };
+        assert!(alarm.contains("duplicate"), "{alarm}");
+        assert_eq!(existing(&*ledger, &job, "third").await.id, first.id, "{name}");
+    }
+}
+
+/// Beside a bid that the marketplace has, neither a withdrawal nor a person frees the posting.
+pub async fn s1_a_posting_with_another_bid_is_not_freed(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let free = [
+        (BidState::Withdrawing, Move::ConfirmWithdrawn { rebid_allowed: true }),
+        (BidState::Unknown, Move::ResolveNotSubmitted { allow_new_bid: true }),
+    ];
+    for (state, action) in free {
+        let job = posting(state.as_str());
+        let (first, second) = second_bid(&*ledger, &job, state).await;
+        attempt(&*ledger, first.claim_ref(), accept()).await;
+        let after = moved(&*ledger, second.claim_ref(), action).await;
+        assert!(!after.rebid_allowed, "{state}: bid {} is still there", first.id);
+        assert_eq!(existing(&*ledger, &job, "third").await.id, second.id, "{state}");
+        // Once the other one is withdrawn, nothing stands in the way; but the choice has to be made anew.
+        moved(&*ledger, first.claim_ref(), Move::Withdraw).await;
+        moved(&*ledger, first.claim_ref(), Move::ConfirmWithdrawn { rebid_allowed: true }).await;
+        assert_eq!(existing(&*ledger, &job, "third").await.id, second.id, "{state}");
+    }
+}
+
+/// A bid that was under way while an earlier one turned out to be submitted, and comes back unsent, is neither
+/// taken over nor sent again.
+pub async fn s1_what_is_handed_back_beside_another_bid_is_not_sent(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let job = posting("again");
+    let (first, second) = second_bid(&*ledger, &job, BidState::Submitting).await;
+    attempt(&*ledger, first.claim_ref(), accept()).await;
+    let answer = attempt(&*ledger, second.claim_ref(), door()).await;
+    assert!(matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if row.id == first.id), "{answer:?}");
+    moved(&*ledger, second.claim_ref(), Move::HandBack).await;
+    assert_eq!(existing(&*ledger, &job, "third").await.id, first.id);
+
+    let job = posting("approved");
+    let (first, second) = second_bid(&*ledger, &job, BidState::Approved).await;
+    let take = Move::TakeSending { claimant: claimant("sender"), ttl: TTL, cap: None };
+    let sent = moved(&*ledger, second.claim_ref(), take.clone()).await;
+    attempt(&*ledger, first.claim_ref(), accept()).await;
+    let back = moved(&*ledger, sent.claim_ref(), Move::HandBack).await;
+    assert_eq!(back.state, BidState::Approved);
+    let answer = attempt(&*ledger, back.claim_ref(), take).await;
+    assert!(matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if row.id == first.id), "{answer:?}");
 }

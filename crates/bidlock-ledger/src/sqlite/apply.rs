@@ -10,7 +10,7 @@ use super::{
     row, sql,
 };
 use crate::{
-    Applied, Bid, BidState, Change, Claimant, Move, NotMoved,
+    Applied, Bid, BidId, BidState, Change, Claimant, Move, NotMoved, PostingId,
     state::{Guard, Rule, rules_for},
     store::Cap,
 };
@@ -41,6 +41,19 @@ pub(super) fn apply(tx: &Connection, now: &HostInstant, change: &Change) -> rusq
         return Ok(Applied::Moved { bid: Box::new(bid), alarm });
     }
     refusal(tx, now, change).map(Applied::Not)
+}
+
+/// An earlier bid on the posting that the marketplace has or may have: beside it none is made or sent.
+pub(super) fn blocking(
+    tx: &Connection,
+    now: &HostInstant,
+    posting: &PostingId,
+    but: Option<BidId>,
+) -> rusqlite::Result<Option<Bid>> {
+    let but = but.as_ref().map(|id| id.0.as_bytes());
+    tx.prepare_cached(&sql::BLOCKING)?
+        .query_row(params![posting.marketplace(), posting.posting(), but], |row| row::bid(row, now))
+        .optional()
 }
 
 fn find(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Result<Option<Bid>> {
@@ -146,6 +159,12 @@ impl Guarded<'_> {
 fn refusal(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Result<NotMoved> {
     let Some(bid) = find(tx, now, change)? else { return Ok(NotMoved::NoSuchBid(change.at.bid)) };
     let rule = rules_for(change.action.action()).find(|rule| rule.from == bid.state);
+    if rule.is_some_and(|rule| rule.to == BidState::Submitting)
+        && bid.claim_id == change.at.claim
+        && let Some(other) = blocking(tx, now, &bid.posting, Some(bid.id))?
+    {
+        return Ok(NotMoved::WrongState(Box::new(other)));
+    }
     let bid = Box::new(bid);
     Ok(match rule.map(|rule| rule.guard) {
         _ if bid.claim_id != change.at.claim => NotMoved::StaleClaim(bid),
@@ -178,8 +197,12 @@ fn detail(change: &Change, bid: &Bid) -> Value {
         Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
         Move::LoseAnswer { cause } => add("cause", json!(cause)),
         Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
-        Move::ConfirmWithdrawn { rebid_allowed } => add("rebid_allowed", json!(rebid_allowed)),
-        Move::ResolveNotSubmitted { allow_new_bid } => add("allow_new_bid", json!(allow_new_bid)),
+        Move::ConfirmWithdrawn { rebid_allowed: asked }
+        | Move::ResolveNotSubmitted { allow_new_bid: asked } => {
+            // Asked for, and done: another bid on the posting may stand in the way.
+            add("allow_new_bid", json!(asked));
+            add("rebid_allowed", json!(bid.rebid_allowed));
+        }
         _ => {}
     }
     Value::Object(detail)
@@ -197,7 +220,7 @@ fn reopened(tx: &Connection, now: &HostInstant, change: &Change, bid: &Bid) -> r
         .prepare_cached(&sql::LIVE_BID)?
         .query_row(params![posting.marketplace(), posting.posting()], |row| row::bid(row, now))
         .optional()?;
-    let Some(later) = later else { return Ok(format!("duplicate: {wrong}, and a later bid exists")) };
+    let Some(later) = later else { return Ok(format!("duplicate: {wrong}, and another bid exists")) };
     let aside = Change {
         at: later.claim_ref(),
         action: Move::Decline,
@@ -209,6 +232,6 @@ fn reopened(tx: &Connection, now: &HostInstant, change: &Change, bid: &Bid) -> r
         Applied::Moved { .. } => {
             format!("{wrong}: it is reopened, and bid {}, not sent yet, is declined", later.id)
         }
-        _ => format!("duplicate: {wrong}, and a later bid {} is {}", later.id, later.state),
+        _ => format!("duplicate: {wrong}, and another bid {} is {}", later.id, later.state),
     })
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::{
+    apply,
     events::{self, Line},
     row, sql,
 };
@@ -26,17 +27,29 @@ pub(super) fn claim(
     if let Some(bid) = create(tx, now, request)? {
         return Ok(ClaimOutcome::Granted(Box::new(Claim { bid, taken_over: false })));
     }
-    let existing = tx
+    let posting = &request.posting;
+    let live = tx
         .prepare_cached(&sql::LIVE_BID)?
-        .query_row(params![request.posting.marketplace(), request.posting.posting()], |row| {
-            row::bid(row, now)
-        })?;
+        .query_row(params![posting.marketplace(), posting.posting()], |row| row::bid(row, now))
+        .optional()?;
+    let Some(existing) = live else {
+        // No live row, and yet none was made: an earlier one stands in the way.
+        let earlier = apply::blocking(tx, now, posting, None)?;
+        return earlier.map(|bid| ClaimOutcome::Existing(Box::new(bid))).ok_or_else(no_bid_in_the_way);
+    };
     for rule in rules_for(Action::TakeOver).filter(|rule| rule.from == existing.state) {
         if let Some(bid) = take_over(tx, now, request, &existing, rule)? {
             return Ok(ClaimOutcome::Granted(Box::new(Claim { bid, taken_over: true })));
         }
+        if let Some(earlier) = apply::blocking(tx, now, posting, Some(existing.id))? {
+            return Ok(ClaimOutcome::Existing(Box::new(earlier)));
+        }
     }
     Ok(ClaimOutcome::Existing(Box::new(existing)))
+}
+
+fn no_bid_in_the_way() -> rusqlite::Error {
+    rusqlite::Error::QueryReturnedNoRows
 }
 
 /// Inserts the row. What is read before only makes its key and its ordinal; whether it may exist is decided

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use bidlock_ledger::{Actor, Applied, Bid, BidState, Change, LedgerStore, Liveness, Move, NotMoved};
+use bidlock_ledger::{
+    Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Liveness, Move, NotMoved, Page,
+};
 use bidlock_pipeline::Withdrawal;
 use serde_json::{Value, json};
 
@@ -31,8 +33,10 @@ pub(super) async fn approve(app: &App, args: ApproveArgs) -> Result<Exit, CliErr
     let mut change = Change::new(bid.claim_ref(), operator(app), Move::Approve { valid_for });
     change.reason = args.reason;
     let bid = moved(app, ledger.as_ref(), change, "approved", "awaiting_approval").await?;
-    let until =
-        format!("is approved for {}; the next scan that sees the posting sends it", show_duration(valid_for));
+    let until = format!(
+        "is approved for {}; the next `bidlock scan --submit` to the same marketplace sends it",
+        show_duration(valid_for)
+    );
     done(app, &bid, &until)
 }
 
@@ -73,12 +77,8 @@ pub(super) async fn withdraw(app: &App, args: WithdrawArgs) -> Result<Exit, CliE
     );
     match asked.await? {
         Withdrawal::Withdrawn(bid) => {
-            let freed = if bid.rebid_allowed {
-                "; the posting may be bid on again"
-            } else {
-                "; the posting stays used"
-            };
-            done(app, &bid, &format!("is withdrawn{freed}"))
+            let freed = freed(ledger.as_ref(), &bid, allow_rebid).await?;
+            done(app, &bid, &format!("is withdrawn; {freed}"))
         }
         Withdrawal::Refused { bid, detail } => {
             Err(CliError::usage(format!("bid {} stays {}: {detail}", bid.id, bid.state))
@@ -121,12 +121,32 @@ pub(super) async fn resolve(app: &App, args: ResolveArgs) -> Result<Exit, CliErr
     };
     let change = Change::new(bid.claim_ref(), operator(app), action).because(reason).with_detail(detail);
     let bid = moved(app, ledger.as_ref(), change, word, from).await?;
-    let words = match (bid.state, bid.rebid_allowed) {
-        (BidState::Submitted, _) => "is submitted".to_owned(),
-        (_, true) => "is not submitted; the posting may be bid on again".to_owned(),
-        (state, false) => format!("is {state}; the posting stays used"),
+    let words = match bid.state {
+        BidState::Submitted => "is submitted".to_owned(),
+        state => {
+            let name = if state == BidState::NotSubmitted { "not submitted" } else { state.as_str() };
+            format!("is {name}; {}", freed(ledger.as_ref(), &bid, args.allow_new_bid).await?)
+        }
     };
     done(app, &bid, &words)
+}
+
+/// Whether the posting may be bid on again, and which other bid stands in the way where that was asked for.
+async fn freed(ledger: &dyn LedgerStore, bid: &Bid, asked: bool) -> Result<String, CliError> {
+    if bid.rebid_allowed {
+        return Ok("the posting may be bid on again".to_owned());
+    }
+    let filter = BidFilter {
+        marketplace: Some(bid.posting.marketplace().to_owned()),
+        posting: Some(bid.posting.posting().to_owned()),
+        states: BidState::ALL.into_iter().filter(|state| state.is_in_use()).collect(),
+        ..BidFilter::default()
+    };
+    let others = if asked { ledger.list(&filter, &Page::default()).await? } else { Vec::new() };
+    Ok(match others.iter().rev().find(|other| other.id != bid.id) {
+        Some(other) => format!("the posting stays used: bid {} on it is {}", other.id, other.state),
+        None => "the posting stays used".to_owned(),
+    })
 }
 
 /// Options that make no sense together.
