@@ -35,8 +35,9 @@ pub async fn open(url: &str) -> Result<Arc<dyn LockBackend>> {
             let known: Vec<&str> = SCHEMES.iter().map(|(name, _)| *name).collect();
             // The rest of the URL may hold a password.
             let message = format!("there are no `{scheme}:` locks; there are {}", known.join(", "));
-            Err(Error::new(ErrorKind::Invalid, "any", "connect", message)
-                .with_hint("`memory:`, `sqlite:///absolute/path.db`, `sqlite:relative.db`, or a path"))
+            Err(Error::new(ErrorKind::Invalid, "any", "connect", message).with_hint(
+                "write `memory:`, `sqlite:///relative.db`, `sqlite:////absolute/path.db`, or a path",
+            ))
         }
     }
 }
