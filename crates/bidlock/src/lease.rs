@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::backend::{Grant, Released, Renewed};
 use crate::clock::Moment;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::holdings::NO_SLOT;
 use crate::key::LockKey;
 use crate::manager::Inner;
@@ -175,12 +175,6 @@ impl LeaseView {
         let renewed = self.inner.backend.renew(grant, self.state.ttl).await?;
         let renewed = renewed.first().copied().ok_or_else(|| self.inner.wrong_count("renew"))?;
         Ok(self.state.note_renewal(&self.inner, renewed, sent))
-    }
-
-    /// An error that names the lost lease, for work that ends on its loss.
-    pub fn lost_error(&self) -> Error {
-        let message = format!("the lease of {} was lost", self.key());
-        Error::new(ErrorKind::Unavailable, self.inner.name, "lease", message)
     }
 }
 

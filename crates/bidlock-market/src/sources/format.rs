@@ -70,20 +70,6 @@ impl Format {
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(format, _)| *format == self).map_or("auto", |(_, name)| name)
     }
-
-    /// Whether this names a known source's rows rather than a way of writing files.
-    pub fn is_shape(self) -> bool {
-        !matches!(
-            self,
-            Format::Auto
-                | Format::Rss
-                | Format::Atom
-                | Format::JsonFeed
-                | Format::Json
-                | Format::Jsonl
-                | Format::Csv
-        )
-    }
 }
 
 impl fmt::Display for Format {
