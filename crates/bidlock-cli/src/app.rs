@@ -132,17 +132,38 @@ impl App {
         })
     }
 
-    /// Opens the marketplace that a bid went through, by the name that stands with the bid.
+    /// What opens the marketplace that a bid went through, by the name that stands with the bid; `given` says
+    /// under which address it is found today.
     ///
     /// # Errors
-    /// The name is none that this bidlock knows; or as [`App::marketplace`].
+    /// The token can't be read. The function's: the name is none that this bidlock knows, or the client can't be
+    /// set up.
+    pub(crate) fn marketplaces_by_via(
+        &self,
+        given: Option<Target>,
+    ) -> Result<impl Fn(&str) -> Result<Arc<dyn Marketplace>, CliError> + Send + Sync + use<>, CliError> {
+        let options = self.http_options()?;
+        Ok(move |via: &str| {
+            let recorded = Target::of_via(via);
+            let Some(target) = given.as_ref().or(recorded.as_ref()) else {
+                return Err(CliError::usage(format!(
+                    "the bid went through `{via}`, which this bidlock does not know"
+                ))
+                .hint("settle it by hand at the marketplace, then `bidlock bid resolve`"));
+            };
+            bidlock_market::connect(target, options.clone()).map_err(|e| {
+                CliError::usage(format!("`{via}`, where the bid went, can't be spoken to: {}", chain_of(&e)))
+                    .hint("`bidlock config show` says how this bidlock connects")
+            })
+        })
+    }
+
+    /// Opens the marketplace that a bid went through.
+    ///
+    /// # Errors
+    /// As [`App::marketplaces_by_via`] and its function.
     pub(crate) fn marketplace_of(&self, via: &str) -> Result<Arc<dyn Marketplace>, CliError> {
-        // Implementations name themselves `KIND:PLACE`, or as `--submit` names them.
-        let target = via.strip_prefix("http:").unwrap_or(via).parse::<Target>().map_err(|e| {
-            CliError::usage(format!("the bid went through `{via}`, which this bidlock does not know: {e}"))
-                .hint("settle it by hand at the marketplace, then `bidlock bid resolve`")
-        })?;
-        self.marketplace(&target)
+        self.marketplaces_by_via(None)?(via)
     }
 
     /// This instance's name: the configured one, or `host:pid:random`. The same for the whole process.
@@ -164,7 +185,7 @@ impl App {
     }
 
     /// Now, for people to read and for ages of feeds. Never decides expiry of a claim.
-    pub(crate) fn now(&self) -> jiff::Timestamp {
+    pub(crate) fn now() -> jiff::Timestamp {
         let wall_ms = bidlock_sqlite::HostClock::now(&bidlock_sqlite::SystemHostClock).wall_ms;
         jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }

@@ -55,15 +55,6 @@ impl PipelineError {
     }
 }
 
-/// Counters that only grow.
-#[derive(Debug, Default)]
-pub struct PipelineStats {
-    /// Changes refused because another claim had the row, or ours had expired.
-    pub stale_claims: AtomicU64,
-    /// Requests to the marketplace that were let out.
-    pub doors: AtomicU64,
-}
-
 /// What a pipeline is put together from.
 #[derive(Debug)]
 pub struct Parts {
@@ -92,7 +83,8 @@ pub struct Pipeline {
     pub(crate) claimant: Claimant,
     pub(crate) options: PipelineOptions,
     pub(crate) stop: Stop,
-    pub(crate) stats: PipelineStats,
+    /// Only grows.
+    pub(crate) stale_claims: AtomicU64,
     pub(crate) cache: SettledCache,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) run_left: Option<AtomicU64>,
@@ -125,7 +117,7 @@ impl Pipeline {
             cache: SettledCache::default(),
             gate: Gate::default(),
             dry: moka::sync::Cache::new(DEFAULT_CAPACITY as u64),
-            stats: PipelineStats::default(),
+            stale_claims: AtomicU64::new(0),
             ledger,
             locks,
             marketplace,
@@ -135,6 +127,12 @@ impl Pipeline {
             options,
             stop,
         }))
+    }
+
+    /// How often a bid of ours could not pass the door, because another claim had its row or ours had expired.
+    /// Since this pipeline was put together; only grows.
+    pub fn stale_claims(&self) -> u64 {
+        self.stale_claims.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Gives back what is held and stops background work. Call it when no batch is under way.

@@ -120,7 +120,7 @@ impl Pipeline {
                 Ok(Door::Shut(self.leave(&row, why).await?))
             }
             Applied::Not(NotMoved::StaleClaim(row) | NotMoved::Expired(row) | NotMoved::WrongState(row)) => {
-                self.stats.stale_claims.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                self.stale_claims.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 Ok(Door::Shut(self.outcome_of_other(&row)))
             }
             Applied::Not(NotMoved::NoSuchBid(id)) => {
@@ -217,7 +217,7 @@ impl Pipeline {
             }
         };
         let earlier = crate::reconcile::earlier_refs(&*self.ledger, bid).await?;
-        let sent_at = bid.first_sent_at.and_then(|t| jiff::Timestamp::from_millisecond(t.0).ok());
+        let sent_at = crate::reconcile::sent_at(bid);
         let Some(ours) = find_ours(&remote, bid.idempotency_key, sent_at, &earlier) else { return Ok(lost) };
         let change = self
             .change(bid.claim_ref(), Move::Find { external_ref: ours.external_ref.clone() })

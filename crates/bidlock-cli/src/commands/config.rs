@@ -92,7 +92,7 @@ pub(crate) fn verify(app: &App) -> Result<(), CliError> {
     config.token()?;
     config.proposal()?;
     posting::evaluator(config)?;
-    posting::read_options(app, config)?;
+    posting::read_options(config)?;
     Ok(())
 }
 

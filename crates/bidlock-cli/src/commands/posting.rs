@@ -31,7 +31,7 @@ pub(crate) async fn run(app: &App, args: PostingArgs) -> Result<Exit, CliError> 
 fn evaluate(app: &App, args: &EvaluateArgs) -> Result<Exit, CliError> {
     let config = app.config()?;
     let evaluator = evaluator(config)?;
-    let options = read_options(app, config)?;
+    let options = read_options(config)?;
     let inputs = expand(&args.feeds).map_err(|e| CliError::usage(e.to_string()))?;
     let mut tally = Tally::default();
     for input in &inputs {
@@ -59,7 +59,7 @@ pub(super) fn evaluator(config: &Config) -> Result<Arc<dyn Evaluator>, CliError>
     let named = config.named("scan.rules");
     let text = read_bounded(path, MAX_RULES_BYTES).map_err(|e| {
         CliError::usage(format!("{named}: cannot read {}: {e}", path.display()))
-            .hint("name a TOML file of rules")
+            .hint("name a TOML file of rules; docs/rules.md shows one")
     })?;
     let rules = RuleSet::parse(&path.display().to_string(), &text)
         .map_err(|e| CliError::usage(e.to_string()).hint("docs/rules.md lists every key"))?;
@@ -70,7 +70,7 @@ pub(super) fn evaluator(config: &Config) -> Result<Arc<dyn Evaluator>, CliError>
 ///
 /// # Errors
 /// The format is unknown, or the map can't be used.
-pub(super) fn read_options(app: &App, config: &Config) -> Result<ReadOptions, CliError> {
+pub(super) fn read_options(config: &Config) -> Result<ReadOptions, CliError> {
     let format = config
         .scan
         .format
@@ -82,14 +82,14 @@ pub(super) fn read_options(app: &App, config: &Config) -> Result<ReadOptions, Cl
             let named = config.named("scan.map");
             let text = read_bounded(path, MAX_RULES_BYTES).map_err(|e| {
                 CliError::usage(format!("{named}: cannot read {}: {e}", path.display()))
-                    .hint("name a TOML file that says which field means what")
+                    .hint("name a TOML file that says which field means what; docs/feeds.md shows one")
             })?;
             let map = FieldMap::parse(&path.display().to_string(), &text)
                 .map_err(|e| CliError::usage(e.to_string()).hint("docs/feeds.md lists every key of a map"))?;
             Some(map)
         }
     };
-    Ok(ReadOptions { format, map, marketplace: config.scan.marketplace.clone(), now: app.now() })
+    Ok(ReadOptions { format, map, marketplace: config.scan.marketplace.clone(), now: App::now() })
 }
 
 /// What was evaluated so far.
@@ -105,7 +105,7 @@ impl Tally {
     fn posting(&mut self, app: &App, posting: &Posting, evaluator: &dyn Evaluator) -> Result<(), CliError> {
         let (decision, amount, proposal, reason) = match &posting.ambiguity {
             Some(why) => ("ambiguous", None, None, Some(why.to_string())),
-            None => match evaluator.evaluate(posting, app.now()) {
+            None => match evaluator.evaluate(posting, App::now()) {
                 Decision::Suitable { amount, proposal, explanation } => {
                     ("suitable", amount, Some(proposal), explanation)
                 }

@@ -1,10 +1,7 @@
 //! `bidlock reconcile`: look up what is unknown. Nothing is ever sent again.
 
-use std::sync::Arc;
-
 use bidlock_ledger::BidState;
-use bidlock_market::{HttpOptions, Marketplace, Target};
-use bidlock_pipeline::{PipelineError, Reconciler, Settled};
+use bidlock_pipeline::{Reconciler, Settled};
 use serde_json::json;
 
 use crate::{
@@ -21,17 +18,15 @@ use crate::{
 pub(crate) async fn run(app: &App, args: ReconcileArgs) -> Result<Exit, CliError> {
     let config = app.config()?;
     let ledger = app.ledger(if args.dry_run { Access::ReadOnly } else { Access::ReadWrite }).await?;
-    let (options, target) = (app.http_options()?, args.submit.is_some().then(|| config.target()));
-    let connect = Box::new(move |via: &str| marketplace_of(via, target.as_ref(), &options));
+    let by_via = app.marketplaces_by_via(args.submit.is_some().then(|| config.target()))?;
+    let connect = Box::new(move |via: &str| {
+        by_via(via).map_err(|e| format!("{e}; if it has moved, say where it is with --submit URL"))
+    });
     let report = Reconciler::new(ledger, connect, app.holder()?.as_str())
         .dry_run(args.dry_run)
         .allow_rebid(config.withdrawal.allow_rebid)
         .run()
-        .await
-        .map_err(|e| match e {
-            PipelineError::Invariant(_) => CliError::new(Exit::InvariantViolated, e.to_string()),
-            _ => CliError::unavailable(e.to_string()).hint("`bidlock doctor` says what is wrong"),
-        })?;
+        .await?;
     for settled in &report.bids {
         if app.out.json {
             app.out.json_line(&line(settled))?;
@@ -60,19 +55,6 @@ pub(crate) async fn run(app: &App, args: ReconcileArgs) -> Result<Exit, CliError
         (0, _) => Exit::UnknownOutcome,
         _ => Exit::Unavailable,
     })
-}
-
-/// The marketplace that a bid went to; `--submit` says under which address it is found today.
-fn marketplace_of(
-    via: &str,
-    given: Option<&Target>,
-    options: &HttpOptions,
-) -> Result<Arc<dyn Marketplace>, String> {
-    let recorded = Target::of_via(via);
-    let target = given.or(recorded.as_ref()).ok_or_else(|| {
-        format!("this build knows no marketplace `{via}`; say where it is with --submit URL, or settle the bid by hand")
-    })?;
-    bidlock_market::connect(target, options.clone()).map_err(|e| e.to_string())
 }
 
 fn line(settled: &Settled) -> serde_json::Value {

@@ -9,10 +9,9 @@ use bidlock::{Clock, LockManager, SystemClock};
 use bidlock_ledger::{Claimant, Currency, PostingId};
 use bidlock_market::{LookUpError, Marketplace};
 use bidlock_pipeline::{
-    ApprovalPolicy, Caps, Decision, DeclineReason, Evaluator, EverythingSuits, Parts, Pipeline,
-    PipelineError, PipelineOptions, RuleSet, Scan, ScanOptions, Stop,
+    Caps, Decision, DeclineReason, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions, Scan,
+    ScanOptions, Stop,
 };
-
 use futures::{StreamExt, future};
 
 use self::{
@@ -54,8 +53,8 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
         let mut scan = Scan::new(Arc::clone(&pipeline), options);
         let pass = one_pass(&mut scan, &feeds, &mut report).await;
         // What happened before a failure is told too.
-        report.summary()?;
-        pass.map_err(failed)?;
+        report.summary(pipeline.stale_claims())?;
+        pass.map_err(CliError::from)?;
         match config.scan.every {
             Some(every) if !stop.is_stopping() && pipeline.sending_stopped().is_none() => {
                 tokio::select! {
@@ -125,11 +124,7 @@ async fn pipeline(
         ttl: config.lock.ttl,
         max_age: config.scan.max_age,
         concurrency: config.scan.concurrency,
-        approval: match config.submit.approval {
-            config::ApprovalPolicy::Always => ApprovalPolicy::Always,
-            config::ApprovalPolicy::Never => ApprovalPolicy::Never,
-            config::ApprovalPolicy::ByMarketplace => ApprovalPolicy::ByMarketplace,
-        },
+        approval: config.submit.approval,
         caps: caps(config),
         run_limit: args.max_bids.map(u64::from).filter(|_| sends),
     };
@@ -149,23 +144,7 @@ fn caps(config: &config::Config) -> Caps {
 }
 
 fn evaluator(config: &config::Config, args: &ScanArgs) -> Result<Arc<dyn Evaluator>, CliError> {
-    let proposal = config.proposal()?.unwrap_or_default();
-    let inner: Arc<dyn Evaluator> = match &config.scan.rules {
-        None => Arc::new(EverythingSuits { proposal }),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| {
-                CliError::usage(format!(
-                    "{}: cannot read {}: {e}",
-                    config.named("scan.rules"),
-                    path.display()
-                ))
-                .hint("name a TOML file of rules; docs/rules.md shows one")
-            })?;
-            let rules = RuleSet::parse(&path.display().to_string(), &text)
-                .map_err(|e| CliError::usage(e.to_string()).hint("docs/rules.md lists every key"))?;
-            Arc::new(rules.with_default_proposal(proposal))
-        }
-    };
+    let inner = super::posting::evaluator(config)?;
     Ok(match &args.min_amount {
         Some(least) => Arc::new(AtLeast { least: least.clone(), inner }),
         None => inner,
@@ -216,17 +195,6 @@ fn listen_for_signals(stop: Stop) {
                 });
             }
             Err(error) => tracing::warn!(%error, "signals can't be caught; a scan can only be killed"),
-        }
-    }
-}
-
-fn failed(error: PipelineError) -> CliError {
-    match &error {
-        PipelineError::Invariant(_) => CliError::new(Exit::InvariantViolated, error.to_string())
-            .hint("stop bidding on this ledger and look at it: `bidlock doctor`, `bidlock bid list`"),
-        PipelineError::Ledger(_) | PipelineError::Locks(_) => {
-            CliError::unavailable(format!("{error}; nothing is sent without the ledger"))
-                .hint("`bidlock doctor` says what is wrong; scan again when it is mended")
         }
     }
 }

@@ -23,6 +23,7 @@ use std::{
 };
 
 use bidlock_market::Target;
+use bidlock_pipeline::ApprovalPolicy;
 
 use self::{
     layers::{Layers, Origin, Raw},
@@ -128,17 +129,6 @@ pub(crate) struct SubmitConfig {
     pub(crate) approval_valid_for: Duration,
     /// The proposal template's file.
     pub(crate) proposal: Option<PathBuf>,
-}
-
-/// Whether a person decides before a bid is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ApprovalPolicy {
-    /// Bids are sent without.
-    Never,
-    /// Every bid waits.
-    Always,
-    /// As the marketplace one submits through asks for.
-    ByMarketplace,
 }
 
 /// `[caps]`.

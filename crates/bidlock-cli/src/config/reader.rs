@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use bidlock_market::Target;
+use bidlock_pipeline::ApprovalPolicy;
 
 use super::{
-    ApprovalPolicy, CapsConfig, Config, LockConfig, LogConfig, ScanConfig, SubmitConfig,
+    CapsConfig, Config, LockConfig, LogConfig, ScanConfig, SubmitConfig,
     layers::{Layers, Origin, Surroundings},
     named, places, settings, values,
 };

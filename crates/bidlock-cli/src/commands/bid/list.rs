@@ -16,7 +16,7 @@ use crate::{
 
 /// Runs it.
 pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
-    let now = app.now();
+    let now = App::now();
     // A posting's URL or another form of its id means the posting, where the marketplace is known.
     let canonical = match (&args.marketplace, &args.posting) {
         (Some(marketplace), Some(posting)) => bidlock_market::canonical(marketplace, posting).ok(),

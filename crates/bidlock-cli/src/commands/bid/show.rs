@@ -68,7 +68,7 @@ fn next_step(bid: &Bid) -> Option<String> {
             "`bidlock reconcile`; if that does not settle it, `bidlock bid resolve {id} --as …`"
         )),
         Withdrawing => Some("`bidlock reconcile` asks the marketplace again".to_owned()),
-        Approved => Some("the next `bidlock scan` that sees the posting sends it".to_owned()),
+        Approved => Some("the next `bidlock scan --submit` to the same marketplace sends it".to_owned()),
         _ => None,
     }
 }

@@ -78,7 +78,7 @@ async fn demo(app: &App, args: &DemoArgs) -> Result<Exit, CliError> {
     let failed = |e: std::io::Error| unwritable(folder.path(), &e);
     let feed = folder.path().join("feed");
     feed::write(&feed, args.postings, args.seed).map_err(failed)?;
-    let (postings, sightings) = count(&feed, app.now())?;
+    let (postings, sightings) = count(&feed, App::now())?;
     let setting = Setting {
         seed: args.seed,
         chaos: args.chaos.name(),

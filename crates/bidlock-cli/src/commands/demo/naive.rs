@@ -75,7 +75,7 @@ pub(super) async fn run(app: &App, args: NaiveArgs) -> Result<Exit, CliError> {
     let inputs = expand(&[args.feed.display().to_string()]).map_err(|e| failed(&e))?;
     let mut todo = Todo::default();
     for input in inputs {
-        let fetch = read(&input, &ReadOptions::auto(app.now())).map_err(|e| failed(&e))?;
+        let fetch = read(&input, &ReadOptions::auto(App::now())).map_err(|e| failed(&e))?;
         todo.ready.extend(fetch.rows.into_iter().flatten().map(|posting| (posting, 0)));
     }
     let todo = Mutex::new(todo);

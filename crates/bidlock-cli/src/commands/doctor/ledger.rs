@@ -46,8 +46,8 @@ pub(super) async fn ledger(app: &App) -> Vec<Check> {
     let ledger = ledger.as_ref();
     for check in [
         writable(ledger).await,
-        history(app, ledger).await,
-        unknown(app, ledger).await,
+        history(ledger).await,
+        unknown(ledger).await,
         expired(ledger).await,
         waiting(ledger).await,
     ] {
@@ -108,9 +108,9 @@ async fn writable(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
 }
 
 /// The hash chains of the latest bids.
-async fn history(app: &App, ledger: &dyn LedgerStore) -> Result<Check, CliError> {
+async fn history(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
     const NAME: &str = "history";
-    let since = WallTime(app.now().as_millisecond() - i64::try_from(RECENT.as_millis()).unwrap_or(i64::MAX));
+    let since = WallTime(App::now().as_millisecond() - i64::try_from(RECENT.as_millis()).unwrap_or(i64::MAX));
     let filter = BidFilter { since: Some(since), ..BidFilter::default() };
     let bids = last_of(ledger, &filter, CHECKED_CHAINS).await?;
     for bid in &bids {
@@ -149,11 +149,11 @@ async fn last_of(ledger: &dyn LedgerStore, filter: &BidFilter, count: usize) -> 
 }
 
 /// What stays unknown, or unconfirmed, for too long.
-async fn unknown(app: &App, ledger: &dyn LedgerStore) -> Result<Check, CliError> {
+async fn unknown(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
     const NAME: &str = "unknown outcomes";
     let bids = of_states(ledger, vec![BidState::Unknown, BidState::Withdrawing]).await?;
     let patience = i64::try_from(UNKNOWN_PATIENCE.as_millis()).unwrap_or(i64::MAX);
-    let due = app.now().as_millisecond() - patience;
+    let due = App::now().as_millisecond() - patience;
     let old: Vec<&Bid> = bids.iter().filter(|b| b.updated_at.0 <= due).collect();
     let Some(oldest) = old.iter().min_by_key(|b| b.updated_at) else {
         return Ok(Check::ok(

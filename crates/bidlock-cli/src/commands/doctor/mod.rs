@@ -62,7 +62,7 @@ impl Check {
 
 /// Runs every check, also after one has failed.
 pub(crate) async fn run(app: &App, _args: DoctorArgs) -> Result<Exit, CliError> {
-    let mut checks = vec![surroundings::configuration(app), surroundings::clock(app)];
+    let mut checks = vec![surroundings::configuration(app), surroundings::clock()];
     // Without a configuration nobody knows where the rest would be.
     if app.config().is_ok() {
         checks.extend(place::data_folder(app));

@@ -27,7 +27,7 @@ pub(super) fn configuration(app: &App) -> Check {
 }
 
 /// Locks and claims count on the boot-time clock and the boot id; the wall clock is for people.
-pub(super) fn clock(app: &App) -> Check {
+pub(super) fn clock() -> Check {
     const NAME: &str = "clock";
     if !SystemHostClock::is_reliable() {
         return Check::unhealthy(
@@ -36,7 +36,7 @@ pub(super) fn clock(app: &App) -> Check {
             "let this process read /proc/sys/kernel/random/boot_id",
         );
     }
-    let now: Timestamp = app.now();
+    let now: Timestamp = App::now();
     if !(LEAST_SANE_S..MOST_SANE_S).contains(&now.as_second()) {
         return Check::warning(NAME, format!("the wall clock says {now}"), "set the clock, or start NTP");
     }

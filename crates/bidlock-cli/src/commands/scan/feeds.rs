@@ -1,10 +1,10 @@
 //! Reads feeds on a thread of its own, ahead of the pipeline, by a bounded queue.
 
-use bidlock_market::{FeedInput, FieldMap, Format, InvalidRow, Posting, ReadOptions, expand, read};
+use bidlock_market::{FeedInput, InvalidRow, Posting, ReadOptions, expand, read};
 use futures::{Stream, stream};
 use tokio::sync::mpsc;
 
-use crate::{config::Config, failure::CliError};
+use crate::{app::App, commands::posting::read_options, config::Config, failure::CliError};
 
 /// How many rows the reader may be ahead: a batch is being filled while the last one is worked on.
 const READ_AHEAD: usize = 2_048;
@@ -24,33 +24,12 @@ pub(super) enum Item {
 /// The feeds of a command line, checked once, read in each pass.
 pub(super) struct Feeds {
     arguments: Vec<String>,
-    format: Format,
-    map: Option<FieldMap>,
-    marketplace: Option<String>,
+    options: ReadOptions,
 }
 
 impl Feeds {
     pub(super) fn new(config: &Config, arguments: &[String]) -> Result<Feeds, CliError> {
-        let format = config
-            .scan
-            .format
-            .parse()
-            .map_err(|e| CliError::usage(format!("{}: {e}", config.named("scan.format"))))?;
-        let map = config.scan.map.as_deref().map(|path| {
-            let named = config.named("scan.map");
-            let text = std::fs::read_to_string(path).map_err(|e| {
-                CliError::usage(format!("{named}: cannot read {}: {e}", path.display()))
-                    .hint("name a TOML file that says which field means what; docs/feeds.md shows one")
-            })?;
-            FieldMap::parse(&path.display().to_string(), &text)
-                .map_err(|e| CliError::usage(e.to_string()).hint("docs/feeds.md lists every key of a map"))
-        });
-        let feeds = Feeds {
-            arguments: arguments.to_vec(),
-            format,
-            map: map.transpose()?,
-            marketplace: config.scan.marketplace.clone(),
-        };
+        let feeds = Feeds { arguments: arguments.to_vec(), options: read_options(config)? };
         // A path that does not exist is said before any engine is opened.
         expand(&feeds.arguments).map_err(|e| CliError::usage(e.to_string()))?;
         Ok(feeds)
@@ -59,9 +38,7 @@ impl Feeds {
     /// One pass: every file is one fetch, read when its turn comes.
     pub(super) fn read(&self) -> impl Stream<Item = Item> + use<> {
         let (sender, mut receiver) = mpsc::channel(READ_AHEAD);
-        let (arguments, map, marketplace) =
-            (self.arguments.clone(), self.map.clone(), self.marketplace.clone());
-        let format = self.format;
+        let (arguments, mut options) = (self.arguments.clone(), self.options.clone());
         tokio::task::spawn_blocking(move || {
             let inputs = match expand(&arguments) {
                 Ok(inputs) => inputs,
@@ -72,8 +49,8 @@ impl Feeds {
                 }
             };
             for input in inputs {
-                let options =
-                    ReadOptions { format, map: map.clone(), marketplace: marketplace.clone(), now: now() };
+                // A file counts as fetched when it is read.
+                options.now = App::now();
                 if !forward(&input, &options, &sender) {
                     return;
                 }
@@ -101,10 +78,4 @@ fn forward(input: &FeedInput, options: &ReadOptions, sender: &mpsc::Sender<Item>
         };
         sender.blocking_send(item).is_ok()
     })
-}
-
-/// A file counts as fetched when it is read.
-fn now() -> jiff::Timestamp {
-    use bidlock::Clock;
-    jiff::Timestamp::try_from(bidlock::SystemClock.wall()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }

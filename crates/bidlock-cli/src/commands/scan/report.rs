@@ -17,6 +17,8 @@ pub(super) struct Report<'a> {
     stop: Stop,
     dry_run: bool,
     pass: Pass,
+    /// The pipeline's count at the end of the last pass.
+    stale_claims: u64,
     exit: Exit,
     failure: Option<CliError>,
 }
@@ -50,7 +52,15 @@ impl Pass {
 
 impl<'a> Report<'a> {
     pub(super) fn new(app: &'a App, dry_run: bool, stop: Stop) -> Report<'a> {
-        Report { out: &app.out, stop, dry_run, pass: Pass::new(), exit: Exit::Ok, failure: None }
+        Report {
+            out: &app.out,
+            stop,
+            dry_run,
+            pass: Pass::new(),
+            stale_claims: 0,
+            exit: Exit::Ok,
+            failure: None,
+        }
     }
 
     /// One sighting's outcome.
@@ -112,8 +122,9 @@ impl<'a> Report<'a> {
         self.pass.swept += rows;
     }
 
-    /// The last line of a pass; the next pass counts anew.
-    pub(super) fn summary(&mut self) -> Result<(), CliError> {
+    /// The last line of a pass; the next pass counts anew. `stale_claims` is the pipeline's count so far.
+    pub(super) fn summary(&mut self, stale_claims: u64) -> Result<(), CliError> {
+        let stale_here = stale_claims - std::mem::replace(&mut self.stale_claims, stale_claims);
         let pass = std::mem::replace(&mut self.pass, Pass::new());
         let seconds = SystemClock.now().since(pass.started).as_secs_f64();
         if self.out.json {
@@ -128,6 +139,7 @@ impl<'a> Report<'a> {
             line.insert("unreadable_files".to_owned(), json!(pass.unreadable));
             line.insert("approved_sent".to_owned(), json!(pass.approved_sent));
             line.insert("swept".to_owned(), json!(pass.swept));
+            line.insert("stale_claims".to_owned(), json!(stale_here));
             line.insert("dry_run".to_owned(), json!(self.dry_run));
             line.insert("seconds".to_owned(), json!((seconds * 1_000.0).round() / 1_000.0));
             return self.out.json_line(&Value::Object(line));
@@ -146,6 +158,7 @@ impl<'a> Report<'a> {
             ("invalid rows", pass.invalid),
             ("approved bids sent", pass.approved_sent),
             ("left by vanished scanners", pass.swept),
+            ("claims lost before the door", stale_here),
         ] {
             if count > 0 {
                 rows.push((name, count.to_string()));
@@ -155,8 +168,9 @@ impl<'a> Report<'a> {
         self.out.fields(&rows)?;
         let unknown = pass.counts[6];
         if unknown > 0 {
+            let (bids, them) = if unknown == 1 { ("bid has", "it") } else { ("bids have", "them") };
             self.out
-                .say(format!("{unknown} bids have an unknown outcome; settle them with `bidlock reconcile`"));
+                .say(format!("{unknown} {bids} an unknown outcome; settle {them} with `bidlock reconcile`"));
         }
         Ok(())
     }
