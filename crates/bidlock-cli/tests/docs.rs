@@ -131,13 +131,43 @@ fn every_link_leads_to_a_file() {
         let folder = root().join(&path).parent().unwrap().to_owned();
         for part in page.split("](").skip(1) {
             let target = part.split(')').next().unwrap().split('#').next().unwrap();
-            // The lead's page of figures is made by a benchmark run.
+            // The page of figures is made by a benchmark run.
             if target.is_empty() || target.starts_with("http") || target.ends_with("performance.md") {
                 continue;
             }
             assert!(folder.join(target).exists(), "{path} links to {target}, which is not there");
         }
     }
+}
+
+/// One line for each state that has a way on, as the table of transitions stands: `to` by `action`, `action`; …
+#[test]
+fn the_life_cycle_page_lists_the_table_of_transitions() {
+    use bidlock_ledger::{BidState, state::TRANSITIONS};
+    let page = text("docs/bid-lifecycle.md");
+    let table: Vec<&str> = page
+        .lines()
+        .skip_while(|line| *line != "| From | May become |")
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
+    let mut expected = Vec::new();
+    for from in BidState::ALL {
+        let mut ways: Vec<(BidState, Vec<&str>)> = Vec::new();
+        for rule in TRANSITIONS.iter().filter(|rule| rule.from == from) {
+            let action = rule.action.as_str();
+            match ways.iter_mut().find(|(to, _)| *to == rule.to) {
+                Some((_, actions)) => actions.push(action),
+                None => ways.push((rule.to, vec![action])),
+            }
+        }
+        let ways: Vec<String> =
+            ways.iter().map(|(to, actions)| format!("`{to}` by {}", actions.join(", "))).collect();
+        let ways = if ways.is_empty() { "nothing: final".to_owned() } else { ways.join("; ") };
+        expected.push(format!("| `{from}` | {ways} |"));
+    }
+    let expected = expected.join("\n");
+    assert_eq!(table.join("\n"), expected, "docs/bid-lifecycle.md should list:\n{expected}\n");
 }
 
 #[test]
