@@ -14,7 +14,7 @@ use std::{
 
 use e2e_kit::{Running, Stage};
 
-/// As many as the issue asks for.
+/// Scanner processes at once.
 const SCANNERS: usize = 4;
 
 /// A folder of real postings, or `None` with a line that says so.
@@ -35,7 +35,7 @@ fn real(test: &str, folder: &str) -> Option<PathBuf> {
     Some(path.canonicalize().unwrap())
 }
 
-/// Scans a feed with four processes at once and checks everything that the issue promises.
+/// Scans a feed with four processes at once and checks everything that bidlock promises.
 async fn one_bid_each(feed: &Path, sightings: u64, distinct: u64) {
     let stage = Stage::new("duplicates=accepted").await;
     // Postings that another scanner is sending are tried again for longer than any test host is slow.

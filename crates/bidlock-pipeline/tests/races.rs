@@ -14,7 +14,7 @@ use bidlock_sandbox::{Report, Sandbox, SandboxOptions};
 use futures::{future, stream};
 use rig::{Rig, posting};
 
-/// The size that the issue names.
+/// Many scanners on few postings: they meet on every one.
 const SCANNERS: u64 = 8;
 const POSTINGS: u64 = 300;
 
