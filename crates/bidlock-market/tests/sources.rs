@@ -288,6 +288,22 @@ fn errors_name_the_file_and_the_way_out() {
 }
 
 #[test]
+fn a_url_in_place_of_a_file_is_named_without_its_secrets() {
+    for (url, shown) in [
+        (
+            "https://me:hunter2@board.example/feed.xml?token=hunter2",
+            "https://board.example/feed.xml is a URL",
+        ),
+        ("HTTPS://board.example/feed#hunter2", "HTTPS://board.example/feed is a URL"),
+        ("http://me:hun/hunter2@board.example:99999/feed", "http://board.example:99999/feed is a URL"),
+        ("ftp://hunter2@board.example/feed", "ftp://board.example/feed is a URL"),
+    ] {
+        let message = expand(&[url.to_owned()]).unwrap_err().to_string();
+        assert!(message.contains(shown) && !message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
 fn a_folder_passes_over_what_is_no_file_of_postings() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();

@@ -142,7 +142,7 @@ impl HttpMarketplace {
         let status = response.status().as_u16();
         let after = classify::retry_after(response.headers());
         let (said, broke) = match bounded_body(response, MAX_ANSWER_BYTES).await {
-            Ok(body) => (Said::read(&body), None),
+            Ok(body) => (Said::read(&body, self.options.token.as_ref()), None),
             Err(BodyError::TooLong(most)) => {
                 (Said::nothing(&format!("the answer is longer than {most} bytes")), None)
             }
@@ -150,10 +150,6 @@ impl HttpMarketplace {
                 let cause = if why.is_timeout() { LostCause::Timeout } else { LostCause::ConnectionLost };
                 (Said::nothing(&chain(&why.without_url())), Some(cause))
             }
-        };
-        let said = match &self.options.token {
-            Some(token) => said.hiding(|text| token.hide_in(text)),
-            None => said,
         };
         (Reply { status, after, said }, broke)
     }
@@ -219,7 +215,7 @@ impl Marketplace for HttpMarketplace {
             BodyError::TooLong(most) => unreadable(format!("it is longer than {most} bytes")),
             BodyError::Broken(why) => unreachable(chain(&why.without_url())),
         })?;
-        wire::bids(&body, posting).map_err(unreadable)
+        wire::bids(&body, posting, self.options.token.as_ref()).map_err(unreadable)
     }
 
     async fn withdraw(&self, external_ref: &str) -> WithdrawAnswer {

@@ -7,6 +7,12 @@ use reqwest::header::HeaderValue;
 /// The longest token file that is read, in bytes; a longer file is no token.
 const MAX_TOKEN_BYTES: u64 = 16 * 1024;
 
+/// What is shown in place of the token.
+const HIDDEN: &str = "[token]";
+/// A token from this length on is looked for in ids too. Shorter ones can be guessed anyway, and hiding
+/// them would make ids of bids unequal that are equal.
+const MIN_SECRET_BYTES: usize = 8;
+
 /// A bearer token for a marketplace. `Debug` hides it, and there is no `Display`.
 #[derive(Clone)]
 pub struct Token {
@@ -67,9 +73,18 @@ impl Token {
         self.header.clone()
     }
 
-    /// `text` without the token, should a marketplace have echoed it.
+    /// `text` without the token, should a marketplace have echoed it; also as JSON writes it.
     pub(super) fn hide_in(&self, text: &str) -> String {
-        text.replace(&self.text, "[token]")
+        let hidden = text.replace(&self.text, HIDDEN);
+        let escaped = self.text.replace('\\', r"\\").replace('"', "\\\"");
+        let slashes = escaped.replace('/', r"\/");
+        hidden.replace(&slashes, HIDDEN).replace(&escaped, HIDDEN)
+    }
+
+    /// The same for an id or a state, which are compared as well as shown: what is too short to be a
+    /// secret stays, since it may stand in an id by chance.
+    pub(super) fn hide_in_id(&self, id: &str) -> String {
+        if self.text.len() < MIN_SECRET_BYTES { id.to_owned() } else { self.hide_in(id) }
     }
 }
 
@@ -119,6 +134,13 @@ mod tests {
         assert_eq!(token.header().to_str().unwrap(), "Bearer hunter2");
         assert!(!format!("{token:?} {:?}", token.header()).contains("hunter2"));
         assert_eq!(token.hide_in("bad token hunter2!"), "bad token [token]!");
+        assert_eq!(token.hide_in_id("bid-hunter2"), "bid-hunter2");
+        let token = Token::new(r#"a/b"c\d+hunter2"#).unwrap();
+        assert_eq!(
+            token.hide_in(r#"{"x":"a\/b\"c\\d+hunter2"} a/b\"c\\d+hunter2"#),
+            r#"{"x":"[token]"} [token]"#
+        );
+        assert_eq!(token.hide_in_id(r#"bid-a/b"c\d+hunter2"#), "bid-[token]");
     }
 
     #[test]

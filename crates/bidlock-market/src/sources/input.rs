@@ -78,10 +78,8 @@ pub fn expand(arguments: &[String]) -> Result<Vec<FeedInput>, SourceError> {
             }
             continue;
         }
-        if argument.starts_with("http://") || argument.starts_with("https://") {
-            return Err(SourceError::UrlArgument {
-                url: super::text::cut(argument, MAX_TEXT_BYTES).to_owned(),
-            });
+        if let Some(url) = shown_url(argument) {
+            return Err(SourceError::UrlArgument { url });
         }
         let path = PathBuf::from(argument);
         let kind = std::fs::metadata(&path)
@@ -96,6 +94,21 @@ pub fn expand(arguments: &[String]) -> Result<Vec<FeedInput>, SourceError> {
         }
     }
     Ok(inputs)
+}
+
+/// A URL as it may be shown: scheme, host and path. A feed's user, password and query are often secrets, and
+/// messages end in logs. `None` where the text is no URL.
+fn shown_url(text: &str) -> Option<String> {
+    let (scheme, rest) = text.trim().split_once("://")?;
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    if scheme.is_empty() || !scheme.chars().all(is_scheme) {
+        return None;
+    }
+    // Cut by hand, so that a URL which cannot be parsed is no less hidden.
+    let rest = rest.split(['?', '#']).next().unwrap_or("");
+    // A password may hold a slash that nobody escaped: all before the last `@` goes.
+    let rest = rest.rsplit('@').next().unwrap_or("");
+    Some(super::text::cut(&format!("{scheme}://{rest}"), MAX_TEXT_BYTES).to_owned())
 }
 
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), SourceError> {
@@ -161,7 +174,7 @@ pub enum SourceError {
         "{url} is a URL: fetch it with curl and pipe it into `bidlock scan -`, as in `curl -fsS URL | bidlock scan -`"
     )]
     UrlArgument {
-        /// The URL.
+        /// The URL without user, password, query and fragment.
         url: String,
     },
     /// The content holds no postings in any known form, or not in the demanded one.

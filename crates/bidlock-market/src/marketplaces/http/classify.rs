@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {
-        Reply { status, after: None, said: Said::read(body.as_bytes()) }
+        Reply { status, after: None, said: Said::read(body.as_bytes(), None) }
     }
 
     /// The name of the variant, and of the cause where it has one.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::marketplace::{RemoteBid, Submission};
+use crate::marketplaces::Token;
 
 /// The longest id of a bid that is taken from a marketplace, in bytes.
 const MAX_REF_BYTES: usize = 512;
@@ -53,7 +54,8 @@ pub(super) struct Said {
 }
 
 impl Said {
-    pub(super) fn read(body: &[u8]) -> Said {
+    /// Reads a body; `token` is hidden in all of it before anything is cut, so that no part of it is left.
+    pub(super) fn read(body: &[u8], token: Option<&Token>) -> Said {
         let (id, status, code, message) = match serde_json::from_slice::<Value>(body) {
             Ok(json) => (
                 json.get("id").ok_or_else(|| "the answer holds no id".to_owned()).and_then(id_text),
@@ -63,9 +65,13 @@ impl Said {
             ),
             Err(why) => (Err(format!("the answer is not JSON ({why})")), None, None, None),
         };
-        let code = code.map(|c| shortened(&c, MAX_CODE_CHARS));
         let words = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-        Said { id, status, code, words: shortened(&words, MAX_DETAIL_CHARS) }
+        Said {
+            id: id.map(|id| hidden_in_id(id, token)),
+            status: status.map(|status| hidden_in_id(status, token)),
+            code: code.map(|code| shortened(&code, MAX_CODE_CHARS, token)),
+            words: shortened(&words, MAX_DETAIL_CHARS, token),
+        }
     }
 
     /// For a body that could not be read to its end.
@@ -85,25 +91,40 @@ impl Said {
     pub(super) fn code(&self, status: u16) -> String {
         self.code.clone().unwrap_or_else(|| format!("http_{status}"))
     }
+}
 
-    /// Applies `hide` to everything that is shown.
-    pub(super) fn hiding(mut self, hide: impl Fn(&str) -> String) -> Said {
-        self.words = hide(&self.words);
-        self.code = self.code.map(|code| hide(&code));
-        self
+fn hidden_in_id(id: String, token: Option<&Token>) -> String {
+    match token {
+        Some(token) => token.hide_in_id(&id),
+        None => id,
     }
 }
 
 /// The bids of `posting` in the answer to `GET /bids`. Bids of other postings are left out, so that a
 /// marketplace that ignores the query does not make them look like ours.
-pub(super) fn bids(body: &[u8], posting: &PostingId) -> Result<Vec<RemoteBid>, String> {
+///
+/// What the rest of bidlock gets to see is without the token; the posting is compared as it was sent.
+pub(super) fn bids(
+    body: &[u8],
+    posting: &PostingId,
+    token: Option<&Token>,
+) -> Result<Vec<RemoteBid>, String> {
     let json: Value = serde_json::from_slice(body).map_err(|why| format!("not JSON ({why})"))?;
     let list = json.get("bids").and_then(Value::as_array).ok_or("it holds no list `bids`")?;
     let mut ours = Vec::new();
     for (at, bid) in list.iter().enumerate() {
         let bid = remote_bid(bid).map_err(|why| format!("bid number {} {why}", at + 1))?;
         if bid.posting_id == posting.posting() {
-            ours.push(bid);
+            ours.push(RemoteBid {
+                external_ref: hidden_in_id(bid.external_ref, token),
+                status: hidden_in_id(bid.status, token),
+                // A key of ours is a UUID, which is compared; anything else is nobody's to see.
+                idempotency_key: bid.idempotency_key.map(|key| match key.parse::<Uuid>() {
+                    Ok(_) => key,
+                    Err(_) => hidden_in_id(key, token),
+                }),
+                ..bid
+            });
         }
     }
     Ok(ours)
@@ -157,12 +178,15 @@ fn text_at(json: &Value, names: &[&str]) -> Option<String> {
     })
 }
 
-/// On one line, without control characters, at most `most` characters.
-fn shortened(text: &str, most: usize) -> String {
-    // Cut before anything is built from it: a body may be large.
-    let start: String =
-        text.chars().take(most * 4).filter(|c| !c.is_control() || c.is_whitespace()).collect();
-    let line = start.split_whitespace().collect::<Vec<_>>().join(" ");
+/// On one line, without control characters and the token, at most `most` characters. The whole text is gone
+/// through first, which an answer's own bound allows: a token cut in two would not be found.
+fn shortened(text: &str, most: usize, token: Option<&Token>) -> String {
+    let seen: String = text.chars().filter(|c| !c.is_control() || c.is_whitespace()).collect();
+    let line = seen.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = match token {
+        Some(token) => token.hide_in(&line),
+        None => line,
+    };
     match line.char_indices().nth(most) {
         Some((cut, _)) => format!("{}…", &line[..cut]),
         None => line,
@@ -179,9 +203,9 @@ mod tests {
         #[test]
         fn no_answer_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..2_000), text in "\\PC{0,999}") {
             for body in [&body[..], text.as_bytes()] {
-                let said = Said::read(body);
+                let said = Said::read(body, None);
                 prop_assert!(said.detail(500).chars().count() <= MAX_DETAIL_CHARS + 20);
-                let _ = (said.code(500), bids(body, &posting()));
+                let _ = (said.code(500), bids(body, &posting(), None));
             }
         }
     }
@@ -192,7 +216,7 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_ids_to_the_last_digit() {
-        let id = |body: &str| Said::read(body.as_bytes()).id;
+        let id = |body: &str| Said::read(body.as_bytes(), None).id;
         assert_eq!(id(r#"{"id":1900000000000000757}"#).unwrap(), "1900000000000000757");
         assert_eq!(id(r#"{"id":" b-1 "}"#).unwrap(), "b-1");
         for bad in
@@ -209,12 +233,12 @@ mod tests {
             {"id":"8","posting_id":"another","status":"active"},
             {"id":"9","posting_id":"1900000000000000757","idempotency_key":"k","created_at":"2026-03-01T12:00:00Z"},
             {"id":"10","posting_id":"1900000000000000757","created_at":"some day"}]}"#;
-        let list = bids(body.as_bytes(), &posting()).unwrap();
+        let list = bids(body.as_bytes(), &posting(), None).unwrap();
         let refs: Vec<&str> = list.iter().map(|b| b.external_ref.as_str()).collect();
         assert_eq!(refs, ["7", "9", "10"]);
         assert_eq!(list[1].idempotency_key.as_deref(), Some("k"));
         assert!(list[1].created_at.is_some() && list[2].created_at.is_none());
-        assert_eq!(bids(br#"{"bids":[]}"#, &posting()).unwrap(), []);
+        assert_eq!(bids(br#"{"bids":[]}"#, &posting(), None).unwrap(), []);
     }
 
     #[test]
@@ -233,15 +257,44 @@ mod tests {
             r#"{"bids":[{"id":"1","posting_id":"p","idempotency_key":5}]}"#,
             r#"{"bids":[]"#,
         ] {
-            assert!(bids(body.as_bytes(), &posting()).is_err(), "{body}");
+            assert!(bids(body.as_bytes(), &posting(), None).is_err(), "{body}");
         }
     }
 
     #[test]
     fn a_long_page_is_quoted_in_one_short_line() {
-        let said = Said::read(format!("<html>\n{}", "ä".repeat(5_000)).as_bytes());
+        let said = Said::read(format!("<html>\n{}", "ä".repeat(5_000)).as_bytes(), None);
         let detail = said.detail(500);
         assert!(detail.starts_with("status 500: <html> ä") && detail.ends_with('…'), "{detail}");
         assert!(detail.chars().count() < MAX_DETAIL_CHARS + 20 && !detail.contains('\n'));
+    }
+
+    #[test]
+    fn no_part_of_the_token_is_left_whatever_is_cut() {
+        const SECRET: &str = "hunter2-and-a-tail";
+        let token = Token::new(SECRET).unwrap();
+        for before in 0..320 {
+            let text = format!("{} {SECRET} {SECRET}", "x".repeat(before));
+            let blanks = format!("{}{SECRET}", " ".repeat(before + 1_000));
+            for text in [text, blanks] {
+                let json = serde_json::json!({"code": text, "message": text}).to_string();
+                for body in [json, text.clone(), format!(r#"{{"other":"{text}"}}"#)] {
+                    let said = Said::read(body.as_bytes(), Some(&token));
+                    let shown = format!("{}{}", said.code(500), said.detail(500));
+                    assert!(!shown.contains("hun"), "{before}: {shown}");
+                }
+            }
+        }
+        let said =
+            Said::read(format!(r#"{{"id":"b-{SECRET}","status":"{SECRET}"}}"#).as_bytes(), Some(&token));
+        assert_eq!((said.id.unwrap().as_str(), said.status.as_deref()), ("b-[token]", Some("[token]")));
+        let body = format!(
+            r#"{{"bids":[{{"id":"b-{SECRET}","posting_id":"p-{SECRET}","idempotency_key":"k {SECRET}","status":"{SECRET}"}}]}}"#
+        );
+        // A posting whose id holds the token is found all the same.
+        let posting = PostingId::new("board", format!("p-{SECRET}")).unwrap();
+        let bid = bids(body.as_bytes(), &posting, Some(&token)).unwrap().remove(0);
+        assert!(!format!("{} {:?} {}", bid.external_ref, bid.idempotency_key, bid.status).contains("hun"));
+        assert_eq!(bid.posting_id, posting.posting());
     }
 }
