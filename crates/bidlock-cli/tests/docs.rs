@@ -170,6 +170,39 @@ fn the_life_cycle_page_lists_the_table_of_transitions() {
     assert_eq!(table.join("\n"), expected, "docs/bid-lifecycle.md should list:\n{expected}\n");
 }
 
+/// The text of every Rust file under the folder.
+fn sources(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            into.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_architecture_names_files_and_tests_that_are_there() {
+    let page = text("ARCHITECTURE.md");
+    let mut all = String::new();
+    sources(&root().join("crates"), &mut all);
+    let quoted =
+        |line: &str| -> Vec<String> { line.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    for path in page.lines().flat_map(quoted).filter(|text| text.starts_with("crates/")) {
+        assert!(root().join(&path).exists(), "ARCHITECTURE.md names {path}, which is not there");
+    }
+    let invariants: Vec<&str> = page.lines().filter(|line| line.starts_with("| S")).collect();
+    assert_eq!(invariants.len(), 10);
+    for line in invariants {
+        let tests = quoted(line.trim_end_matches(" |").rsplit(" | ").next().unwrap());
+        assert!(!tests.is_empty(), "no test: {line}");
+        for test in tests {
+            assert!(all.contains(&format!("fn {test}(")), "there is no test {test}");
+        }
+    }
+}
+
 #[test]
 fn the_examples_in_the_docs_are_the_files() {
     for (page, file) in [("docs/feeds.md", "examples/map.toml"), ("docs/rules.md", "examples/rules.toml")] {
