@@ -1,5 +1,19 @@
 //! The outside world of bidlock: where postings come from, what makes two sightings the same posting, and
 //! the marketplaces that bids go to.
+//!
+//! # Layout
+//!
+//! | module | what |
+//! |---|---|
+//! | [`posting`], [`budget`] | a posting as sources show it, and what it pays |
+//! | [`identity`] | canonical identity: every spelling of one posting's id becomes one text |
+//! | [`sources`] | files, folders and standard input into postings; `sources/shapes/` knows the known ones |
+//! | [`marketplace`] | [`Marketplace`], the implementor's minimum: submit, look up, withdraw |
+//! | `marketplaces` | its implementations, `Target` and `connect` (feature `http`) |
+//!
+//! # Features
+//!
+//! `http` (on by default): the marketplaces. Without it the crate reads postings and knows identities.
 
 pub mod budget;
 pub mod identity;
