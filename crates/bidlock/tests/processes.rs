@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Names the role and the folder of a child.
 const ROLE: &str = "BIDLOCK_TEST_CHILD";
 const FOLDER: &str = "BIDLOCK_TEST_FOLDER";
+/// The URL of another engine that processes share; children inherit it. Without it, an SQLite file in the folder.
+const LOCKS: &str = "BIDLOCK_TEST_LOCKS";
 
 fn start(role: &str, folder: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
@@ -45,7 +47,8 @@ fn key() -> LockKey {
 }
 
 async fn open(folder: &Path) -> LockManager {
-    LockManager::connect(folder.join("locks.db").to_str().unwrap()).await.unwrap()
+    let url = std::env::var(LOCKS).unwrap_or_else(|_| folder.join("locks.db").display().to_string());
+    LockManager::connect(&url).await.unwrap()
 }
 
 #[tokio::test]
