@@ -26,7 +26,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Another process kept the write lock longer than the patience.
     Busy,
-    /// The disk is full or failing.
+    /// The disk is full or failing, or the file was moved, deleted or replaced while it was open: nothing is
+    /// written until a person has looked.
     Poisoned,
     /// The place is unfit: a network file system, a directory, no permission.
     Unfit,

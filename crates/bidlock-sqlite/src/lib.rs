@@ -14,6 +14,7 @@
 //! | `reader` | the reader threads |
 //! | `turnstile` | fairness between processes, and the exclusive lock while a file is made |
 //! | `place` | which places are fit to hold a file |
+//! | `watch` | whether the open file is still the one that its path names, and has one name |
 //! | `clock` | [`HostClock`], [`HostInstant`] |
 //! | `instance` | [`InstanceFile`]: the proof that a process is gone |
 //! | `error` | [`Error`]: what broke, whether it may have been applied, the way out |
@@ -39,6 +40,7 @@ mod queue;
 mod reader;
 mod store;
 mod turnstile;
+mod watch;
 mod writer;
 
 pub use clock::{HostClock, HostInstant, ManualHostClock, SystemHostClock};

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::{Access, access, statfs};
 
-use crate::{Error, ErrorKind, Options};
+use crate::{Error, ErrorKind, Options, watch::refuse_second_names};
 
 /// File systems whose locks do not reach the other hosts that mount them, by `statfs` magic.
 const NETWORK_FILE_SYSTEMS: &[(u32, &str)] = &[
@@ -59,19 +59,22 @@ pub(crate) fn prepare(options: &Options) -> Result<PathBuf, Error> {
     let folder = folder.canonicalize().map_err(|e| {
         Error::io(ErrorKind::Unfit, path, &format!("can't open the folder {}", folder.display()), e)
     })?;
-    refuse_network(&folder)?;
-    access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).map_err(|e| {
+    let path = folder.join(name);
+    // A link leads to the folder that counts: the log lies beside the file itself.
+    let path = if path.is_symlink() { path.canonicalize().unwrap_or(path) } else { path };
+    let folder = path.parent().unwrap_or(&folder);
+    refuse_network(folder)?;
+    access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).map_err(|e| {
         Error::io(
             ErrorKind::Unfit,
-            path,
+            &path,
             &format!("no permission to write in {}", folder.display()),
             e.into(),
         )
         .with_hint("SQLite keeps its log beside the file: the folder must be writable")
     })?;
-    let path = folder.join(name);
-    let path = if path.is_symlink() { path.canonicalize().unwrap_or(path) } else { path };
     make_or_check(&path, options.create)?;
+    refuse_second_names(&path)?;
     Ok(path)
 }
 

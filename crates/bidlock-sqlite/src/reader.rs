@@ -9,7 +9,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::{Error, ErrorKind, HostClock, HostInstant, queue::Queue};
+use crate::{Error, ErrorKind, HostClock, HostInstant, queue::Queue, watch::Watch};
 
 /// What a task asks of a reader.
 pub(crate) trait Job: Send {
@@ -39,6 +39,7 @@ pub(crate) struct Reader {
     pub(crate) conn: Connection,
     pub(crate) clock: Arc<dyn HostClock>,
     pub(crate) queue: Arc<Queue<Box<dyn Job>>>,
+    pub(crate) watch: Watch,
 }
 
 impl Reader {
@@ -48,6 +49,7 @@ impl Reader {
         while self.queue.gather(&mut jobs, 1, 1, std::time::Duration::ZERO) {
             jobs.drain(..).for_each(|job: Box<dyn Job>| job.run(&self));
         }
+        self.watch.close(&self.conn);
     }
 
     fn snapshot<T>(
@@ -55,6 +57,7 @@ impl Reader {
         work: impl FnOnce(&Connection, HostInstant) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         let failed = |e| Error::sqlite(&self.path, "can't read", e);
+        self.watch.check()?;
         let tx = self.conn.unchecked_transaction().map_err(failed)?;
         match catch_unwind(AssertUnwindSafe(|| work(&self.conn, self.clock.now()))) {
             Ok(result) => {

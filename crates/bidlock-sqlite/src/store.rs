@@ -3,8 +3,9 @@
 use std::{
     error::Error as StdError,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
+    time::Duration,
 };
 
 use rusqlite::{Connection, Transaction};
@@ -15,14 +16,22 @@ use crate::{
     queue::Queue,
     reader::{self, ReadJob, Reader},
     turnstile::{OpeningLock, Turnstile},
+    watch::{Identity, Watch},
     writer::{self, WriteJob, Writer},
 };
 
 /// The most reader threads: beyond a handful they only compete for cores.
 const MAX_READERS: usize = 16;
 
+/// How long dropping the last clone waits for the readers, and then for the writer: a checkpoint takes milliseconds, and more than this
+/// only where the disk or another process is slow. Nothing is lost then, the log is only kept for longer.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// An open SQLite file. Clones are cheap and share the threads, which end once the last clone is gone and
 /// the queued jobs are done.
+///
+/// Dropping the last clone blocks until the file is closed and its log carried over, for two seconds at
+/// most. Otherwise a process that ends right after would leave that work to the next one.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Shared>);
 
@@ -32,13 +41,37 @@ struct Shared {
     clock: Arc<dyn HostClock>,
     writes: Arc<Queue<Box<dyn writer::Job>>>,
     reads: Arc<Queue<Box<dyn reader::Job>>>,
+    readers: Ended,
+    writer: Ended,
+    threads: Vec<thread::ThreadId>,
 }
+
+/// Disconnected once the threads that hold the sender's clones have closed their connections; nothing is
+/// ever sent.
+type Ended = Mutex<mpsc::Receiver<Never>>;
+type Alive = mpsc::Sender<Never>;
+
+#[derive(Debug)]
+enum Never {}
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.writes.close();
         self.reads.close();
+        // A job may have owned the last clone: its thread can't wait for itself.
+        let may_wait = !self.threads.contains(&thread::current().id());
+        // The writer last: of connections that close in one moment, each may take the other for a reason to
+        // leave the log as it is.
+        let ended = may_wait && has_ended(&mut self.readers);
+        self.writes.close();
+        if !(ended && has_ended(&mut self.writer)) {
+            tracing::debug!(path = %self.path.display(), "the file is still being closed");
+        }
     }
+}
+
+fn has_ended(threads: &mut Ended) -> bool {
+    let threads = threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+    !matches!(threads.recv_timeout(CLOSE_PATIENCE), Err(mpsc::RecvTimeoutError::Timeout))
 }
 
 impl Store {
@@ -59,41 +92,43 @@ impl Store {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let path = place::prepare(&options)?;
+        // Without its links followed, but for the working folder, which can change.
+        let asked = std::path::absolute(&options.path).unwrap_or_else(|_| path.clone());
         if !SystemHostClock::is_reliable() {
             return Err(Error::new(ErrorKind::Unfit, &path, "the kernel does not tell its boot id")
                 .with_hint("let this process read /proc/sys/kernel/random/boot_id"));
         }
         let opening = OpeningLock::take(&path, options.busy_patience)?;
+        let identity = Identity::of(&path)?;
         let mut conn = connection::open(&path, &options)?;
         prepare(&mut conn).map_err(|e| refused(&path, e.into()))?;
         let readers = (0..options.readers.clamp(1, MAX_READERS))
             .map(|_| reading_connection(&path, &options))
             .collect::<Result<Vec<_>, Error>>()?;
+        let watch = Watch::start(&path, &asked, identity)?;
         let turnstile = Turnstile::open(&path)?;
         drop(opening);
 
-        let shared = Shared {
+        let (reading, readers_ended) = mpsc::channel();
+        let (writing, writer_ended) = mpsc::channel();
+        let mut shared = Shared {
             path: path.clone(),
             clock: Arc::clone(&options.clock),
             writes: Arc::new(Queue::new()),
             reads: Arc::new(Queue::new()),
+            readers: Mutex::new(readers_ended),
+            writer: Mutex::new(writer_ended),
+            threads: Vec::with_capacity(readers.len() + 1),
         };
-        let writer = Writer {
-            path: path.clone(),
-            conn,
-            clock: Arc::clone(&options.clock),
-            turnstile,
-            queue: Arc::clone(&shared.writes),
-        };
-        spawn("bidlock-write", &path, move || writer.run())?;
+        let clock = Arc::clone(&options.clock);
+        let queue = Arc::clone(&shared.writes);
+        let writer = Writer { path: path.clone(), conn, clock, turnstile, queue, watch: watch.clone() };
+        shared.threads.push(spawn("bidlock-write", &path, writing, move || writer.run())?);
         for conn in readers {
-            let reader = Reader {
-                path: path.clone(),
-                conn,
-                clock: Arc::clone(&options.clock),
-                queue: Arc::clone(&shared.reads),
-            };
-            spawn("bidlock-read", &path, move || reader.run())?;
+            let clock = Arc::clone(&options.clock);
+            let queue = Arc::clone(&shared.reads);
+            let reader = Reader { path: path.clone(), conn, clock, queue, watch: watch.clone() };
+            shared.threads.push(spawn("bidlock-read", &path, reading.clone(), move || reader.run())?);
         }
         Ok(Store(Arc::new(shared)))
     }
@@ -160,11 +195,20 @@ fn reading_connection(path: &Path, options: &Options) -> Result<Connection, Erro
     Ok(conn)
 }
 
-fn spawn(name: &str, path: &Path, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+fn spawn(
+    name: &str,
+    path: &Path,
+    alive: Alive,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<thread::ThreadId, Error> {
+    let run = move || {
+        run();
+        drop(alive);
+    };
     thread::Builder::new()
         .name(name.to_owned())
         .spawn(run)
-        .map(drop)
+        .map(|handle| handle.thread().id())
         .map_err(|e| Error::io(ErrorKind::Unavailable, path, "can't start a thread", e))
 }
 

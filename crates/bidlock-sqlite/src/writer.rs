@@ -16,6 +16,7 @@ use crate::{
     error::{is_io_failure, kind_of},
     queue::Queue,
     turnstile::Turnstile,
+    watch::Watch,
 };
 
 /// The most jobs that one commit carries: bounds how long other processes wait for the lock.
@@ -66,6 +67,7 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn HostClock>,
     pub(crate) turnstile: Turnstile,
     pub(crate) queue: Arc<Queue<Box<dyn Job>>>,
+    pub(crate) watch: Watch,
 }
 
 type Jobs = Vec<Box<dyn Job>>;
@@ -98,6 +100,7 @@ impl Writer {
             let count = self.commit(&mut jobs, &mut poisoned);
             (hoped_for, linger) = (count, monotonic().saturating_sub(began).min(MAX_LINGER));
         }
+        self.watch.close(&self.conn);
     }
 
     /// Commits a batch. First without savepoints, which cost a fifth; if a job fails, everything is rolled
@@ -121,7 +124,7 @@ impl Writer {
             }
             Ok(Pass::Spoilt(_, error)) | Err(error) => {
                 if error.kind() == ErrorKind::Poisoned {
-                    tracing::error!(path = %self.path.display(), %error, "the disk is full or failing");
+                    tracing::error!(path = %self.path.display(), %error, "the file can't be relied on");
                 }
                 if error.as_sqlite().is_some_and(is_io_failure) {
                     let later = error.clone().with_effect(Effect::NotApplied);
@@ -141,6 +144,7 @@ impl Writer {
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
         drop(turn);
         let tx = tx.map_err(failed("can't begin to write"))?;
+        self.watch.check()?;
         if !isolate {
             // The lock may have been long in coming: take along who has come meanwhile.
             self.queue.top_up(jobs, MAX_JOBS_PER_COMMIT);
@@ -186,7 +190,9 @@ impl Writer {
                 _ => Effect::NotApplied,
             };
             Error::sqlite(&self.path, "can't commit", e).with_effect(effect)
-        })
+        })?;
+        // Moved in between: whoever opens the path now does not see what was just committed.
+        self.watch.check().map_err(|e| e.with_effect(Effect::Unknown))
     }
 }
 

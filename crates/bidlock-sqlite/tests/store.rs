@@ -172,6 +172,23 @@ async fn jobs_are_told_the_time_of_the_clock_in_the_options() {
 }
 
 #[tokio::test]
+async fn dropping_the_last_clone_carries_the_log_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    let log = dir.path().join("a.db-wal");
+    // Several times, as without the wait the threads are sometimes done in time.
+    for n in 0..20 {
+        let store = Store::open(Options::new(&path), schema).unwrap();
+        write_note(&store, n).await.unwrap();
+        let clone = store.clone();
+        drop(store);
+        assert!(log.exists(), "a clone is left");
+        drop(clone);
+        assert!(!log.exists(), "round {n}");
+    }
+}
+
+#[tokio::test]
 async fn a_reader_cannot_write() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(Options::new(dir.path().join("a.db")), schema).unwrap();
