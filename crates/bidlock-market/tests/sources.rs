@@ -241,6 +241,28 @@ fn impossible_ids_are_ambiguous_unless_the_row_knows_better() {
 }
 
 #[test]
+fn of_several_ids_in_a_row_the_marketplaces_main_form_counts() {
+    let key = |row: &str| {
+        let rows = read_bytes("x.json", format!("[{row}]").as_bytes(), &of("upwork")).unwrap().rows;
+        let posting = rows.into_iter().next().unwrap().unwrap();
+        (posting.id.posting().to_owned(), posting.ambiguity.is_some())
+    };
+    let (decimal, cipher) = ("1900000000000000757", "~01ab54d434f54ff0e9");
+    for row in [
+        format!(r#"{{"uid":"{decimal}","ciphertext":"{cipher}","title":"J","budget":1}}"#),
+        format!(r#"{{"ciphertext":"{cipher}","id":"{decimal}","title":"J"}}"#),
+        format!(r#"{{"id":"{cipher}","url":"https://www.upwork.com/jobs/~02{decimal}","title":"J"}}"#),
+        format!(r#"{{"id":"row 17","uid":"{decimal}","title":"J"}}"#),
+    ] {
+        assert_eq!(key(&row), (decimal.to_owned(), false), "{row}");
+    }
+    assert_eq!(key(&format!(r#"{{"id":"{cipher}","uid":"7","title":"J"}}"#)), (cipher.to_owned(), false));
+    // What else stands in a row counts only as an id that cannot be mistaken.
+    assert_eq!(key(r#"{"id":"row 17","reference":"R-1","title":"J"}"#), ("row 17".to_owned(), false));
+    assert!(key(&format!(r#"{{"id":"job {decimal}","title":"J"}}"#)).1);
+}
+
+#[test]
 fn a_file_cut_off_anywhere_gives_the_rows_before_the_cut() {
     for name in ["upwork_rss.xml", "upwork_rss.json", "upwork_search.json", "jobs.csv", "job_board.json"] {
         let bytes = std::fs::read(sample(name)).unwrap().trim_ascii_end().to_owned();

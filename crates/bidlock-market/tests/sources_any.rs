@@ -43,6 +43,21 @@ fn id_like() -> impl Strategy<Value = String> {
         Just("undefined"),
         Just("a.b"),
         Just("www."),
+        Just("www.upwork.com/jobs/"),
+        Just("freelancer.com/projects/"),
+        Just("1900000000000010000"),
+        Just("31000017"),
+        Just("20190101"),
+        Just("31,000,017"),
+        Just("seo:"),
+        Just("=\""),
+        Just("\""),
+        Just(","),
+        Just("#"),
+        Just(":~:"),
+        Just("top"),
+        Just("\u{ad}"),
+        Just("１"),
     ];
     prop_oneof![
         prop::collection::vec(

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::generic;
 use super::impossible::Impossible;
-use super::{Scheme, segments};
+use super::{Rank, Scheme, segments, spelling};
 
 /// The version of this canonical form.
 pub const VERSION: u32 = 1;
@@ -16,6 +16,11 @@ pub const VERSION: u32 = 1;
 /// Digits at the end of an address's title from which on they are a project's number. Numbers have been
 /// this long since before 2014; shorter ones are part of a title ("…-in-2024").
 const NUMBER_DIGITS: usize = 7;
+/// More digits than this at the end of a title are part of it (a telephone or order number): projects were
+/// at eight digits after twenty years.
+const MAX_NUMBER_DIGITS: usize = 9;
+/// What stands before the name of an address without a number.
+const NAMED: &str = "seo:";
 
 pub(super) const SCHEME: Scheme = Scheme {
     name: "freelancer",
@@ -56,7 +61,8 @@ pub(super) const SCHEME: Scheme = Scheme {
     ],
     canonical,
     from_url,
-    is_own_form: |text| number(text).is_some_and(|digits| digits.len() >= NUMBER_DIGITS),
+    own_form: |text| number(text).filter(|digits| digits.len() >= NUMBER_DIGITS).map(|_| Rank::Loose),
+    holds_id,
 };
 
 fn canonical(text: &str) -> Result<String, Impossible> {
@@ -78,13 +84,33 @@ fn from_url(url: &Url) -> Option<Result<String, Impossible>> {
         .map(|segment| segment.to_ascii_lowercase().trim_end_matches(".html").to_owned())
         .filter(|segment| !matches!(segment.as_str(), "details" | "proposals" | "reviews" | "files"))
         .collect();
-    for name in names.iter().rev() {
-        let tail = name.rsplit('-').next().unwrap_or(name);
-        if let Some(digits) = number(tail).filter(|digits| digits.len() >= NUMBER_DIGITS) {
-            return Some(Ok(digits.to_owned()));
-        }
+    if let Some(digits) = names.iter().rev().find_map(|name| number_of(name)) {
+        return Some(Ok(digits.to_owned()));
     }
-    if names.is_empty() { None } else { Some(Ok(format!("seo:{}", names.join("/")))) }
+    if names.is_empty() { None } else { Some(Ok(format!("{NAMED}{}", names.join("/")))) }
+}
+
+/// The project's number in one part of an address: all of it, or the end of a title.
+fn number_of(name: &str) -> Option<&str> {
+    let long = |digits: &&str| digits.len() >= NUMBER_DIGITS;
+    let Some((_, tail)) = name.rsplit_once('-') else { return number(name).filter(long) };
+    number(tail).filter(long).filter(|digits| digits.len() <= MAX_NUMBER_DIGITS && !is_date(tail))
+}
+
+/// Whether eight digits are a day, as titles write it: "…-20190131".
+fn is_date(digits: &str) -> bool {
+    let part = |from: usize, to: usize| digits.get(from..to).and_then(|part| part.parse::<i16>().ok());
+    let (Some(year), Some(month), Some(day)) = (part(0, 4), part(4, 6), part(6, 8)) else { return false };
+    let (Ok(month), Ok(day)) = (i8::try_from(month), i8::try_from(day)) else { return false };
+    // The site is younger than 2000, and titles do not look far ahead.
+    digits.len() == 8 && (2000..2100).contains(&year) && jiff::civil::Date::new(year, month, day).is_ok()
+}
+
+fn holds_id(text: &str) -> bool {
+    match text.strip_prefix(NAMED) {
+        Some(names) => names.split('/').any(|name| number_of(name).is_some()),
+        None => spelling::holds_digits(text, NUMBER_DIGITS),
+    }
 }
 
 /// The text as a whole number without leading zeros.
@@ -112,6 +138,15 @@ mod tests {
             "https://www.freelancer.in/projects/php/some-title-31000017/details?utm_source=x",
             "http://freelancer.com/projects/Some-title-31000017.html",
             "https://www.freelancer.com/projects/31000017/",
+            "www.freelancer.com/projects/php/t-31000017",
+            "//freelancer.in/projects/31000017",
+            "31,000,017",
+            "31 000 017",
+            "=\"31000017\"",
+            "'31000017",
+            "#31000017,",
+            "3100\u{200b}0017",
+            "\"https://www.freelancer.com/projects/php/t-31000017\",",
         ] {
             assert_eq!(canonical("Freelancer.com", text).unwrap().posting(), "31000017", "{text}");
         }
@@ -125,5 +160,47 @@ mod tests {
         assert_ne!(canonical("freelancer", "31000017"), canonical("freelancer", "31000018"));
         assert!(canonical("freelancer", "0").is_err());
         assert_eq!(canonical_url("https://www.freelancer.com/about"), None);
+    }
+
+    #[test]
+    fn a_title_that_ends_in_a_day_or_a_long_number_has_no_id() {
+        let address =
+            |name: &str| canonical("freelancer", &format!("https://www.freelancer.com/projects/{name}"));
+        let names = [
+            "logo-design/Logo-20190101",
+            "php/Site-20190101",
+            "php/Call-0123456789012",
+            "php/Order-1234567890",
+        ];
+        let keys: std::collections::HashSet<_> = names.iter().map(|name| address(name).unwrap()).collect();
+        assert_eq!(keys.len(), names.len());
+        for key in &keys {
+            assert!(key.posting().starts_with("seo:"), "{key}");
+            assert_eq!(canonical("freelancer", key.posting()).as_ref(), Ok(key));
+        }
+        for (name, number) in
+            [("php/Site-20191301", "20191301"), ("php/Site-123456789", "123456789"), ("20190101", "20190101")]
+        {
+            assert_eq!(address(name).unwrap().posting(), number);
+        }
+    }
+
+    #[test]
+    fn a_number_among_other_text_is_no_id_of_its_own() {
+        for text in [
+            "project 31000017",
+            "php/t-31000017",
+            "seo:php/t-31000017",
+            "31,00,00,17",
+            "３１００００１７",
+            "31000017,0",
+            "id=31000017",
+            "https://acme.example/go?to=31000017",
+        ] {
+            assert!(canonical("freelancer", text).is_err(), "{text}");
+        }
+        assert_eq!(canonical("freelancer", "lead 12").unwrap().posting(), "lead 12");
+        let key = format!("content:v1:{}", "1234567890abcdef".repeat(4));
+        assert_eq!(canonical("freelancer", &key).unwrap().posting(), key);
     }
 }

@@ -29,9 +29,7 @@ const TRACKING: &[&str] = &[
     "msclkid",
     "oly_anon_id",
     "oly_enc_id",
-    "rss",
     "s_cid",
-    "trk",
     "ttclid",
     "twclid",
     "vero_id",
@@ -42,10 +40,40 @@ const TRACKING: &[&str] = &[
 const TRACKING_VALUES: &[(&str, &[&str])] = &[
     ("from", &["email", "feed", "rss"]),
     ("ref", &["email", "feed", "rss", "twitter"]),
+    ("rss", &["", "feed", "rss", "true", "yes"]),
     ("source", &["email", "feed", "newsletter", "rss"]),
 ];
+/// The same for values that go on in many ways: how LinkedIn's `trk` names the page a reader came from.
+const TRACKING_HEADS: &[(&str, &[&str])] = &[(
+    "trk",
+    &[
+        "d_flagship3_",
+        "eml-",
+        "feed",
+        "flagship3_",
+        "guest_",
+        "homepage-",
+        "organization_guest",
+        "public_",
+        "rss",
+    ],
+)];
 /// What stays as it is in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What stays as it is in a fragment, which may be a path with parameters of its own.
+const FRAGMENT: &AsciiSet = &SEGMENT
+    .remove(b'/')
+    .remove(b'!')
+    .remove(b'?')
+    .remove(b'&')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'+');
+/// What begins a fragment's part for the browser alone (`#:~:text=…` marks words on the page).
+const DIRECTIVE: &str = ":~:";
 /// A whole number that passed through a table of floats has at most this many digits it can be trusted with.
 const FLOAT_DIGITS: usize = 15;
 
@@ -109,11 +137,20 @@ fn canonical_url(url: &Url) -> String {
         out.push('?');
         out.push_str(&form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish());
     }
-    if let Some(fragment) = url.fragment().filter(|fragment| fragment.starts_with(['/', '!'])) {
+    if let Some(fragment) = url.fragment().and_then(canonical_fragment) {
         out.push('#');
-        out.push_str(fragment);
+        out.push_str(&fragment);
     }
     out
+}
+
+/// The part of a fragment that may tell postings apart: a page of several names each by one.
+fn canonical_fragment(fragment: &str) -> Option<String> {
+    let Ok(decoded) = percent_decode_str(fragment).decode_utf8() else { return Some(fragment.to_owned()) };
+    let composed: String = decoded.nfc().collect();
+    let name = composed.split(DIRECTIVE).next().unwrap_or("").trim();
+    (!name.is_empty() && !name.eq_ignore_ascii_case("top"))
+        .then(|| utf8_percent_encode(name, FRAGMENT).to_string())
 }
 
 fn canonical_segment(segment: &str) -> String {
@@ -137,6 +174,10 @@ fn is_tracking(key: &str, value: &str) -> bool {
         || TRACKING_VALUES.iter().any(|(name, values)| {
             *name == key && values.iter().any(|known| value.eq_ignore_ascii_case(known))
         })
+        || TRACKING_HEADS.iter().any(|(name, heads)| {
+            let value = value.to_ascii_lowercase();
+            *name == key && heads.iter().any(|head| value.starts_with(head))
+        })
 }
 
 #[cfg(test)]
@@ -155,9 +196,13 @@ mod tests {
             "HTTPS://BOARD.example:443/jobs/Cafe\u{301}-1//?b=2&a=1&gclid=z#top",
             " https://board.example./jobs/Caf%c3%a9-1?a=1&source=rss&b=2 ",
             "https://user@board.example/x/../jobs/Cafe%CC%81-1?a=1&b=2",
+            "https://board.example/jobs/Caf%C3%A9-1?b=2&a=1&trk=public_jobs_topcard-title&rss=true#",
+            "https://board.example/jobs/Caf%C3%A9-1?b=2&a=1#:~:text=Some%20words",
+            "https://board.example/jobs/Caf%C3%A9-1?b=2&a=1#Top:~:text=x",
         ] {
             assert_eq!(id(same), "https://board.example/jobs/Caf%C3%A9-1?a=1&b=2", "{same}");
         }
+        assert_eq!(id("https://board.example/jobs#Caf%c3%a9"), id("http://board.example/jobs/#Cafe\u{301}"));
         assert_eq!(id("board:17"), id("17.0"));
         assert_eq!(id("BOARD: 17"), "17");
         assert_eq!(id("Cafe\u{301}"), "Café");
@@ -175,6 +220,14 @@ mod tests {
             "https://eu.board.example/jobs/1",
             "https://board.example/#/jobs/1",
             "https://board.example/#/jobs/2",
+            "https://board.example/jobs",
+            "https://board.example/jobs#backend",
+            "https://board.example/jobs#frontend",
+            "https://board.example/jobs#Frontend",
+            "https://board.example/jobs?trk=17",
+            "https://board.example/jobs?trk=18",
+            "https://board.example/jobs?rss=17",
+            "https://board.example/jobs?rss=18",
             "https://board.example/jobs?ref=17",
             "https://board.example/jobs?source=18",
             "1",

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::generic;
 use super::impossible::Impossible;
-use super::{Scheme, segments};
+use super::{Rank, Scheme, segments};
 
 /// The version of this canonical form.
 pub const VERSION: u32 = 1;
@@ -16,7 +16,9 @@ pub(super) const SCHEME: Scheme = Scheme {
     hosts: &["himalayas.app"],
     canonical,
     from_url,
-    is_own_form: |text| generic::as_url(text).is_none() && text.contains('/'),
+    own_form: |text| (generic::as_url(text).is_none() && text.contains('/')).then_some(Rank::Loose),
+    // Any text may be a part of an address here: there is no form to be seen in other text.
+    holds_id: |_| false,
 };
 
 fn canonical(text: &str) -> Result<String, Impossible> {

@@ -9,8 +9,12 @@
 //! - Stable: canonical ids map to themselves, so an id may pass through here any number of times.
 //! - Text is brought to Unicode NFC; blanks, byte order marks and zero-width characters around it go; the
 //!   marketplace's own name before a colon (`wwr:some-slug`) goes.
-//! - URLs lose scheme differences, `www.`, default ports, tracking parameters, fragments (unless they
-//!   route a page, `#/…`), parameter order and the trailing slash.
+//! - On a marketplace with a scheme, quotes, `="…"`, `#`, a trailing comma, thousands separators and
+//!   characters that are drawn as nothing go too, and an address without `https://` is read as one. Other
+//!   text with the scheme's id somewhere in it is refused: as an id of its own it would be a second key.
+//! - URLs lose scheme differences, `www.`, default ports, tracking parameters, parameter order, the trailing
+//!   slash, and a fragment that only says where to scroll (`#top`, `#:~:text=…`). Other fragments may name
+//!   the posting on a page of several, so they stay.
 //! - Numbers never pass through a float. `123.0`, which tables write for 123, is 123; `1.92e18` cannot be
 //!   an id.
 //! - An id over `MAX_POSTING_BYTES` becomes `hash:v1:` and its BLAKE3 hash.
@@ -24,6 +28,7 @@ pub mod generic;
 pub mod himalayas;
 mod impossible;
 pub mod remoteok;
+mod spelling;
 pub mod upwork;
 pub mod weworkremotely;
 
@@ -52,9 +57,26 @@ pub(crate) struct Scheme {
     pub(crate) canonical: fn(&str) -> Result<String, Impossible>,
     /// The canonical id that a URL of one of `hosts` holds, if it holds one.
     pub(crate) from_url: fn(&Url) -> Option<Result<String, Impossible>>,
-    /// Whether a canonical text is in the marketplace's own form, so that it beats any other spelling.
-    pub(crate) is_own_form: fn(&str) -> bool,
+    /// The rank of a canonical text that is in the marketplace's own form, so that it beats any other
+    /// spelling.
+    pub(crate) own_form: fn(&str) -> Option<Rank>,
+    /// Whether a canonical text that is not in the own form holds something that looks like an id.
+    pub(crate) holds_id: fn(&str) -> bool,
 }
+
+/// How good an own form is; the smallest is the best of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    /// The one form that a posting always has.
+    Main,
+    /// A second form, which cannot be turned into the main one, for sources that show nothing else.
+    Second,
+    /// A form that other texts may have as well; only to be found where the id is expected.
+    Loose,
+}
+
+/// The heads of keys that are made here from a hash.
+const HASHED: &[&str] = &["hash:v1:", "content:v1:"];
 
 /// Every marketplace with rules of its own, in alphabetical order.
 static SCHEMES: &[Scheme] =
@@ -85,8 +107,7 @@ pub fn canonical(marketplace: &str, text: &str) -> Result<PostingId, InvalidPost
 /// The canonical identity that a URL alone tells, because its host is a known marketplace's
 /// (upwork.com, freelancer.com, remoteok.com, weworkremotely.com, himalayas.app) and it names a posting.
 pub fn canonical_url(text: &str) -> Option<PostingId> {
-    let url = generic::as_url(&tidy(text))?;
-    let scheme = scheme_of_host(url.host_str()?)?;
+    let (scheme, url) = own_page(text)?;
     (scheme.from_url)(&url)?.ok()?;
     canonical(scheme.name, text).ok()
 }
@@ -104,8 +125,26 @@ pub fn version(marketplace: &str) -> u32 {
 
 /// The marketplace whose pages are on `host`, if it is a known one.
 pub(crate) fn marketplace_of_url(text: &str) -> Option<&'static str> {
-    let url = generic::as_url(&tidy(text))?;
-    scheme_of_host(url.host_str()?).map(|scheme| scheme.name)
+    own_page(text).map(|(scheme, _)| scheme.name)
+}
+
+/// A URL on a known marketplace's host, and that marketplace.
+fn own_page(text: &str) -> Option<(&'static Scheme, Url)> {
+    let text = tidy(&spelling::cleaned(text));
+    SCHEMES.iter().find_map(|scheme| Some((scheme, own_url(scheme, &text)?)))
+}
+
+/// The text as a URL on one of the scheme's hosts, also where it was copied without `https://`.
+fn own_url(scheme: &Scheme, text: &str) -> Option<Url> {
+    if let Some(url) = generic::as_url(text) {
+        return url.host_str().is_some_and(|host| is_host_of(scheme, host)).then_some(url);
+    }
+    let bare = text.strip_prefix("//").unwrap_or(text);
+    let (host, _) = bare.split_once('/')?;
+    if !is_host_of(scheme, &host.to_ascii_lowercase()) {
+        return None;
+    }
+    generic::as_url(&format!("https://{bare}"))
 }
 
 /// Whether a marketplace has rules of its own here, and so gives every posting an id.
@@ -113,9 +152,9 @@ pub(crate) fn has_scheme(marketplace: &str) -> bool {
     scheme_of_name(marketplace).is_some()
 }
 
-/// Whether `posting` is in `marketplace`'s own form (an Upwork ciphertext, a Freelancer.com number).
-pub(crate) fn is_own_form(marketplace: &str, posting: &str) -> bool {
-    scheme_of_name(marketplace).is_some_and(|scheme| (scheme.is_own_form)(posting))
+/// The rank of `posting` if it is in `marketplace`'s own form (an Upwork ciphertext, a Freelancer.com number).
+pub(crate) fn own_form(marketplace: &str, posting: &str) -> Option<Rank> {
+    scheme_of_name(marketplace).and_then(|scheme| (scheme.own_form)(posting))
 }
 
 /// The canonical text of an id on a marketplace, whose name is already the one name.
@@ -142,14 +181,30 @@ fn one_pass(marketplace: &str, scheme: Option<&Scheme>, text: &str) -> Result<St
         rest = shorter.trim_matches(is_padding);
     }
     impossible::check(rest)?;
-    let canonical = match (scheme, generic::as_url(rest)) {
-        (Some(scheme), Some(url)) if url.host_str().is_some_and(|host| is_host_of(scheme, host)) => {
-            (scheme.from_url)(&url).unwrap_or_else(|| generic::canonical(rest))
-        }
-        (Some(scheme), _) => (scheme.canonical)(rest),
-        (None, _) => generic::canonical(rest),
+    let Some(scheme) = scheme else { return finish(&generic::canonical(rest)?) };
+    if is_hashed(rest) {
+        return finish(rest);
+    }
+    let clean = tidy(&spelling::cleaned(rest));
+    impossible::check(&clean)?;
+    let canonical = match own_url(scheme, &clean) {
+        Some(url) => (scheme.from_url)(&url).unwrap_or_else(|| generic::canonical(url.as_str())),
+        None => (scheme.canonical)(&clean),
     }?;
+    if (scheme.own_form)(&canonical).is_none() && (scheme.holds_id)(&canonical) {
+        return Err(Impossible::because(format!(
+            "holds what looks like an id of {} among other text: give the id or its address alone",
+            scheme.name
+        )));
+    }
     finish(&canonical)
+}
+
+/// Whether the text is a key that was made here from a hash, whose digits mean nothing.
+fn is_hashed(text: &str) -> bool {
+    HASHED.iter().filter_map(|head| text.strip_prefix(head)).any(|hash| {
+        hash.len() == 2 * blake3::OUT_LEN && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// The last step for every scheme: nothing lost, no control characters, bounded.
@@ -188,10 +243,6 @@ fn without_own_name<'a>(text: &'a str, marketplace: &str, scheme: Option<&Scheme
 
 fn scheme_of_name(name: &str) -> Option<&'static Scheme> {
     SCHEMES.iter().find(|scheme| scheme.name == name || scheme.aliases.contains(&name))
-}
-
-fn scheme_of_host(host: &str) -> Option<&'static Scheme> {
-    SCHEMES.iter().find(|scheme| is_host_of(scheme, host))
 }
 
 fn is_host_of(scheme: &Scheme, host: &str) -> bool {

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::generic;
 use super::impossible::Impossible;
-use super::{Scheme, segments};
+use super::{Rank, Scheme, segments, spelling};
 
 /// The version of this canonical form.
 pub const VERSION: u32 = 1;
@@ -20,7 +20,14 @@ pub(super) const SCHEME: Scheme = Scheme {
     hosts: &["remoteok.com", "remoteok.io"],
     canonical,
     from_url,
-    is_own_form: |text| text.len() >= NUMBER_DIGITS && text.bytes().all(|b| b.is_ascii_digit()),
+    own_form: |text| {
+        (text.len() >= NUMBER_DIGITS && text.bytes().all(|b| b.is_ascii_digit())).then_some(Rank::Loose)
+    },
+    // The words of an address may hold numbers ("100000-eur"); anything else with a number is no address.
+    holds_id: |text| {
+        spelling::holds_digits(text, NUMBER_DIGITS)
+            && !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    },
 };
 
 fn canonical(text: &str) -> Result<String, Impossible> {
@@ -56,6 +63,8 @@ mod tests {
             "https://remoteOK.com/remote-jobs/remote-some-title-some-company-1100017",
             "https://remoteok.io/remote-jobs/1100017?ref=x",
             "https://www.remoteok.com/l/1100017/",
+            "remoteok.com/l/1100017",
+            "#1,100,017",
         ] {
             assert_eq!(canonical("remoteok", text).unwrap().posting(), "1100017", "{text}");
         }
@@ -65,5 +74,6 @@ mod tests {
         );
         assert_ne!(canonical("remoteok", "1100017"), canonical("remoteok", "1100018"));
         assert_eq!(canonical_url("https://remoteok.com/legal"), None);
+        assert!(canonical("remoteok", "id: 1100017").is_err());
     }
 }

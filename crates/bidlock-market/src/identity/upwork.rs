@@ -3,13 +3,14 @@
 //!
 //! Canonical are `~01` + hexadecimal digits in lower case, and the bare 19 digits (what stands after
 //! `~02`). A `~01` cannot be turned into a decimal id without Upwork: where a source shows both, the
-//! decimal one is meant. Any other text without a tilde is kept as it is, for ids that users made up.
+//! decimal one is meant. An id that ends in four zeros keeps its `~02`: bare, it looks as if a spreadsheet
+//! had rounded it. Any other text is kept as it is, for ids that users made up, unless it holds an id.
 
 use url::Url;
 
 use super::generic;
 use super::impossible::Impossible;
-use super::{Scheme, segments};
+use super::{Rank, Scheme, segments, spelling};
 
 /// The version of this canonical form.
 pub const VERSION: u32 = 1;
@@ -19,7 +20,10 @@ pub const VERSION: u32 = 1;
 const DECIMAL_DIGITS: usize = 19;
 /// Hexadecimal digits after `~01`.
 const HEX_DIGITS: usize = 16;
-/// Spreadsheets keep 15 digits of a number: an id that ends in this many zeros has lost its tail.
+/// Digits in a row from which on a text holds an id, perhaps one cut short, and is not made up.
+const SUSPICIOUS_DIGITS: usize = DECIMAL_DIGITS - 2;
+/// Spreadsheets keep 15 digits of a number: a bare id that ends in this many zeros has lost its tail. Of ids
+/// that never were a number in a table (`~02…`, a URL), one in ten thousand ends so.
 const ROUNDED_ZEROS: &str = "0000";
 /// `%25257E` has been seen; deeper nesting has not.
 const MAX_DECODINGS: usize = 3;
@@ -31,12 +35,28 @@ pub(super) const SCHEME: Scheme = Scheme {
     hosts: &["upwork.com"],
     canonical,
     from_url,
-    is_own_form,
+    own_form,
+    holds_id,
 };
 
-fn is_own_form(text: &str) -> bool {
-    let hex = |hex: &str| hex.len() == HEX_DIGITS && hex.bytes().all(|b| b.is_ascii_hexdigit());
-    (text.len() == DECIMAL_DIGITS && all_digits(text)) || text.strip_prefix("~01").is_some_and(hex)
+fn own_form(text: &str) -> Option<Rank> {
+    let decimal = |text: &str| text.len() == DECIMAL_DIGITS && all_digits(text);
+    if decimal(text.strip_prefix("~02").unwrap_or(text)) {
+        return Some(Rank::Main);
+    }
+    text.strip_prefix("~01").filter(|hex| is_hex(hex)).map(|_| Rank::Second)
+}
+
+fn is_hex(text: &str) -> bool {
+    text.len() == HEX_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// A decimal id, or a ciphertext whose tilde is lost, somewhere in other text.
+fn holds_id(text: &str) -> bool {
+    spelling::holds_digits(text, SUSPICIOUS_DIGITS)
+        || text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .any(|word| word.strip_prefix("01").is_some_and(is_hex))
 }
 
 fn canonical(text: &str) -> Result<String, Impossible> {
@@ -50,14 +70,12 @@ fn canonical(text: &str) -> Result<String, Impossible> {
     if !all_digits(&number) {
         // The tilde of a ciphertext was lost on the way.
         let hex = number.get(2..).unwrap_or("");
-        let bare =
-            number.starts_with("01") && hex.len() == HEX_DIGITS && hex.bytes().all(|b| b.is_ascii_hexdigit());
-        return if bare { tokens("01", hex) } else { Ok(number) };
+        return if number.starts_with("01") && is_hex(hex) { tokens("01", hex) } else { Ok(number) };
     }
     match (number.get(..2), number.len()) {
         (Some("01"), len) if len == HEX_DIGITS + 2 => tokens("01", &number[2..]),
-        (Some("02"), len) if len == DECIMAL_DIGITS + 2 => tokens("02", &number[2..]),
-        _ => decimal(&number),
+        (Some("02"), len) if len == DECIMAL_DIGITS + 2 => bare(&number[2..]),
+        _ => bare(&number),
     }
 }
 
@@ -104,9 +122,7 @@ fn ciphertext_in(text: &str) -> Option<Result<String, Impossible>> {
 
 fn tokens(kind: &str, digits: &str) -> Result<String, Impossible> {
     match kind {
-        "01" if digits.len() == HEX_DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            Ok(format!("~01{}", digits.to_ascii_lowercase()))
-        }
+        "01" if is_hex(digits) => Ok(format!("~01{}", digits.to_ascii_lowercase())),
         "01" => Err(Impossible::because(format!(
             "is no Upwork ciphertext: after `~01` stand {} characters instead of {HEX_DIGITS} hexadecimal digits",
             digits.len()
@@ -119,6 +135,17 @@ fn tokens(kind: &str, digits: &str) -> Result<String, Impossible> {
     }
 }
 
+/// A decimal id with nothing around it, which may have been a number in a table.
+fn bare(digits: &str) -> Result<String, Impossible> {
+    if digits.len() == DECIMAL_DIGITS && digits.ends_with(ROUNDED_ZEROS) {
+        return Err(Impossible::because(
+            "ends in zeros, as an Upwork id does that a spreadsheet has rounded; give its `~02…` or its address",
+        ));
+    }
+    decimal(digits)
+}
+
+/// A decimal id that was text all the way.
 fn decimal(digits: &str) -> Result<String, Impossible> {
     if digits.len() != DECIMAL_DIGITS {
         let fault = if digits.len() < DECIMAL_DIGITS { "cut short" } else { "too long" };
@@ -127,12 +154,9 @@ fn decimal(digits: &str) -> Result<String, Impossible> {
             digits.len()
         )));
     }
-    if digits.ends_with(ROUNDED_ZEROS) {
-        return Err(Impossible::because(
-            "ends in zeros, as an Upwork id does that a spreadsheet has rounded",
-        ));
-    }
-    Ok(digits.to_owned())
+    // The canonical text is read again and again, and bare it would be refused then.
+    let mark = if digits.ends_with(ROUNDED_ZEROS) { "~02" } else { "" };
+    Ok(format!("{mark}{digits}"))
 }
 
 fn all_digits(text: &str) -> bool {
@@ -170,6 +194,17 @@ mod tests {
             "https://www.upwork.com/freelance-jobs/apply/Some-title_~021900000000000000017/",
             "https://www.upwork.com/nx/search/jobs/details/~021900000000000000017?q=x",
             "https://www.upwork.com/jobs/1900000000000000017",
+            "www.upwork.com/jobs/~021900000000000000017",
+            "www.upwork.com/jobs/1900000000000000017",
+            "//upwork.com/jobs/1900000000000000017/",
+            "=\"1900000000000000017\"",
+            "'1900000000000000017",
+            "\"1900000000000000017\"",
+            "1900000000000000017,",
+            "1,900,000,000,000,000,017",
+            "#1900000000000000017",
+            "19000000\u{200b}00000000\u{ad}017",
+            "\u{feff}=\"https://www.upwork.com/jobs/1900000000000000017\"",
         ];
         for text in decimal {
             assert_eq!(canonical("Upwork.com", text).unwrap().posting(), "1900000000000000017", "{text}");
@@ -200,6 +235,9 @@ mod tests {
             "https://www.upwork.com/jobs/Some-title_~",
             "https://www.upwork.com/jobs/Some-title_%7E01ab54?source=rss",
             "https://www.upwork.com/jobs/undefined",
+            "021900000000000000000",
+            "=\"1900000000000000000\"",
+            "www.upwork.com/jobs/Some-title",
         ] {
             assert!(canonical("upwork", text).is_err(), "{text}");
             assert_eq!(canonical_url(text), None, "{text}");
@@ -219,5 +257,44 @@ mod tests {
         let distinct: std::collections::HashSet<_> =
             ids.iter().map(|text| canonical("upwork", text).unwrap()).collect();
         assert_eq!(distinct.len(), ids.len());
+    }
+
+    #[test]
+    fn an_id_among_other_text_is_not_made_up() {
+        for text in [
+            "job 1900000000000000017",
+            "job-1900000000000000017",
+            "id:190000000000000001",
+            "19000000 00000000017",
+            "1900-0000-0000-0000-017",
+            "１９０００００００００００００００１７",
+            "Some-title_01ab54d434f54ff0e9",
+            "\u{223c}01ab54d434f54ff0e9",
+            "https://acme.example/go?to=1900000000000000017",
+            "https://www.upwork.com/nx/find?uid=1900000000000000017",
+        ] {
+            let error = canonical("upwork", text).unwrap_err();
+            assert!(error.to_string().contains("looks like an id"), "{text}: {error}");
+        }
+        for text in ["lead 17, of 2024-01-31", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"] {
+            assert_eq!(canonical("upwork", text).unwrap().posting(), text);
+        }
+    }
+
+    #[test]
+    fn four_zeros_at_the_end_are_refused_only_where_a_table_may_have_rounded() {
+        for text in [
+            "~021900000000000010000",
+            "%7E021900000000000010000",
+            "https://www.upwork.com/jobs/Some-title_~021900000000000010000/",
+            "https://www.upwork.com/jobs/1900000000000010000",
+            "www.upwork.com/jobs/1900000000000010000",
+        ] {
+            let id = canonical("upwork", text).unwrap();
+            assert_eq!(id.posting(), "~021900000000000010000", "{text}");
+            assert_eq!(canonical("upwork", id.posting()), Ok(id));
+        }
+        assert!(canonical("upwork", "1900000000000010000").is_err());
+        assert_eq!(canonical("upwork", "1900000000000001000").unwrap().posting(), "1900000000000001000");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{ReadOptions, text};
 use crate::budget::Budget;
-use crate::identity::{self, Impossible, content};
+use crate::identity::{self, Impossible, Rank, content};
 use crate::posting::{
     Ambiguity, BidCost, Client, IdentityBasis, MAX_SKILLS, MAX_TEXT_BYTES, Posting, SourceRef,
 };
@@ -47,6 +47,8 @@ pub(super) struct Draft {
     pub(super) marketplace: Option<String>,
     /// Ids and URLs as the source gives them, best first.
     pub(super) ids: Vec<String>,
+    /// What else in the row may be an id. Counts only where it is in the marketplace's unmistakable form.
+    pub(super) other_ids: Vec<String>,
     /// Fields that stay the same between sightings, for sources without ids.
     pub(super) content: Vec<String>,
     /// The whole source has no ids. Without this, a row of a known marketplace that lacks its id is
@@ -156,12 +158,16 @@ impl Draft {
         let candidates: Vec<(&String, Result<String, Impossible>)> =
             self.ids.iter().map(|text| (text, canonical_under(name, scheme, text))).collect();
         let posting_id = |posting: &str| PostingId::new(name, posting).map_err(|error| error.to_string());
-        let own = candidates
+        let ranked = |posting: String| Some((identity::own_form(scheme, &posting)?, posting));
+        let found = candidates.iter().filter_map(|(_, canonical)| ranked(canonical.as_ref().ok()?.clone()));
+        let others = self
+            .other_ids
             .iter()
-            .filter_map(|(_, canonical)| canonical.as_ref().ok())
-            .find(|posting| identity::is_own_form(scheme, posting));
-        if let Some(posting) = own {
-            return Ok(Identity { id: posting_id(posting)?, basis: IdentityBasis::Id, ambiguity: None });
+            .filter_map(|text| ranked(canonical_under(name, scheme, text).ok()?))
+            .filter(|(rank, _)| *rank < Rank::Loose);
+        // Of equals the first counts.
+        if let Some((_, posting)) = found.chain(others).min_by_key(|(rank, _)| *rank) {
+            return Ok(Identity { id: posting_id(&posting)?, basis: IdentityBasis::Id, ambiguity: None });
         }
         let ambiguity = candidates.iter().take_while(|(_, canonical)| canonical.is_err()).find_map(
             |(text, canonical)| {

@@ -23,6 +23,8 @@ const MAX_COLUMNS: usize = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct Mapping {
     paths: HashMap<Field, String>,
+    /// Columns that are called like ids, besides the one that is taken.
+    other_ids: Vec<String>,
     constants: HashMap<Field, Value>,
     unit: NumberUnit,
 }
@@ -32,6 +34,7 @@ impl Mapping {
     pub(super) fn explicit(map: &FieldMap) -> Mapping {
         Mapping {
             paths: map.paths.iter().cloned().collect(),
+            other_ids: Vec::new(),
             constants: map.constants.iter().cloned().collect(),
             unit: map.unit,
         }
@@ -57,14 +60,17 @@ impl Mapping {
         }
         let mut mapping = Mapping::default();
         for (field, key, names) in FIELDS {
-            let found = names.iter().find_map(|name| {
+            let mut found = names.iter().filter_map(|name| {
                 plain.iter().find(|(column, _)| {
                     column == name || (!name.contains('.') && column.replace('.', "") == **name)
                 })
             });
-            if let Some((_, column)) = found {
+            if let Some((_, column)) = found.next() {
                 notes.push(format!("{key}: {column}"));
                 mapping.paths.insert(*field, (*column).clone());
+            }
+            if *field == Field::Id {
+                mapping.other_ids = found.map(|(_, column)| (*column).clone()).collect();
             }
         }
         let has = |field| mapping.paths.contains_key(&field);
@@ -132,6 +138,7 @@ pub(super) fn read(row: &Value, mapping: &Mapping, context: &Context<'_>) -> Res
         draft.ids.push(mapping.scalar(row, Field::Id).unwrap_or_default());
     }
     draft.ids.extend(draft.url.clone());
+    draft.other_ids = mapping.other_ids.iter().filter_map(|path| scalar_at(row, path)).collect();
     let description = mapping.value(row, Field::Description).map(deep_text).unwrap_or_default();
     draft.client.name = client_name(row, mapping);
     if mapping.path(Field::Id).is_none() && draft.url.is_none() {

@@ -24,7 +24,7 @@ pub(super) fn recognises(row: &Value) -> bool {
 pub(super) fn read(row: &Value, context: &Context<'_>) -> Result<Draft, String> {
     let mut draft = Draft::of("upwork", text_at(row, "title").unwrap_or(""));
     // The ciphertext is text in every program; a decimal id may have been through a float.
-    draft.ids = ["jobTile.job.ciphertext", "ciphertext", "id", "jobTile.job.id"]
+    draft.ids = ["jobTile.job.ciphertext", "ciphertext", "id", "jobTile.job.id", "uid", "jobTile.job.uid"]
         .iter()
         .filter_map(|path| scalar_at(row, path))
         .collect();
