@@ -51,7 +51,7 @@ pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
                 bid.posting.to_string(),
                 output::money(bid.payload.amount),
                 view::time(bid.created_at),
-                view::why(bid),
+                if app.out.stdout_terminal { shortened(&view::why(bid)) } else { view::why(bid) },
             ]
         })
         .collect();
@@ -64,6 +64,19 @@ pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
         app.out.say(format!("there may be more: add --after {next}"));
     }
     Ok(Exit::Ok)
+}
+
+/// On a terminal a longer reason would fill the screen; `bid show` has the whole.
+const MAX_WHY: usize = 60;
+
+fn shortened(why: &str) -> String {
+    // The first line, and of it so many characters that the ellipsis still fits.
+    let line = why.lines().next().unwrap_or_default();
+    if line.len() == why.len() && line.chars().count() <= MAX_WHY {
+        return why.to_owned();
+    }
+    let cut: String = line.chars().take(MAX_WHY - 1).collect();
+    format!("{}\u{2026}", cut.trim_end())
 }
 
 /// A duration is so long ago; a date is its midnight here; a date and time with zone is itself.
@@ -87,6 +100,15 @@ fn point_in_time(flag: &str, text: &str, now: Timestamp) -> Result<WallTime, Cli
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_for_the_screen() {
+        assert_eq!(shortened("timeout: no answer"), "timeout: no answer");
+        assert_eq!(shortened("first line\nsecond"), "first line\u{2026}");
+        let cut = shortened(&"\u{e9}".repeat(200));
+        assert_eq!((cut.chars().count(), cut.ends_with('\u{2026}')), (MAX_WHY, true));
+        assert_eq!(shortened(&"x".repeat(MAX_WHY)), "x".repeat(MAX_WHY));
+    }
 
     #[test]
     fn times_are_durations_dates_or_moments() {
