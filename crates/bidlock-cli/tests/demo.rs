@@ -1,6 +1,6 @@
 //! `bidlock demo`, run as users run it.
 
-#![allow(clippy::unwrap_used)] // also in the functions that only tests call
+#![allow(clippy::unwrap_used, reason = "also in the functions that only tests call")]
 
 use std::{
     io::{BufRead, BufReader},

@@ -1,6 +1,6 @@
 //! The README and the docs say what is true: their commands parse, their links lead somewhere, their examples are
 //! the files, and every key is explained.
-#![allow(clippy::unwrap_used, clippy::panic)] // also in the functions that only tests call
+#![allow(clippy::unwrap_used, clippy::panic, reason = "also in the functions that only tests call")]
 
 use std::{
     fs,

@@ -1,7 +1,7 @@
 //! Two scanners with one ledger meet the same feed; the marketplace, here the sandbox, gets one bid a posting.
 //!
 //! `cargo run -p bidlock-pipeline --example bid_once`
-#![allow(clippy::print_stdout)] // an example shows what it does
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::sync::Arc;
 

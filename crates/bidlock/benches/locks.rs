@@ -3,8 +3,13 @@
 //! `cargo bench -p bidlock --bench locks`, or with `-- --quick` for a look, or with goals' names (`-- P10`). One line a goal: figure, raw limit, ratio,
 //! goal, met or MISSED. A pair is one acquire and one release.
 
-// A benchmark reports by printing, and stops at the first surprise.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark reports by printing, and stops at the first surprise"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;
@@ -351,7 +356,7 @@ static ALLOCATED: AtomicI64 = AtomicI64::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-#[allow(unsafe_code)] // the trait is; each call goes straight to the system's allocator
+#[allow(unsafe_code, reason = "the trait is; each call goes straight to the system's allocator")]
 // SAFETY: adds counting only.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

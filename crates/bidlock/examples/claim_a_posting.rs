@@ -1,7 +1,7 @@
 //! Two instances of one scanner see the same posting; one works on it, the other moves on.
 //!
 //! `cargo run -p bidlock --example claim_a_posting`
-#![allow(clippy::print_stdout)] // an example shows what it does
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::time::Duration;
 

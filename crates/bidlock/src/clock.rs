@@ -69,7 +69,7 @@ impl Clock for SystemClock {
         )
     }
 
-    #[allow(clippy::disallowed_methods)] // the one implementation that reads the real wall clock
+    #[allow(clippy::disallowed_methods, reason = "the one implementation that reads the real wall clock")]
     fn wall(&self) -> SystemTime {
         SystemTime::now()
     }

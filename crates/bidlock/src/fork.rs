@@ -21,7 +21,7 @@ pub(crate) fn watch() {
 }
 
 #[cfg(unix)]
-#[allow(unsafe_code)] // the only way to be told; see the safety note
+#[allow(unsafe_code, reason = "the only way to be told; see the safety note")]
 fn register() -> bool {
     extern "C" fn in_child() {
         GENERATION.fetch_add(1, Relaxed);

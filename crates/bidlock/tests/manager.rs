@@ -1,6 +1,10 @@
 //! What the manager does when its store misbehaves: answers get lost, come late, or never come.
-// The lints know test functions, and not what these call.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the lints know test functions, and not what these call"
+)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,12 @@
 //! Several processes on one file: each test starts this binary again as its children.
 #![cfg(feature = "sqlite")]
-// The lints know test functions, and not what these call.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the lints know test functions, and not what these call"
+)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -138,7 +143,7 @@ fn a_forked_child_is_refused_and_its_parent_is_not() {
     let lease = runtime.block_on(locks.try_lock(&key())).unwrap().acquired().unwrap();
     let another = runtime.block_on(locks.try_lock(&LockKey::named("an", "other").unwrap())).unwrap();
     // SAFETY: the child only asks, on a runtime of its own, and leaves without running anything of the parent's.
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, reason = "forking is what is tested")]
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -156,7 +161,7 @@ fn a_forked_child_is_refused_and_its_parent_is_not() {
         // A manager of the child's own works.
         let own = LockManager::new(backend);
         let works = runtime.block_on(own.try_lock(&LockKey::named("a", "b").unwrap())).is_ok();
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "a forked child must not run what its parent left to do")]
         // SAFETY: ends this process at once.
         unsafe {
             libc::_exit(if refused && works { 0 } else { 1 })

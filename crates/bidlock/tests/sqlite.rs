@@ -1,7 +1,12 @@
 //! The SQLite backend: the conformance suite, with each instance on connections of its own.
 #![cfg(feature = "sqlite")]
-// The lints know test functions, and not what these call.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the lints know test functions, and not what these call"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,8 +13,12 @@
 //! A change of behaviour lands here first. Cases run on real time; where one must outlast a TTL, that is 100 to 300 ms,
 //! and where it must not, a minute.
 
-// This is test code that lives outside of `cfg(test)` so that other crates can run it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code that lives outside of `cfg(test)` so that other crates can run it"
+)]
 
 mod ending;
 mod exclusion;
