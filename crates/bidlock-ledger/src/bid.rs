@@ -122,6 +122,8 @@ pub struct Bid {
     pub reason: Option<String>,
     /// When the door was first passed.
     pub first_sent_at: Option<WallTime>,
+    /// When the door was last passed: what caps and look-ups by time go by.
+    pub last_sent_at: Option<WallTime>,
     /// When the row was made.
     pub created_at: WallTime,
     /// When it last moved.

@@ -21,7 +21,7 @@ pub enum BidState {
     Submitting,
     /// The marketplace has the bid.
     Submitted,
-    /// The marketplace said no for good.
+    /// The marketplace said no for good. Final, unless a person resolves it as not submitted.
     Rejected,
     /// The client chose this bid.
     Won,
@@ -94,6 +94,12 @@ impl BidState {
         matches!(self, Submitting | Unknown | Submitted | Won | Lost | Withdrawing)
     }
 
+    /// The bid was sent and did not come back with proof that nothing was accepted: what caps count.
+    pub fn may_have_arrived(self) -> bool {
+        use BidState::*;
+        self.is_in_use() || matches!(self, Rejected | Withdrawn | NotSubmitted)
+    }
+
     /// States in which a claim runs and may expire.
     pub fn has_running_claim(self) -> bool {
         matches!(self, BidState::Claimed | BidState::Submitting)
@@ -156,7 +162,7 @@ pub enum Action {
     Find,
     /// A person settles an unknown as submitted, with evidence.
     ResolveSubmitted,
-    /// A person settles an unknown as never accepted, with evidence.
+    /// A person settles an unknown, or a wrong refusal, as never accepted, with evidence.
     ResolveNotSubmitted,
     /// A withdrawal is asked for.
     Withdraw,
@@ -277,6 +283,8 @@ pub const TRANSITIONS: &[Rule] = {
         rule(Unknown, ResolveSubmitted, Submitted, G::Claim),
         rule(NotSubmitted, ResolveSubmitted, Submitted, G::Claim),
         rule(Unknown, ResolveNotSubmitted, NotSubmitted, G::Claim),
+        // The one way out of a final state: the marketplace's no was wrong, or is of no account any more.
+        rule(Rejected, ResolveNotSubmitted, NotSubmitted, G::Claim),
         // Afterwards.
         rule(Submitted, Withdraw, Withdrawing, G::Claim),
         rule(Withdrawing, ConfirmWithdrawn, Withdrawn, G::Claim),
@@ -329,7 +337,9 @@ mod tests {
                     "{r:?}: an unknown is settled, never resent"
                 );
             }
-            if matches!(r.from, Rejected | Won | BidState::Lost | Withdrawn | Declined) {
+            // A person's audited way out for a posting that was refused wrongly.
+            let resolved = (r.from, r.action, r.to) == (Rejected, Action::ResolveNotSubmitted, NotSubmitted);
+            if matches!(r.from, Rejected | Won | BidState::Lost | Withdrawn | Declined) && !resolved {
                 panic!("{r:?} leaves a final state");
             }
         }

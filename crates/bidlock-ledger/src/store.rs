@@ -63,7 +63,8 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// A bid's events, oldest first, as stored; [`crate::chain::verify`] checks them.
     async fn history(&self, id: BidId) -> Result<Vec<BidEvent>>;
 
-    /// How many bids of this marketplace passed the door for the first time since then (daily caps).
+    /// How many bids of this marketplace were last sent since then and may have arrived
+    /// ([`BidState::may_have_arrived`]): what daily caps count.
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64>;
 
     /// Whether the process that made a claim is proven gone.
@@ -190,7 +191,7 @@ pub enum Move {
         /// Longer than the HTTP time limit.
         ttl: Duration,
         /// Refuses the door where this marketplace has sent so many since then. Counted in the same
-        /// transaction; a further attempt of one bid is not counted again.
+        /// transaction; only a further attempt of a running submission is not counted again.
         cap: Option<Cap>,
     },
     /// The one-way door of an approved bid, with a new claim for this claimant.
@@ -273,7 +274,7 @@ impl Move {
     }
 }
 
-/// A limit on first sendings of one marketplace.
+/// A limit on the sendings of one marketplace, as [`LedgerStore::sent_since`] counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
     /// So many at the most.
@@ -305,8 +306,10 @@ pub enum NotMoved {
     StaleClaim(Box<Bid>),
     /// The claim (or the approval) had expired. The row as it is.
     Expired(Box<Bid>),
-    /// The table has no such transition from the row's state. The row as it is. At the door also: the
-    /// marketplace has, or may have, another bid on the posting; then it is that other row.
+    /// The table has no such transition from the row's state. The row as it is. In two cases it is
+    /// another bid on the posting that stands in the way, and then that row: at the door, one that the
+    /// marketplace has or may have; at a look-up's find, one that bears the name found, or a later one with the
+    /// same key that is being sent at this moment.
     WrongState(Box<Bid>),
     /// The cap is reached. The row as it is.
     CapReached(Box<Bid>),

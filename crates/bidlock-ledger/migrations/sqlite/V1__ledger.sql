@@ -42,6 +42,7 @@ CREATE TABLE bids (
     unknown_cause     TEXT,
     reason            TEXT,
     first_sent_at_ms  INTEGER,
+    last_sent_at_ms   INTEGER,
     created_at_ms     INTEGER NOT NULL,
     updated_at_ms     INTEGER NOT NULL,
     events            INTEGER NOT NULL DEFAULT 1,
@@ -61,7 +62,7 @@ CREATE INDEX bids_earlier ON bids (marketplace, posting, epoch) WHERE rebid_allo
 -- The sweeper, listings by state, counts.
 CREATE INDEX bids_state ON bids (state, id);
 -- Daily caps.
-CREATE INDEX bids_sent ON bids (marketplace, first_sent_at_ms) WHERE first_sent_at_ms IS NOT NULL;
+CREATE INDEX bids_sent ON bids (marketplace, last_sent_at_ms, state) WHERE last_sent_at_ms IS NOT NULL;
 
 -- Each bid's history; `hash` chains a line to the one before it. `n` is the order over all bids.
 CREATE TABLE events (

@@ -4,7 +4,7 @@
 -- ?1.. in the order of the columns -> rows changed, 0 or 1
 INSERT INTO bids ({columns})
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-    ?23, ?24, ?25, ?26, ?27
+    ?23, ?24, ?25, ?26, ?27, ?28
 WHERE NOT EXISTS (SELECT 1 FROM bids AS o WHERE o.marketplace = ?2 AND o.posting = ?3
     AND o.rebid_allowed AND o.state IN ({in_use}))
 ON CONFLICT (marketplace, posting) WHERE NOT rebid_allowed DO NOTHING;

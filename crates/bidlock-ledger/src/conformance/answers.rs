@@ -96,12 +96,39 @@ pub async fn s9_reopening_beside_a_later_bid_is_a_duplicate_alarm(rig: &impl Rig
     moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
     let later = granted(&*ledger, &job, "other").await.bid;
     moved(&*ledger, later.claim_ref(), door()).await;
-    let answer =
-        attempt(&*ledger, first.claim_ref(), Move::Find { external_ref: "remote-1".to_owned() }).await;
+    let answer = attempt(&*ledger, first.claim_ref(), accept()).await;
     let Applied::Moved { bid: reopened, alarm: Some(alarm) } = answer else { panic!("{answer:?}") };
     assert_eq!((reopened.state, reopened.rebid_allowed), (BidState::Submitted, true));
     assert!(alarm.contains("duplicate"), "{alarm}");
     assert_eq!(existing(&*ledger, &job, "third").await.id, later.id);
+}
+
+/// What a look-up finds under one key, while a later bid with that key is being sent, may be that later one; and
+/// what one row bears as the marketplace's name is not found for another.
+pub async fn s8_one_bid_at_the_marketplace_is_found_for_one_row(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let job = posting("1");
+    let first = bid_in(&*ledger, &job, BidState::Unknown).await;
+    moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+    let later = bid_in(&*ledger, &job, BidState::Submitting).await;
+    let in_the_way = async |name: &str| {
+        let answer = attempt(&*ledger, first.claim_ref(), find(name)).await;
+        matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if row.id == later.id)
+    };
+    assert!(in_the_way("remote-1").await, "it may be the one that is being sent");
+    moved(&*ledger, later.claim_ref(), accept()).await;
+    assert!(in_the_way("remote-1").await, "it is the later one");
+    let answer = attempt(&*ledger, first.claim_ref(), find("remote-2")).await;
+    let Applied::Moved { alarm: Some(alarm), .. } = answer else { panic!("{answer:?}") };
+    assert!(alarm.contains("duplicate"), "{alarm}");
+
+    let job = posting("2");
+    let first = bid_in(&*ledger, &job, BidState::Unknown).await;
+    moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+    let later = bid_in(&*ledger, &job, BidState::Unknown).await;
+    attempt(&*ledger, first.claim_ref(), find("remote-1")).await;
+    let answer = attempt(&*ledger, later.claim_ref(), find("remote-1")).await;
+    assert!(matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if row.id == first.id), "{answer:?}");
 }
 
 /// A later bid that has not passed the door never will: reopening the earlier one declines it.

@@ -49,6 +49,8 @@ pub async fn each_send_is_counted_and_renews_the_claim(rig: &impl Rig) {
     let second = moved(&*ledger, bid.claim_ref(), longer).await;
     assert_eq!((second.attempts, second.claim_remaining), (2, Some(2 * TTL)));
     assert_eq!(second.first_sent_at, first.first_sent_at);
+    assert_eq!(first.last_sent_at, first.first_sent_at);
+    assert_eq!(second.last_sent_at.unwrap().0, first.first_sent_at.unwrap().0 + 50_000);
     assert_eq!((second.claim_id, second.epoch), (bid.claim_id, bid.epoch));
     assert_eq!(second.payload, bid.payload);
 }
@@ -73,6 +75,37 @@ pub async fn a_cap_counts_first_sends_of_its_marketplace(rig: &impl Rig) {
     assert_eq!((row.state, row.attempts), (BidState::Claimed, 0));
     moved(&*ledger, b, capped(2)).await;
     moved(&*ledger, c, capped(3)).await;
+}
+
+/// What was handed back, and is sent again on another day, takes its place in that day's cap; and it leaves the
+/// place of the day when nothing was accepted.
+pub async fn a_cap_counts_what_came_back_when_it_is_sent_again(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let take = |cap| Move::TakeSending { claimant: claimant("sender"), ttl: TTL, cap };
+    let mut back = Vec::new();
+    for name in ["a", "b", "c"] {
+        let bid = bid_in(&*ledger, &posting(name), BidState::Submitting).await;
+        moved(&*ledger, bid.claim_ref(), Move::HandBack).await;
+        back.push(posting(name));
+    }
+    let approved = bid_in(&*ledger, &posting("approved"), BidState::Approved).await;
+    let sent = moved(&*ledger, approved.claim_ref(), take(None)).await;
+    let approved = moved(&*ledger, sent.claim_ref(), Move::HandBack).await;
+    // Four came back on the first day: its one place is free.
+    let other = granted(&*ledger, &posting("other"), "here").await.bid;
+    moved(&*ledger, other.claim_ref(), capped(1)).await;
+    rig.advance(Duration::from_secs(600));
+    let day = WallTime(sent.last_sent_at.unwrap().0 + 1);
+    for (n, job) in back.iter().enumerate() {
+        let again = granted(&*ledger, job, "here").await;
+        assert!(again.taken_over);
+        let cap = Some(Cap { limit: 2, since: day });
+        let answer = attempt(&*ledger, again.bid.claim_ref(), Move::EnterSubmitting { ttl: TTL, cap }).await;
+        let passed = matches!(answer, Applied::Moved { .. });
+        assert_eq!(passed, n < 2, "{answer:?}");
+    }
+    let answer = attempt(&*ledger, approved.claim_ref(), take(Some(Cap { limit: 2, since: day }))).await;
+    assert!(matches!(answer, Applied::Not(NotMoved::CapReached(_))), "{answer:?}");
 }
 
 /// The count and the passage are one step: concurrent passages do not slip through together.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{Rig, fixtures::*};
-use crate::{BidFilter, BidState, Cursor, ErrorKind, Page, PostingId, Standing, WallTime, store::MAX_BATCH};
+use crate::{
+    BidFilter, BidState, Cursor, ErrorKind, Move, Page, PostingId, Standing, WallTime, store::MAX_BATCH,
+};
 
 fn word(standing: &Standing) -> &'static str {
     match standing {
@@ -97,9 +99,19 @@ pub async fn sent_bids_are_counted_per_marketplace_and_time(rig: &impl Rig) {
     bid_in(&*ledger, &posting("3"), BidState::Claimed).await;
     moved(&*ledger, first.claim_ref(), door()).await;
     let began = first.first_sent_at.unwrap();
+    let later = WallTime(began.0 + 1);
     assert_eq!(ledger.sent_since("examplework", began).await.unwrap(), 2);
-    assert_eq!(ledger.sent_since("examplework", WallTime(began.0 + 1)).await.unwrap(), 1);
+    assert_eq!(ledger.sent_since("examplework", later).await.unwrap(), 2, "the last sending counts");
+    assert_eq!(ledger.sent_since("examplework", WallTime(began.0 + 10_001)).await.unwrap(), 0);
     assert_eq!(ledger.sent_since("otherwork", began).await.unwrap(), 0);
+    moved(&*ledger, first.claim_ref(), Move::HandBack).await;
+    assert_eq!(ledger.sent_since("examplework", began).await.unwrap(), 1, "what came back was not accepted");
+    for state in BidState::ALL {
+        let before = ledger.sent_since("examplework", began).await.unwrap();
+        bid_in(&*ledger, &posting(state.as_str()), state).await;
+        let counted = ledger.sent_since("examplework", began).await.unwrap() - before;
+        assert_eq!(counted, u64::from(state.may_have_arrived()), "{state}");
+    }
 }
 
 /// Bounds are kept by refusing, not by cutting.

@@ -29,7 +29,7 @@ fn every_move() -> Vec<Move> {
 }
 
 /// Every state with every move: moved where a rule says so, to where it says; otherwise nothing changes.
-/// Final states have no rules, so this is S7 too.
+/// Final states have no rules (but a person's for a refusal), so this is S7 too.
 pub async fn s7_the_table_is_the_law(rig: &impl Rig) {
     let ledger = rig.open().await;
     for state in BidState::ALL {

@@ -103,6 +103,20 @@ pub async fn a_new_bid_after_not_submitted_repeats_key_and_payload(rig: &impl Ri
     assert_eq!(second.attempts, 0);
 }
 
+/// A wrong refusal has a way out by a person; the new bid is not the one that was refused.
+pub async fn a_refused_posting_is_freed_by_a_person_alone(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let job = posting("1");
+    let refused = bid_in(&*ledger, &job, BidState::Rejected).await;
+    assert_eq!(existing(&*ledger, &job, "other").await.id, refused.id);
+    let settled =
+        moved(&*ledger, refused.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+    assert_eq!((settled.state, settled.rebid_allowed), (BidState::NotSubmitted, true));
+    let next = granted(&*ledger, &job, "other").await.bid;
+    assert_eq!(next.payload.proposal, "proposal of other");
+    assert_eq!(next.idempotency_key, refused.idempotency_key);
+}
+
 /// A bid beside a later one of its posting goes through a second withdrawal without breaking either.
 pub async fn flags_that_free_a_posting_never_clear_under_a_later_bid(rig: &impl Rig) {
     let ledger = rig.open().await;

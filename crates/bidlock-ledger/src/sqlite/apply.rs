@@ -69,7 +69,8 @@ fn update(tx: &Connection, now: &HostInstant, change: &Change, rule: &Rule) -> r
         Move::TakeSending { claimant, ttl, cap } => guard.door(Some(claimant), now.boot_ms_after(*ttl), *cap),
         Move::ConfirmWithdrawn { rebid_allowed: allowed }
         | Move::ResolveNotSubmitted { allow_new_bid: allowed } => guard.run(&sql::ALLOW, &[allowed]),
-        Move::Accept { external_ref } | Move::Find { external_ref } => guard.found(Some(external_ref)),
+        Move::Find { external_ref } => guard.run(&sql::FIND, &[external_ref]),
+        Move::Accept { external_ref } => guard.found(Some(external_ref)),
         Move::ResolveSubmitted { external_ref } => guard.found(external_ref.as_ref()),
         Move::LoseAnswer { cause } => guard.run(&sql::MOVE, &[&None::<&str>, &cause.as_str(), &None::<i64>]),
         Move::Approve { valid_for } => {
@@ -162,6 +163,15 @@ fn refusal(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Res
     if rule.is_some_and(|rule| rule.to == BidState::Submitting)
         && bid.claim_id == change.at.claim
         && let Some(other) = blocking(tx, now, &bid.posting, Some(bid.id))?
+    {
+        return Ok(NotMoved::WrongState(Box::new(other)));
+    }
+    if let (Some(_), Move::Find { external_ref }) = (rule, &change.action)
+        && bid.claim_id == change.at.claim
+        && let Some(other) = tx
+            .prepare_cached(&sql::FOUND_ELSEWHERE)?
+            .query_row(params![bid.id.0.as_bytes(), external_ref], |row| row::bid(row, now))
+            .optional()?
     {
         return Ok(NotMoved::WrongState(Box::new(other)));
     }

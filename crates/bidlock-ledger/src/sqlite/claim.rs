@@ -76,6 +76,7 @@ fn create(tx: &Connection, now: &HostInstant, request: &NewClaim) -> rusqlite::R
         unknown_cause: None,
         reason: None,
         first_sent_at: None,
+        last_sent_at: None,
         created_at: WallTime(now.wall_ms),
         updated_at: WallTime(now.wall_ms),
         events: 1,
@@ -141,6 +142,7 @@ fn insert(tx: &Connection, now: &HostInstant, request: &NewClaim, bid: &Bid) -> 
         bid.payload.via,
         bid.payload.evaluation,
         bid.payload.proposal,
+        None::<i64>, // last_sent_at_ms
     ])
 }
 

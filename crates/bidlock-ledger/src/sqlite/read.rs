@@ -82,7 +82,7 @@ pub(super) fn count(conn: &Connection, filter: &BidFilter) -> rusqlite::Result<V
     Ok(counts)
 }
 
-/// How many bids of a marketplace passed the door for the first time since then.
+/// How many bids of a marketplace were last sent since then and may have arrived.
 pub(super) fn sent_since(conn: &Connection, marketplace: &str, since: WallTime) -> rusqlite::Result<u64> {
     conn.prepare_cached(&sql::SENT_SINCE)?
         .query_row(params![marketplace, since.0], |row| row.get::<_, i64>(0))

@@ -38,6 +38,7 @@ pub(super) fn bid(row: &Row<'_>, now: &HostInstant) -> Result<Bid> {
         })?,
         reason: row.get(16)?,
         first_sent_at: row.get::<_, Option<i64>>(17)?.map(WallTime),
+        last_sent_at: row.get::<_, Option<i64>>(27)?.map(WallTime),
         created_at: WallTime(row.get(18)?),
         updated_at: WallTime(row.get(19)?),
         events: row.get(20)?,

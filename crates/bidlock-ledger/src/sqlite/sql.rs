@@ -26,6 +26,8 @@ queries! {
     MOVE = "move.sql";
     ALLOW = "allow.sql";
     REOPEN = "reopen.sql";
+    FIND = "find.sql";
+    FOUND_ELSEWHERE = "found_elsewhere.sql";
     LIVE_BID = "live_bid.sql";
     BLOCKING = "blocking.sql";
     BID = "bid.sql";
@@ -50,6 +52,7 @@ fn compose(text: &str) -> String {
         .replace("{another}", &bare(include_str!("../../queries/sqlite/another.sql")))
         .replace("{frozen}", FROZEN)
         .replace("{in_use}", &states(BidState::is_in_use))
+        .replace("{sent}", &states(BidState::may_have_arrived))
 }
 
 /// The states of which something holds, as SQL: names of our own enum, so they need no escaping.
