@@ -17,13 +17,14 @@ use std::time::Duration;
 use bidlock_ledger::{
     Actor, Applied, Bid, BidState, Change, ClaimRef, LedgerError, Move, NotMoved, UnknownCause,
 };
-use bidlock_market::{Answer, LostCause, Submission, find_ours};
+use bidlock_market::{Answer, LostCause, Submission};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     outcome::{DeferReason, Outcome},
     pipeline::{Pipeline, PipelineError},
+    reconcile::Found,
 };
 
 /// How often one claim passes the door at the most.
@@ -216,13 +217,19 @@ impl Pipeline {
                 return Ok(lost);
             }
         };
-        let earlier = crate::reconcile::earlier_refs(&*self.ledger, bid).await?;
-        let sent_at = crate::reconcile::sent_at(bid);
-        let Some(ours) = find_ours(&remote, bid.idempotency_key, sent_at, &earlier) else { return Ok(lost) };
+        let ours = match crate::reconcile::find_among(&*self.ledger, bid, &remote).await? {
+            Found::Ours(ours) => ours,
+            Found::Not(_) => return Ok(lost),
+        };
         let change = self
             .change(bid.claim_ref(), Move::Find { external_ref: ours.external_ref.clone() })
             .because("found by the look-up after a duplicate refusal");
-        Ok(Outcome::Submitted(self.recorded(change).await?.brief()))
+        let (at, action) = (change.at, change.action.clone());
+        match self.apply_surely(change).await? {
+            // Found for another row of the posting in the meantime: it is not this one.
+            Applied::Not(NotMoved::WrongState(other)) if other.id != bid.id => Ok(lost),
+            applied => Ok(Outcome::Submitted(as_recorded(at, &action, applied)?.brief())),
+        }
     }
 
     /// Gives the row back with proof that nothing was accepted.
@@ -240,23 +247,7 @@ impl Pipeline {
     /// Records what the marketplace said about our own claim, and reports a row that contradicts it.
     async fn recorded(&self, change: Change) -> Result<Bid, PipelineError> {
         let (at, action) = (change.at, change.action.clone());
-        match self.apply_surely(change).await? {
-            Applied::Moved { bid, alarm } => {
-                if let Some(alarm) = alarm {
-                    tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
-                }
-                Ok(*bid)
-            }
-            Applied::Already(bid) => Ok(*bid),
-            Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, &action) => Ok(*bid),
-            Applied::Not(why) => Err(PipelineError::Invariant(format!(
-                "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
-                 look at `bidlock bid history {}`",
-                action.action().as_str(),
-                at.bid,
-                at.bid
-            ))),
-        }
+        as_recorded(at, &action, self.apply_surely(change).await?)
     }
 
     /// Applies one change, asking again while the ledger is busy or away. Safe to repeat: each change is
@@ -288,6 +279,27 @@ impl Pipeline {
 
     pub(crate) fn change(&self, at: ClaimRef, action: Move) -> Change {
         Change::new(at, Actor::scanner(&self.claimant.holder), action)
+    }
+}
+
+/// The row after a change that can't be refused: the marketplace said so about our own claim.
+fn as_recorded(at: ClaimRef, action: &Move, applied: Applied) -> Result<Bid, PipelineError> {
+    match applied {
+        Applied::Moved { bid, alarm } => {
+            if let Some(alarm) = alarm {
+                tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
+            }
+            Ok(*bid)
+        }
+        Applied::Already(bid) => Ok(*bid),
+        Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, action) => Ok(*bid),
+        Applied::Not(why) => Err(PipelineError::Invariant(format!(
+            "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
+             look at `bidlock bid history {}`",
+            action.action().as_str(),
+            at.bid,
+            at.bid
+        ))),
     }
 }
 

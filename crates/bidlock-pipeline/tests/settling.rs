@@ -272,3 +272,110 @@ async fn a_withdrawn_bid_is_not_taken_for_its_successor() {
     assert_eq!((second.state, second.external_ref.as_deref()), (BidState::Submitted, Some("x2")));
     assert_eq!(second.posting, posting_id("m", "1"));
 }
+
+/// Posting 1: the first bid was lost and settled as not submitted with a new bid allowed, and the second is lost
+/// too. The marketplace has accepted what is said.
+async fn two_lost(first_accepted: bool, second_accepted: bool) -> Rig {
+    let rig = unknown(first_accepted).await;
+    allow_new_bid(&rig).await;
+    let answer = lost(LostCause::ConnectionLost);
+    rig.market.next("1", if second_accepted { Step::AcceptBut(answer) } else { Step::Say(answer) });
+    assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "unknown");
+    rig
+}
+
+async fn allow_new_bid(rig: &Rig) {
+    let action = Move::ResolveNotSubmitted { allow_new_bid: true };
+    let at = rig.rows("1").await.pop().unwrap().claim_ref();
+    let change = Change::new(at, Actor::operator("o"), action).because("their support says so");
+    assert!(matches!(rig.ledger.apply(&[change]).await.unwrap()[0], Applied::Moved { .. }));
+}
+
+async fn states_and_names(rig: &Rig) -> Vec<(BidState, Option<String>)> {
+    rig.rows("1").await.into_iter().map(|row| (row.state, row.external_ref)).collect()
+}
+
+#[tokio::test]
+async fn one_bid_under_the_key_of_two_rows_is_the_later_ones() {
+    let rig = two_lost(false, true).await;
+    for _ in 0..2 {
+        rig.reconciler().run().await.unwrap();
+        let now = [(BidState::NotSubmitted, None), (BidState::Submitted, Some("x1".to_owned()))];
+        assert_eq!(states_and_names(&rig).await, now);
+    }
+}
+
+#[tokio::test]
+async fn two_bids_under_the_key_of_two_rows_are_one_each_and_a_duplicate() {
+    let rig = two_lost(true, true).await;
+    let report = rig.reconciler().run().await.unwrap();
+    assert!(report.bids[0].alarm.as_ref().unwrap().contains("duplicate"), "{report:?}");
+    let mut names: Vec<_> =
+        states_and_names(&rig).await.into_iter().map(|(state, name)| (name, state)).collect();
+    names.sort();
+    let there = |name: &str| (Some(name.to_owned()), BidState::Submitted);
+    assert_eq!(names, [there("x1"), there("x2")]);
+}
+
+#[tokio::test]
+async fn a_bid_dated_clearly_before_the_later_sending_is_the_earlier_ones() {
+    let rig = two_lost(false, false).await;
+    let rows = rig.rows("1").await;
+    let sent = jiff::Timestamp::from_millisecond(rows[1].first_sent_at.unwrap().0).unwrap();
+    let mut old = remote("old", Some(rows[0].idempotency_key.to_string()));
+    old.created_at = sent.checked_sub(jiff::SignedDuration::from_mins(1)).ok();
+    rig.market.next_look_up(Ok(vec![old.clone()]));
+    rig.market.next_look_up(Ok(Vec::new()));
+    rig.reconciler().run().await.unwrap();
+    assert_eq!(rig.rows("1").await[0].state, BidState::NotSubmitted, "clocks differ by a minute");
+    old.created_at = sent.checked_sub(jiff::SignedDuration::from_mins(10)).ok();
+    rig.market.has(&rows[0].posting, old);
+    let report = rig.reconciler().run().await.unwrap();
+    assert!(report.bids[0].alarm.is_some(), "{report:?}");
+    let now = [(BidState::Submitted, Some("old".to_owned())), (BidState::Unknown, None)];
+    assert_eq!(states_and_names(&rig).await, now);
+}
+
+#[tokio::test]
+async fn what_is_found_while_a_later_bid_is_being_sent_reopens_nothing() {
+    let rig = unknown(false).await;
+    allow_new_bid(&rig).await;
+    let go = rig.market.hold("1", Step::Say(accepted()));
+    let pipeline = rig.pipeline("b");
+    let sending = tokio::spawn(async move { one(&pipeline, "1").await });
+    rig.market.wait_for(2).await;
+    let row = rig.rows("1").await.remove(0);
+    // The marketplace has it already, and its answer is still under way.
+    rig.market.next_look_up(Ok(vec![remote("x1", Some(row.idempotency_key.to_string()))]));
+    let report = rig.reconciler().run().await.unwrap();
+    assert!(report.bids[0].note.contains("being sent"), "{report:?}");
+    assert_eq!(rig.rows("1").await[0].state, BidState::NotSubmitted);
+    go.send(()).unwrap();
+    assert_eq!(rig::soon(sending).await.unwrap().name(), "submitted");
+    rig.reconciler().run().await.unwrap();
+    let now = [(BidState::NotSubmitted, None), (BidState::Submitted, Some("x1".to_owned()))];
+    assert_eq!(states_and_names(&rig).await, now);
+}
+
+/// A person's own bid, made between two sendings of which the first came back, is not taken for the second.
+#[tokio::test]
+async fn a_look_up_by_time_goes_by_the_last_sending() {
+    let rig = Rig::new();
+    rig.market.say("1", rig::market::later(std::time::Duration::from_secs(3_600)));
+    assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "deferred");
+    rig.time.advance(std::time::Duration::from_secs(36_000));
+    rig.market.say("1", lost(LostCause::Timeout));
+    assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "unknown");
+    let row = rig.row("1").await;
+    let at =
+        |time: Option<bidlock_ledger::WallTime>| jiff::Timestamp::from_millisecond(time.unwrap().0).unwrap();
+    let mut human = remote("human", None);
+    human.created_at = at(row.first_sent_at).checked_add(jiff::SignedDuration::from_hours(5)).ok();
+    let mut ours = remote("ours", None);
+    ours.created_at = Some(at(row.last_sent_at));
+    rig.market.next_look_up(Ok(vec![human.clone()]));
+    assert_eq!(rig.reconciler().run().await.unwrap().open, 1);
+    rig.market.next_look_up(Ok(vec![human, ours]));
+    assert_eq!(rig.reconciler().run().await.unwrap().settled, 1);
+    assert_eq!(rig.row("1").await.external_ref.as_deref(), Some("ours"));
+}
