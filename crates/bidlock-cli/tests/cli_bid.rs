@@ -1,10 +1,12 @@
 //! `bidlock bid …`: looking at bids, and what a person decides about one.
 
-#![allow(clippy::unwrap_used, reason = "tests, their helpers included")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests, their helpers included")]
 
 mod kit;
 
-use bidlock_ledger::BidState;
+use bidlock_ledger::{
+    Actor, Bid, BidState, Change, ClaimOutcome, LedgerStore, Move, NewClaim, PostingId, SqliteLedger,
+};
 use kit::Desk;
 use serde_json::json;
 
@@ -227,4 +229,63 @@ fn a_posting_with_another_bid_stays_used_and_the_other_is_named() {
         .prints(&["is not submitted; the posting stays used", &format!("bid {first} on it is submitted")]);
     let shown = desk.call("bid show --json").arg(second.to_string()).run().code(0).json();
     assert_eq!(shown["rebid_allowed"], false, "{shown}");
+}
+
+#[test]
+fn a_wrong_refusal_has_a_way_out_by_a_person() {
+    let desk = Desk::new();
+    desk.seed("one", BidState::Rejected, VIA);
+    desk.run("bid resolve market/one --as submitted --reason r")
+        .refused(2, &["only what is unknown or not_submitted"]);
+    desk.run("bid resolve market/one --as not-submitted --reason r --allow-new-bid")
+        .code(0)
+        .prints(&["is not submitted; the posting may be bid on again"]);
+    desk.run("bid history market/one").code(0).prints(&["resolve_not_submitted", "operator:tester"]);
+    desk.seed("one", BidState::Submitted, VIA);
+}
+
+/// More rows are due than one sweep moves, and the named one is the last of them.
+#[test]
+fn resolve_looks_at_the_named_bid_however_many_others_are_due() {
+    let desk = Desk::new();
+    let first = desk.seed("one", BidState::Submitting, VIA);
+    let last = {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(many_submitting(&desk.ledger(), &first))
+    };
+    let file = rusqlite::Connection::open(desk.ledger()).unwrap();
+    file.execute("UPDATE bids SET claim_until_ms = 0", []).unwrap();
+    drop(file);
+    desk.call("bid resolve --as submitted --reason seen")
+        .arg(last.id.to_string())
+        .run()
+        .code(0)
+        .prints(&["is submitted"]);
+}
+
+/// 300 submissions like this one; the last of them.
+async fn many_submitting(path: &std::path::Path, like: &Bid) -> Bid {
+    let ledger = SqliteLedger::open(path).unwrap();
+    let ttl = std::time::Duration::from_secs(300);
+    let claims: Vec<NewClaim> = (0..300)
+        .map(|n| NewClaim {
+            posting: PostingId::new("market", format!("many-{n}")).unwrap(),
+            claimant: like.claimant.clone(),
+            ttl,
+            payload: like.payload.clone(),
+        })
+        .collect();
+    let mut last = None;
+    let mut doors = Vec::new();
+    for outcome in ledger.claim(&claims).await.unwrap() {
+        let ClaimOutcome::Granted(claim) = outcome else { panic!("{outcome:?}") };
+        doors.push(Change::new(
+            claim.bid.claim_ref(),
+            Actor::scanner("host:1:abcd"),
+            Move::EnterSubmitting { ttl, cap: None },
+        ));
+        last = Some(claim.bid);
+    }
+    ledger.apply(&doors).await.unwrap();
+    last.unwrap()
 }

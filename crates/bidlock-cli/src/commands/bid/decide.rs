@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bidlock_ledger::{
-    Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Liveness, Move, NotMoved, Page,
+    Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Liveness, Move, NotMoved, Page, Swept,
 };
 use bidlock_pipeline::Withdrawal;
 use serde_json::{Value, json};
@@ -19,8 +19,10 @@ use crate::{
 
 /// Longer evidence belongs beside the ledger, not into it.
 const MAX_EVIDENCE_BYTES: u64 = 64 << 10;
-/// How many rows a sweep before a resolution moves: only those that are due.
+/// How many rows one sweep before a resolution moves at the most.
 const SWEEP_LIMIT: u32 = 256;
+/// How many sweeps go before a resolution, should so many rows be due before the named one: a bound, not a wish.
+const MAX_SWEEPS: u32 = 4_096;
 
 /// `bid approve`.
 pub(super) async fn approve(app: &App, args: ApproveArgs) -> Result<Exit, CliError> {
@@ -99,9 +101,7 @@ pub(super) async fn resolve(app: &App, args: ResolveArgs) -> Result<Exit, CliErr
     check_resolution(&args)?;
     let evidence = args.evidence.as_deref().map(read_evidence).transpose()?;
     let ledger = app.ledger(Access::Existing).await?;
-    // A submission whose scanner died is `submitting` until a sweep says what it is.
-    ledger.sweep(SWEEP_LIMIT).await?;
-    let bid = find::find(ledger.as_ref(), &args.bid).await?;
+    let bid = swept(ledger.as_ref(), find::find(ledger.as_ref(), &args.bid).await?).await?;
     let mut detail = json!({ "evidence": evidence });
     let (action, word, from) = match args.outcome {
         ResolveAs::Submitted => {
@@ -116,7 +116,7 @@ pub(super) async fn resolve(app: &App, args: ResolveArgs) -> Result<Exit, CliErr
                 detail["risk_accepted"] = json!(args.i_accept_the_risk);
             }
             let allow_new_bid = args.allow_new_bid;
-            (Move::ResolveNotSubmitted { allow_new_bid }, "resolved as not submitted", "unknown")
+            (Move::ResolveNotSubmitted { allow_new_bid }, "resolved as not submitted", "unknown or rejected")
         }
     };
     let change = Change::new(bid.claim_ref(), operator(app), action).because(reason).with_detail(detail);
@@ -147,6 +147,19 @@ async fn freed(ledger: &dyn LedgerStore, bid: &Bid, asked: bool) -> Result<Strin
         Some(other) => format!("the posting stays used: bid {} on it is {}", other.id, other.state),
         None => "the posting stays used".to_owned(),
     })
+}
+
+/// The bid as a sweep leaves it: a submission whose scanner died is `submitting` until one says what it is. A sweep
+/// takes the oldest rows first, so that it may need several to come to this one.
+async fn swept(ledger: &dyn LedgerStore, mut bid: Bid) -> Result<Bid, CliError> {
+    for _ in 0..MAX_SWEEPS {
+        let is_due = bid.claim_remaining.is_some_and(|left| left.is_zero());
+        if !is_due || ledger.sweep(SWEEP_LIMIT).await? == Swept::default() {
+            break;
+        }
+        bid = ledger.bid(bid.id).await?.unwrap_or(bid);
+    }
+    Ok(bid)
 }
 
 /// Options that make no sense together.
