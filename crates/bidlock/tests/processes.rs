@@ -47,8 +47,9 @@ fn wait_for_word(child: &mut Child, word: &str) -> impl Read + use<> {
     lines.into_inner()
 }
 
-fn key() -> LockKey {
-    LockKey::posting("upwork", "counter").unwrap()
+/// Each test has a key of its own, so that what one leaves behind in a shared engine holds up no other.
+fn key(folder: &Path) -> LockKey {
+    LockKey::posting("upwork", folder.file_name().unwrap().to_str().unwrap()).unwrap()
 }
 
 async fn open(folder: &Path) -> LockManager {
@@ -62,10 +63,10 @@ async fn child() {
     let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
     let locks = open(&folder).await;
     match std::env::var(ROLE).unwrap().as_str() {
-        "count" => count(&locks, &folder.join("counter")).await,
+        "count" => count(&locks, &folder).await,
         "hold" => {
             let locks = locks.with_ttl(Duration::from_millis(500)).unwrap();
-            let _lease = locks.try_lock(&key()).await.unwrap().acquired().unwrap();
+            let _lease = locks.try_lock(&key(&folder)).await.unwrap().acquired().unwrap();
             println!("holding");
             std::future::pending::<()>().await;
         }
@@ -74,9 +75,10 @@ async fn child() {
 }
 
 /// Reads the file, waits, writes it back: one more process inside, and an update is lost.
-async fn count(locks: &LockManager, file: &Path) {
+async fn count(locks: &LockManager, folder: &Path) {
+    let file = &folder.join("counter");
     for _ in 0..ROUNDS {
-        let Attempt::Acquired(lease) = locks.lock(&key(), Wait::up_to(PATIENCE)).await.unwrap() else {
+        let Attempt::Acquired(lease) = locks.lock(&key(folder), Wait::up_to(PATIENCE)).await.unwrap() else {
             panic!("not granted in {PATIENCE:?}")
         };
         let seen: u64 = std::fs::read_to_string(file).unwrap().parse().unwrap();
@@ -107,12 +109,12 @@ async fn a_killed_holder_blocks_its_posting_for_its_ttl_and_no_longer() {
     let _output = wait_for_word(&mut holder, "holding");
     let locks = open(folder.path()).await;
     // It renews: beyond its TTL it still has the lock.
-    let other = locks.lock(&key(), Wait::up_to(Duration::from_millis(800))).await.unwrap();
+    let other = locks.lock(&key(folder.path()), Wait::up_to(Duration::from_millis(800))).await.unwrap();
     assert!(!other.is_acquired());
     let killed_at = SystemClock.now();
     holder.kill().unwrap();
     holder.wait().unwrap();
-    let lease = locks.lock(&key(), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap();
+    let lease = locks.lock(&key(folder.path()), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap();
     assert!(SystemClock.now().since(killed_at) < Duration::from_secs(10));
     lease.release().await.unwrap();
 }
@@ -125,10 +127,10 @@ async fn a_paused_holder_learns_that_it_has_lost_its_lease() {
     let pid = rustix::process::Pid::from_child(&holder);
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     let locks = open(folder.path()).await;
-    let lease = locks.lock(&key(), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap();
+    let lease = locks.lock(&key(folder.path()), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     // Its renewals change nothing: after two of its TTLs the lock is still ours.
-    let held = locks.lock(&key(), Wait::up_to(Duration::from_secs(1))).await.unwrap();
+    let held = locks.lock(&key(folder.path()), Wait::up_to(Duration::from_secs(1))).await.unwrap();
     assert!(matches!(held, Attempt::Held(other) if other.holder == locks.holder().as_str()));
     assert!(!lease.is_lost());
     holder.kill().unwrap();
@@ -140,6 +142,7 @@ fn a_forked_child_is_refused_and_its_parent_is_not() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let backend = std::sync::Arc::new(bidlock::backends::memory::MemoryBackend::new());
     let locks = LockManager::new(backend.clone() as std::sync::Arc<dyn LockBackend>);
+    let key = || LockKey::named("the", "parents").unwrap();
     let lease = runtime.block_on(locks.try_lock(&key())).unwrap().acquired().unwrap();
     let another = runtime.block_on(locks.try_lock(&LockKey::named("an", "other").unwrap())).unwrap();
     // SAFETY: the child only asks, on a runtime of its own, and leaves without running anything of the parent's.
