@@ -39,38 +39,73 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     }
 
     /// Says where each posting stands; the cheap question that most sightings end with.
+    ///
+    /// # Errors
+    /// There are more than [`MAX_BATCH`] postings, or the store can't answer. Nothing has changed.
     async fn standing(&self, postings: &[PostingId]) -> Result<Vec<Standing>>;
 
     /// Creates the bid, takes the row over, or returns the existing bid.
+    ///
+    /// # Errors
+    /// There are more than [`MAX_BATCH`] requests, or the store can't write. Where the error's effect is unknown
+    /// ([`crate::LedgerError::effect`]) the claims may stand: they run out by their TTL.
     async fn claim(&self, requests: &[NewClaim]) -> Result<Vec<ClaimOutcome>>;
 
     /// Makes guarded transitions, each with its event, all in one durable transaction.
+    ///
+    /// # Errors
+    /// There are more than [`MAX_BATCH`] changes, or the store can't write. Where the error's effect is unknown
+    /// the changes may stand: ask again with the same event keys.
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Applied>>;
 
     /// Abandons expired claims, marks silent submissions `unknown`, takes back expired approvals: at most
     /// `limit` rows.
+    ///
+    /// # Errors
+    /// The store can't write. Rows that a lost reply hides have moved all the same; the next sweep passes them over.
     async fn sweep(&self, limit: u32) -> Result<Swept>;
 
     /// One bid by name.
+    ///
+    /// # Errors
+    /// The store can't answer.
     async fn bid(&self, id: BidId) -> Result<Option<Bid>>;
 
     /// Bids that match, oldest first, after `page.after`.
+    ///
+    /// # Errors
+    /// The store can't answer. A page longer than [`MAX_PAGE`] is no error: it is cut to that.
     async fn list(&self, filter: &BidFilter, page: &Page) -> Result<Vec<Bid>>;
 
     /// How many bids of each state match.
+    ///
+    /// # Errors
+    /// The store can't answer.
     async fn count(&self, filter: &BidFilter) -> Result<Vec<(BidState, u64)>>;
 
     /// A bid's events, oldest first, as stored; [`crate::chain::verify`] checks them.
+    ///
+    /// # Errors
+    /// The store can't answer.
     async fn history(&self, id: BidId) -> Result<Vec<BidEvent>>;
 
     /// How many bids of this marketplace were last sent since then and may have arrived
     /// ([`BidState::may_have_arrived`]): what daily caps count.
+    ///
+    /// # Errors
+    /// The store can't answer.
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64>;
 
     /// Whether the process that made a claim is proven gone.
+    ///
+    /// # Errors
+    /// The store can't answer.
     async fn liveness(&self, claimant: &Claimant) -> Result<Liveness>;
 
     /// Whether the ledger can be read and durably written, and facts that an operator wants to know.
+    ///
+    /// # Errors
+    /// The store can't answer, or not be written.
     async fn check(&self) -> Result<Health>;
 }
 
