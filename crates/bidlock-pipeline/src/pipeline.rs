@@ -155,6 +155,11 @@ impl Pipeline {
 
     /// At most [`MAX_BATCH`] sightings, answered in order. A posting that another scanner holds is
     /// answered at once as held; [`crate::Scan`] tries those again.
+    ///
+    /// # Errors
+    /// Each sighting has its own answer. [`PipelineError::Ledger`] or [`PipelineError::Locks`] for those that the
+    /// batch had not answered when the store broke: nothing more is sent for them; [`PipelineError::Invariant`]
+    /// for a row that is not as it must be.
     pub async fn process_batch(
         self: &Arc<Self>,
         postings: &[Posting],
