@@ -157,9 +157,9 @@ impl Pipeline {
     /// answered at once as held; [`crate::Scan`] tries those again.
     ///
     /// # Errors
-    /// Each sighting has its own answer. [`PipelineError::Ledger`] or [`PipelineError::Locks`] for those that the
-    /// batch had not answered when the store broke: nothing more is sent for them; [`PipelineError::Invariant`]
-    /// for a row that is not as it must be.
+    /// The ledger or the locks broke, or a row is not as it must be ([`PipelineError::Invariant`]). What broke a
+    /// batch stands once, for the first sighting that it left open; the others left open are answered as held, to
+    /// be tried again. What was settled before keeps its outcome.
     pub async fn process_batch(
         self: &Arc<Self>,
         postings: &[Posting],
