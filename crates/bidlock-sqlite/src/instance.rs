@@ -26,7 +26,7 @@ const MAX_ORIGIN_BYTES: u64 = 512;
 /// A file that this process holds locked for as long as it lives. A process id proves nothing across
 /// containers and is used again; this lock is released by the kernel and by nobody else.
 ///
-/// The file says where it was made ([`Origin`]), so that its copy in another folder, which nobody holds
+/// The file says where it was made, so that its copy in another folder, which nobody holds
 /// locked, is not taken for a proof.
 ///
 /// A child made by `fork` without `exec` shares the lock: then the instance is gone when both are.
