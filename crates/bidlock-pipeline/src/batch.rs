@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bidlock_ledger::PostingId;
 use bidlock_market::Posting;
+use tokio::sync::mpsc;
 
 use crate::{claiming::Sent, outcome::Outcome, pipeline::PipelineError};
 
@@ -13,12 +14,17 @@ pub(crate) struct Batch<'a> {
     postings: &'a [Posting],
     leader_of: Vec<usize>,
     outcomes: Vec<Option<Result<Outcome, PipelineError>>>,
+    told: Option<Told>,
 }
 
+/// Hears what a sender brought back at once, with the sighting's place in the batch: the rest of the batch may
+/// take as long as the marketplace does. At most one message a sighting, so that the batch bounds the channel.
+pub(crate) type Told = mpsc::UnboundedSender<(usize, Outcome)>;
+
 impl<'a> Batch<'a> {
-    pub(crate) fn new(postings: &'a [Posting]) -> Batch<'a> {
+    pub(crate) fn new(postings: &'a [Posting], told: Option<Told>) -> Batch<'a> {
         let outcomes = postings.iter().map(|_| None).collect();
-        Batch { postings, leader_of: (0..postings.len()).collect(), outcomes }
+        Batch { postings, leader_of: (0..postings.len()).collect(), outcomes, told }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -51,7 +57,13 @@ impl<'a> Batch<'a> {
     /// Takes what a sender's task answered. A task that died says nothing: its sighting stays open.
     pub(crate) fn settle_joined(&mut self, done: Result<Sent, tokio::task::JoinError>) {
         match done {
-            Ok((index, outcome)) => self.outcomes[index] = Some(outcome),
+            Ok((index, outcome)) => {
+                if let (Some(told), Ok(outcome)) = (&self.told, &outcome) {
+                    // Nobody listens any more: the outcome is still part of the batch's answer.
+                    let _ = told.send((index, outcome.clone()));
+                }
+                self.outcomes[index] = Some(outcome);
+            }
             Err(error) => tracing::error!(%error, "a sender died; its bid is settled by the sweeper"),
         }
     }

@@ -222,6 +222,8 @@ impl Pipeline {
             }
             let posting = bid.posting.clone();
             match self.send_one_approved(bid).await {
+                // Another scanner was faster, or the approval ran out: the door says so, and nothing was sent.
+                Ok(Some(Outcome::HeldElsewhere { .. } | Outcome::AlreadyBid(_))) => {}
                 Ok(Some(outcome)) => sent.push((posting, outcome)),
                 Ok(None) => self.give_back_to_run_limit(),
                 // What was sent must be told. An engine that is away is waited for with the feed's sightings.

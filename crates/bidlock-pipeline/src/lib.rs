@@ -47,7 +47,7 @@ pub use options::{ApprovalPolicy, Caps, PipelineOptions};
 pub use outcome::{DeclineReason, DeferReason, Outcome};
 pub use pipeline::{Parts, Pipeline, PipelineError};
 pub use reconcile::{ReconcileReport, Reconciler, Settled};
-pub use rules::{Decision, Evaluator, EverythingSuits, RuleSet, RulesError};
+pub use rules::{Decision, Evaluator, EverythingSuits, RuleSet, RulesError, check_template};
 pub use scan::{Scan, ScanOptions, ScanSummary};
 pub use stop::Stop;
 pub use withdraw::{Withdrawal, withdraw};

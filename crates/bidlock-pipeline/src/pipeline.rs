@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Told},
     cache::{DEFAULT_CAPACITY, SettledCache},
     gate::Gate,
     options::PipelineOptions,
@@ -164,7 +164,15 @@ impl Pipeline {
         self: &Arc<Self>,
         postings: &[Posting],
     ) -> Vec<Result<Outcome, PipelineError>> {
-        let mut batch = Batch::new(postings);
+        self.process_batch_telling(postings, None).await
+    }
+
+    pub(crate) async fn process_batch_telling(
+        self: &Arc<Self>,
+        postings: &[Posting],
+        told: Option<Told>,
+    ) -> Vec<Result<Outcome, PipelineError>> {
+        let mut batch = Batch::new(postings, told);
         let failed = self.run_batch(&mut batch).await.err();
         batch.finish(failed, &self.claimant.holder)
     }

@@ -183,6 +183,20 @@ impl RuleSet {
         if rules.client.min_rating.is_some_and(|r| !r.is_finite()) {
             return Err(RulesError(format!("{name}: client.min_rating must be a number such as 4.5")));
         }
+        for limit in &rules.budget.limit {
+            if let (Some(min), Some(max)) = (limit.min_minor, limit.max_minor)
+                && min > max
+            {
+                return Err(RulesError(format!(
+                    "{name}: a budget.limit has min = \"{}\" above max = \"{}\": no posting could fit",
+                    limit.min.as_deref().unwrap_or_default(),
+                    limit.max.as_deref().unwrap_or_default()
+                )));
+            }
+        }
+        if let Some(proposal) = &rules.bid.proposal {
+            check_template(&format!("{name}: bid.proposal"), proposal)?;
+        }
         if rules.bid.amount_percent.is_some_and(|p| p == 0 || p > 1_000) {
             return Err(RulesError(format!("{name}: bid.amount_percent must be between 1 and 1000")));
         }
@@ -369,6 +383,24 @@ fn fold(text: &str) -> String {
 
 fn shown<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "unknown".to_owned(), |v| v.to_string())
+}
+
+/// A placeholder that is none would reach the client as it is.
+///
+/// # Errors
+/// The text holds `{word}` with a word that is not `title` or `url`; `what` is what the error calls the text.
+pub fn check_template(what: &str, template: &str) -> Result<(), RulesError> {
+    for (at, _) in template.match_indices('{') {
+        let Some(end) = template[at..].find('}') else { continue };
+        let word = &template[at + 1..at + end];
+        let is_word = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ' ');
+        if is_word && !matches!(word, "title" | "url") {
+            return Err(RulesError(format!(
+                "{what} holds {{{word}}}, which stands for nothing; there are {{title}} and {{url}}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn fill_in(template: &str, posting: &Posting) -> String {

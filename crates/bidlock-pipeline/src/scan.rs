@@ -4,7 +4,7 @@
 //! ledger or lock engine that is away is waited for, up to a patience. Nothing is sent meanwhile.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -15,6 +15,7 @@ use bidlock_ledger::PostingId;
 use bidlock_market::Posting;
 use futures::{FutureExt, Stream, StreamExt};
 use rand::Rng;
+use tokio::sync::mpsc;
 
 use crate::{
     outcome::{DeferReason, Outcome},
@@ -208,10 +209,12 @@ impl Scan {
     ) -> Result<(), PipelineError> {
         let (postings, since): (Vec<Posting>, Vec<Moment>) =
             batch.into_iter().map(|w| (w.posting, w.since)).unzip();
-        let outcomes = self.pipeline.process_batch(&postings).await;
+        let (outcomes, told) = self.process_telling(&postings, answered).await;
         let (mut away, mut broken) = (None, None);
-        for ((posting, since), outcome) in postings.into_iter().zip(since).zip(outcomes) {
+        for (index, ((posting, since), outcome)) in postings.into_iter().zip(since).zip(outcomes).enumerate()
+        {
             match outcome {
+                Ok(_) if told.contains(&index) => {}
                 Ok(Outcome::HeldElsewhere { holder, remaining }) => {
                     let outcome = Outcome::HeldElsewhere { holder, remaining };
                     self.wait_or_answer(Waiting { posting, since }, outcome, waiting, answered);
@@ -229,6 +232,38 @@ impl Scan {
             }
         }
         broken.map_or_else(|| self.keep_patience(away, waiting), Err)
+    }
+
+    /// Runs a batch and tells what each sender brings back when it does, not when the slowest one is back: a
+    /// reader that goes away is noticed while there is something left to stop. Says which were told.
+    async fn process_telling(
+        &mut self,
+        postings: &[Posting],
+        answered: &mut impl FnMut(&Posting, &Outcome),
+    ) -> (Vec<Result<Outcome, PipelineError>>, HashSet<usize>) {
+        let (sender, mut senders) = mpsc::unbounded_channel();
+        let pipeline = Arc::clone(&self.pipeline);
+        let mut work = pin!(pipeline.process_batch_telling(postings, Some(sender)));
+        let mut told = HashSet::new();
+        let mut tell = |summary: &mut ScanSummary, (index, outcome): (usize, Outcome)| {
+            // A held posting is tried again instead.
+            if !matches!(outcome, Outcome::HeldElsewhere { .. }) {
+                summary.count(&outcome);
+                answered(&postings[index], &outcome);
+                told.insert(index);
+            }
+        };
+        let outcomes = loop {
+            tokio::select! {
+                biased;
+                Some(news) = senders.recv() => tell(&mut self.summary, news),
+                outcomes = &mut work => break outcomes,
+            }
+        };
+        while let Ok(news) = senders.try_recv() {
+            tell(&mut self.summary, news);
+        }
+        (outcomes, told)
     }
 
     fn wait_or_answer(
@@ -298,9 +333,9 @@ impl Scan {
         self.last_sweep = Some(self.pipeline.clock.now());
         match self.pipeline.ledger.sweep(SWEEP_LIMIT).await {
             Ok(swept) => {
-                let moved = swept.abandoned + swept.unknown + swept.approvals_expired;
+                let moved = swept.abandoned + swept.unknown;
                 self.summary.swept += u64::from(moved);
-                if moved > 0 {
+                if moved + swept.approvals_expired > 0 {
                     tracing::info!(?swept, "swept what vanished scanners left behind");
                 }
             }

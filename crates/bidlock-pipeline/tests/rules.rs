@@ -146,11 +146,11 @@ fn suitable(rules: &str, posting: &Posting) -> (Option<Money>, String, Option<St
 #[test]
 fn the_bid_is_the_postings_amount_by_percent_and_the_proposal_is_filled_in_once() {
     let (amount, proposal, explanation) = suitable(
-        "[bid]\namount_percent = 95\nproposal = 'Hi: {title} at {url} {braces} {title'",
+        "[bid]\namount_percent = 95\nproposal = 'Hi: {title} at {url} { braces: {} } {title'",
         &Posting { title: "A {url} trap".to_owned(), ..rich() },
     );
     assert_eq!(amount, Some(usd(3_800)));
-    assert_eq!(proposal, "Hi: A {url} trap at https://market.example/p/1 {braces} {title");
+    assert_eq!(proposal, "Hi: A {url} trap at https://market.example/p/1 { braces: {} } {title");
     assert!(explanation.is_some());
     assert_eq!(suitable("", &bare()).0, None);
     assert_eq!(suitable("bid.amount_percent = 33", &fixed(100, "JPY")).0, money(33, "JPY"));
@@ -171,6 +171,18 @@ fn without_rules_everything_suits_at_its_own_budget() {
     assert_eq!(decide(&posting("1")), Some(usd(25_000)));
     assert_eq!(decide(&rich()), Some(usd(4_000)), "the lower bound of a rate");
     assert_eq!(decide(&bare()), None);
+}
+
+#[test]
+fn a_placeholder_that_stands_for_nothing_and_a_limit_that_nothing_fits_are_refused() {
+    for (rules, part) in [
+        ("[bid]\nproposal = 'About {titel}'", "{titel}"),
+        ("[bid]\nproposal = '{title}, {client name}'", "{client name}"),
+        ("[[budget.limit]]\ncurrency = 'USD'\nkind = 'fixed'\nmin = '50'\nmax = '10'", "\"50\""),
+    ] {
+        let error = RuleSet::parse("r.toml", rules).unwrap_err().to_string();
+        assert!(error.starts_with("r.toml: ") && error.contains(part), "{error}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bidlock_ledger::PostingId;
 use bidlock_market::{FieldMap, InvalidRow, Posting, ReadOptions, expand, read};
-use bidlock_pipeline::{Decision, Evaluator, EverythingSuits, RuleSet};
+use bidlock_pipeline::{Decision, Evaluator, EverythingSuits, RuleSet, check_template};
 use serde_json::json;
 
 use crate::{
@@ -55,6 +55,8 @@ fn evaluate(app: &App, args: &EvaluateArgs) -> Result<Exit, CliError> {
 /// The file of rules can't be used.
 pub(super) fn evaluator(config: &Config) -> Result<Arc<dyn Evaluator>, CliError> {
     let proposal = config.proposal()?.unwrap_or_default();
+    check_template(&config.named("submit.proposal"), &proposal)
+        .map_err(|e| CliError::usage(e.to_string()))?;
     let Some(path) = &config.scan.rules else { return Ok(Arc::new(EverythingSuits { proposal })) };
     let named = config.named("scan.rules");
     let text = read_bounded(path, MAX_RULES_BYTES).map_err(|e| {

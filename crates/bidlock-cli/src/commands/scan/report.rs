@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bidlock::{Clock, Moment, SystemClock};
 use bidlock_ledger::{BidBrief, PostingId};
 use bidlock_market::Posting;
-use bidlock_pipeline::{Outcome, Stop};
+use bidlock_pipeline::{DeferReason, Outcome, Stop};
 use serde_json::{Map, Value, json};
 
 use super::feeds::Item;
@@ -33,6 +33,8 @@ struct Pass {
     unreadable: u64,
     approved_sent: u64,
     swept: u64,
+    /// Postings whose request never left: the marketplace can't be reached.
+    unreachable: u64,
 }
 
 impl Pass {
@@ -46,6 +48,7 @@ impl Pass {
             unreadable: 0,
             approved_sent: 0,
             swept: 0,
+            unreachable: 0,
         }
     }
 }
@@ -70,7 +73,7 @@ impl<'a> Report<'a> {
             self.pass.counts[slot] += 1;
         }
         self.pass.distinct.insert(posting.id.clone());
-        self.note_unknown(outcome);
+        self.note(outcome);
         if self.out.json {
             let mut line = outcome_json("outcome", &posting.id, outcome);
             line.insert("source".to_owned(), json!(posting.source.name));
@@ -86,8 +89,10 @@ impl<'a> Report<'a> {
 
     /// An approved bid that was sent, whether or not a feed still shows its posting.
     pub(super) fn approved(&mut self, posting: &PostingId, outcome: &Outcome) {
-        self.pass.approved_sent += 1;
-        self.note_unknown(outcome);
+        let sent =
+            matches!(outcome, Outcome::Submitted(_) | Outcome::Unknown { .. } | Outcome::Refused { .. });
+        self.pass.approved_sent += u64::from(sent);
+        self.note(outcome);
         if self.out.json {
             self.write(&Value::Object(outcome_json("approved", posting, outcome)));
         } else {
@@ -126,6 +131,12 @@ impl<'a> Report<'a> {
     pub(super) fn summary(&mut self, stale_claims: u64) -> Result<(), CliError> {
         let stale_here = stale_claims - std::mem::replace(&mut self.stale_claims, stale_claims);
         let pass = std::mem::replace(&mut self.pass, Pass::new());
+        // The last pass decides: a marketplace that is back is no failure.
+        self.exit = match (self.exit, pass.unreachable) {
+            (Exit::Unavailable, 0) => Exit::Ok,
+            (Exit::Ok, 1..) => Exit::Unavailable,
+            (exit, _) => exit,
+        };
         let seconds = SystemClock.now().since(pass.started).as_secs_f64();
         if self.out.json {
             let mut line = Map::new();
@@ -149,8 +160,8 @@ impl<'a> Report<'a> {
             ("distinct postings", pass.distinct.len().to_string()),
         ];
         for (name, count) in Outcome::NAMES.iter().zip(pass.counts) {
-            let name = if self.dry_run && *name == "submitted" { "would be submitted" } else { name };
-            if count > 0 || name == "submitted" {
+            let name = self.label(name);
+            if count > 0 || name == self.label("submitted") {
                 rows.push((name, count.to_string()));
             }
         }
@@ -185,16 +196,28 @@ impl<'a> Report<'a> {
         self.exit
     }
 
-    fn note_unknown(&mut self, outcome: &Outcome) {
-        if matches!(outcome, Outcome::Unknown { .. }) {
-            self.exit = worse(self.exit, Exit::UnknownOutcome);
+    /// A dry run's words for people. In JSON the outcome keeps its name, and `dry_run` says what it is.
+    fn label(&self, name: &'static str) -> &'static str {
+        match name {
+            "submitted" if self.dry_run => "would be submitted",
+            "already_bid" if self.dry_run => "already bid or seen",
+            name => name,
+        }
+    }
+
+    /// What decides how the scan ends.
+    fn note(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Unknown { .. } => self.exit = worse(self.exit, Exit::UnknownOutcome),
+            Outcome::Deferred(DeferReason::NotSent { .. }) => self.pass.unreachable += 1,
+            _ => {}
         }
     }
 
     fn line(&mut self, posting: &PostingId, outcome: &Outcome, title: Option<&str>) {
         let reason = outcome.reason().map(|r| format!(": {r}")).unwrap_or_default();
         let title = title.map(|t| format!(" \u{201c}{t}\u{201d}")).unwrap_or_default();
-        let text = printable(&format!("{:<18} {posting}{title}{reason}", outcome.name()));
+        let text = printable(&format!("{:<18} {posting}{title}{reason}", self.label(outcome.name())));
         let written = self.out.line(text);
         self.keep(written);
     }
