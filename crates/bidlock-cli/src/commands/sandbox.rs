@@ -57,13 +57,22 @@ async fn serve(app: &App, args: SandboxRunArgs) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
+/// The advice stands in the hint alone: the library's messages carry their own.
 fn cannot_start(error: &SandboxError) -> CliError {
-    let hint = match error {
-        SandboxError::InUse { .. } => "name another record: --log FILE",
-        SandboxError::Record { .. } => "name a record in a folder that you may write to: --log FILE",
-        SandboxError::Listen { .. } => "--listen 127.0.0.1:0 takes a free port",
+    let (message, hint) = match error {
+        SandboxError::InUse { path } => (
+            format!("another sandbox writes to {}", path.display()),
+            "stop that one, or name another record: --log FILE",
+        ),
+        SandboxError::Record { .. } => {
+            (chain_of(error), "name a record in a folder that you may write to: --log FILE")
+        }
+        SandboxError::Listen { address, source } => (
+            format!("can't listen at {address}: {source}"),
+            "name another address; --listen 127.0.0.1:0 takes a free port",
+        ),
     };
-    CliError::unavailable(chain_of(error)).hint(hint)
+    CliError::unavailable(message).hint(hint)
 }
 
 /// What a log proves; 7 where the marketplace has two bids of ours on one posting.
@@ -71,6 +80,13 @@ fn report(app: &App, args: &ReportArgs) -> Result<Exit, CliError> {
     let report = Report::read(&args.log).map_err(|e| {
         CliError::usage(chain_of(&e)).hint("give the file that `bidlock sandbox run --log` wrote")
     })?;
+    if report.readable_lines == 0 {
+        return Err(CliError::usage(format!(
+            "{} is no record of a sandbox: none of its lines is one of a record",
+            args.log.display()
+        ))
+        .hint("give the file that `bidlock sandbox run --log` wrote"));
+    }
     if app.out.json {
         app.out.json_document(&report)?;
     } else {

@@ -38,6 +38,8 @@ pub struct Report {
     pub unanswered: u64,
     /// Submissions by what became of them: a status, `reset` or `silent`.
     pub answers: BTreeMap<String, u64>,
+    /// Lines that are a sandbox's, its starts among them: where there is none, the file is no record.
+    pub readable_lines: u64,
     /// Lines that can't be read, such as one torn by a power loss.
     pub unreadable_lines: u64,
     /// Per marketplace and posting. As JSON, a list.
@@ -104,6 +106,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, line: Line) {
+        self.report.readable_lines += 1;
         match line {
             Line::Start { .. } => {}
             Line::Request(request) => self.request(request),
