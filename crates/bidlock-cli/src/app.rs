@@ -76,7 +76,7 @@ impl App {
         self.ledger_at(&path, access).await
     }
 
-    /// Opens the ledger in this file.
+    /// Opens the ledger in this file, and says so where that made it.
     ///
     /// # Errors
     /// It can't be opened.
@@ -85,7 +85,12 @@ impl App {
         path: &Path,
         access: Access,
     ) -> Result<Arc<dyn LedgerStore>, CliError> {
-        crate::stores::open_ledger(path, access, &self.config()?.named("ledger.url")).await
+        let origin = self.config()?.named("ledger.url");
+        let (ledger, made) = crate::stores::open_ledger(path, access, &origin).await?;
+        if made {
+            self.out.say(format!("made a new ledger at {}", path.display()));
+        }
+        Ok(ledger)
     }
 
     /// Opens the locks.
@@ -104,6 +109,21 @@ impl App {
             self.out.warn("the locks grant everything to everybody: for tests of the ledger only");
         }
         crate::stores::open_locks(&place, config, &self.holder()?).await
+    }
+
+    /// Opens the locks for a look. `None`, and a note, where there is no file of them: looking makes none.
+    ///
+    /// # Errors
+    /// As [`App::locks`].
+    pub(crate) async fn locks_to_look_at(&self) -> Result<Option<LockManager>, CliError> {
+        // What cannot be looked at is told by the opening.
+        if let LockPlace::Sqlite(path) = self.config()?.lock_place()?
+            && matches!(path.try_exists(), Ok(false))
+        {
+            self.out.say(format!("there are no locks at {}", path.display()));
+            return Ok(None);
+        }
+        self.locks().await.map(Some)
     }
 
     /// Opens the marketplace that bids go to, or go to according to a bid's own record.

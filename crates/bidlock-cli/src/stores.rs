@@ -12,7 +12,7 @@ use crate::{
     failure::{CliError, chain_of},
 };
 
-/// Opens the ledger in this file. `origin` says which setting chose it.
+/// Opens the ledger in this file, and answers whether that made it. `origin` says which setting chose it.
 ///
 /// # Errors
 /// There is none and it is not to be made, or it can't be opened.
@@ -20,7 +20,7 @@ pub(crate) async fn open_ledger(
     path: &Path,
     access: Access,
     origin: &str,
-) -> Result<Arc<dyn LedgerStore>, CliError> {
+) -> Result<(Arc<dyn LedgerStore>, bool), CliError> {
     let create = access == Access::ReadWrite;
     let is_there = path.try_exists().map_err(|e| {
         CliError::unavailable(format!("{origin}: cannot look at {}: {e}", path.display()))
@@ -35,7 +35,7 @@ pub(crate) async fn open_ledger(
     // Opening waits for other processes that open it, on this thread.
     let opened = tokio::task::spawn_blocking(move || SqliteLedger::open_with(options)).await;
     match opened {
-        Ok(Ok(ledger)) => Ok(Arc::new(ledger)),
+        Ok(Ok(ledger)) => Ok((Arc::new(ledger), !is_there)),
         Ok(Err(error)) => {
             let mut error = CliError::from(error);
             error.message = format!("{origin}: {}", error.message);

@@ -35,7 +35,7 @@ fn what_is_no_ledger_is_named_and_left_alone() {
     desk.run("migrate up --database other.db").refused(5, &["other.db"]);
     desk.run("bid list --database .").refused(5, &["--database"]);
     desk.run("lock list --locks .").refused(5, &["locks"]);
-    desk.run("lock list --locks /proc/no/such/locks.db").refused(5, &["/proc/no"]);
+    desk.run("lock acquire m p --locks /proc/no/such/locks.db").refused(5, &["/proc/no"]);
     desk.run("migrate up --database /proc/no/such/ledger.db").refused(5, &["/proc/no"]);
     assert_eq!(std::fs::read_to_string(desk.work().join("notes.txt")).unwrap().lines().count(), 1);
 }

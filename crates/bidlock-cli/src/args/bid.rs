@@ -147,6 +147,9 @@ pub(crate) struct WithdrawArgs {
     /// Names this request: the same id is recorded once
     #[arg(long, value_name = "ID")]
     pub(crate) event_id: Option<String>,
+    /// You have withdrawn it on the marketplace's site: record that, ask nobody
+    #[arg(long)]
+    pub(crate) by_hand: bool,
     #[command(flatten)]
     pub(crate) ledger: LedgerArgs,
 }

@@ -51,7 +51,11 @@ async fn status(app: &App, path: PathBuf) -> Result<Exit, CliError> {
 
 async fn up(app: &App, path: PathBuf, dry_run: bool) -> Result<Exit, CliError> {
     let shown = path.display().to_string();
+    let was_there = path.try_exists().unwrap_or(true);
     let report = blocking(move || SqliteLedger::migrate(path, dry_run)).await?;
+    if !was_there && !dry_run {
+        app.out.say(format!("made a new ledger at {shown}"));
+    }
     if app.out.json {
         app.out.json_document(&json!({ "ledger": shown, "migration": report }))?;
         return Ok(Exit::Ok);

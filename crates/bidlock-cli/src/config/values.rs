@@ -47,6 +47,9 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     if seconds == 0 {
         return format!("{rest}ms");
     }
+    if millis == 86_400 * MILLIS_PER_SECOND {
+        return "24h".to_owned();
+    }
     let mut parts = Vec::new();
     for (unit, length) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
         let of_unit = seconds / length
@@ -149,6 +152,7 @@ mod tests {
         assert_eq!(shown(1_500), "1.5s");
         assert_eq!(shown(300_000), "5m");
         assert_eq!(shown(5_400_000), "1h 30m");
+        assert_eq!(shown(86_400_000), "24h");
         assert_eq!(shown(90_061_000), "1d 1h");
         for ms in [100, 1_000, 300_000, 5_400_000] {
             assert_eq!(duration(&shown(ms)).unwrap(), Duration::from_millis(ms));

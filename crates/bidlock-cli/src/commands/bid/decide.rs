@@ -1,17 +1,16 @@
-//! What a person decides about one bid: approve, decline, withdraw, resolve.
+//! What a person decides about one bid: approve, decline, resolve.
 
 use std::path::Path;
 
 use bidlock_ledger::{
-    Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Liveness, Move, NotMoved, Page, Swept,
+    Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Liveness, Move, NotMoved, Page,
 };
-use bidlock_pipeline::Withdrawal;
 use serde_json::{Value, json};
 
-use super::{find, view};
+use super::{due, find, view};
 use crate::{
     app::{Access, App},
-    args::{ApproveArgs, DeclineArgs, ResolveArgs, ResolveAs, WithdrawArgs},
+    args::{ApproveArgs, DeclineArgs, ResolveArgs, ResolveAs},
     config::{read_bounded, values::show_duration},
     exit::Exit,
     failure::CliError,
@@ -19,16 +18,13 @@ use crate::{
 
 /// Longer evidence belongs beside the ledger, not into it.
 const MAX_EVIDENCE_BYTES: u64 = 64 << 10;
-/// How many rows one sweep before a resolution moves at the most.
-const SWEEP_LIMIT: u32 = 256;
-/// How many sweeps go before a resolution, should so many rows be due before the named one: a bound, not a wish.
-const MAX_SWEEPS: u32 = 4_096;
 
 /// `bid approve`.
 pub(super) async fn approve(app: &App, args: ApproveArgs) -> Result<Exit, CliError> {
     let valid_for = app.config()?.submit.approval_valid_for;
     let ledger = app.ledger(Access::Existing).await?;
-    let bid = find::find(ledger.as_ref(), &args.bid).await?;
+    // An approval that has run out is given again.
+    let bid = due::swept(ledger.as_ref(), find::find(ledger.as_ref(), &args.bid).await?).await?;
     if bid.state == BidState::Approved {
         return done(app, &bid, "is approved already");
     }
@@ -56,52 +52,13 @@ pub(super) async fn decline(app: &App, args: DeclineArgs) -> Result<Exit, CliErr
     done(app, &bid, "is declined; nobody will bid on the posting")
 }
 
-/// `bid withdraw`.
-pub(super) async fn withdraw(app: &App, args: WithdrawArgs) -> Result<Exit, CliError> {
-    let reason = needed("--reason", &args.reason)?;
-    let allow_rebid = app.config()?.withdrawal.allow_rebid;
-    let ledger = app.ledger(Access::Existing).await?;
-    let bid = find::find(ledger.as_ref(), &args.bid).await?;
-    if bid.state == BidState::Withdrawn {
-        return done(app, &bid, "is withdrawn already");
-    }
-    let marketplace = app.marketplace_of(&bid.payload.via)?;
-    let event_id = args.event_id.as_deref();
-    let actor = operator(app);
-    let asked = bidlock_pipeline::withdraw(
-        ledger.as_ref(),
-        marketplace.as_ref(),
-        &bid,
-        &actor,
-        reason,
-        event_id,
-        allow_rebid,
-    );
-    match asked.await? {
-        Withdrawal::Withdrawn(bid) => {
-            let freed = freed(ledger.as_ref(), &bid, allow_rebid).await?;
-            done(app, &bid, &format!("is withdrawn; {freed}"))
-        }
-        Withdrawal::Refused { bid, detail } => {
-            Err(CliError::usage(format!("bid {} stays {}: {detail}", bid.id, bid.state))
-                .hint("the marketplace decides; ask it, or withdraw on its site"))
-        }
-        Withdrawal::Pending { bid, detail } => Err(CliError::new(
-            Exit::UnknownOutcome,
-            format!("the withdrawal of bid {} is recorded but not confirmed: {detail}", bid.id),
-        )
-        .hint("`bidlock reconcile` asks again; asking again is harmless")),
-        Withdrawal::NotPossible(bid) => Err(wrong_state(&bid, "withdrawn", "submitted")),
-    }
-}
-
 /// `bid resolve`.
 pub(super) async fn resolve(app: &App, args: ResolveArgs) -> Result<Exit, CliError> {
     let reason = needed("--reason", &args.reason)?;
     check_resolution(&args)?;
     let evidence = args.evidence.as_deref().map(read_evidence).transpose()?;
     let ledger = app.ledger(Access::Existing).await?;
-    let bid = swept(ledger.as_ref(), find::find(ledger.as_ref(), &args.bid).await?).await?;
+    let bid = due::swept(ledger.as_ref(), find::find(ledger.as_ref(), &args.bid).await?).await?;
     let mut detail = json!({ "evidence": evidence });
     let (action, word, from) = match args.outcome {
         ResolveAs::Submitted => {
@@ -132,7 +89,7 @@ pub(super) async fn resolve(app: &App, args: ResolveArgs) -> Result<Exit, CliErr
 }
 
 /// Whether the posting may be bid on again, and which other bid stands in the way where that was asked for.
-async fn freed(ledger: &dyn LedgerStore, bid: &Bid, asked: bool) -> Result<String, CliError> {
+pub(super) async fn freed(ledger: &dyn LedgerStore, bid: &Bid, asked: bool) -> Result<String, CliError> {
     if bid.rebid_allowed {
         return Ok("the posting may be bid on again".to_owned());
     }
@@ -147,19 +104,6 @@ async fn freed(ledger: &dyn LedgerStore, bid: &Bid, asked: bool) -> Result<Strin
         Some(other) => format!("the posting stays used: bid {} on it is {}", other.id, other.state),
         None => "the posting stays used".to_owned(),
     })
-}
-
-/// The bid as a sweep leaves it: a submission whose scanner died is `submitting` until one says what it is. A sweep
-/// takes the oldest rows first, so that it may need several to come to this one.
-async fn swept(ledger: &dyn LedgerStore, mut bid: Bid) -> Result<Bid, CliError> {
-    for _ in 0..MAX_SWEEPS {
-        let is_due = bid.claim_remaining.is_some_and(|left| left.is_zero());
-        if !is_due || ledger.sweep(SWEEP_LIMIT).await? == Swept::default() {
-            break;
-        }
-        bid = ledger.bid(bid.id).await?.unwrap_or(bid);
-    }
-    Ok(bid)
 }
 
 /// Options that make no sense together.
@@ -210,7 +154,7 @@ fn read_evidence(text: &str) -> Result<Value, CliError> {
     Ok(json!({ "file": path, "text": content }))
 }
 
-fn needed<'a>(flag: &str, text: &'a str) -> Result<&'a str, CliError> {
+pub(super) fn needed<'a>(flag: &str, text: &'a str) -> Result<&'a str, CliError> {
     match text.trim() {
         "" => {
             Err(CliError::usage(format!("{flag} is empty")).hint("say why: it stands in the bid's history"))
@@ -219,12 +163,12 @@ fn needed<'a>(flag: &str, text: &'a str) -> Result<&'a str, CliError> {
     }
 }
 
-fn operator(app: &App) -> Actor {
+pub(super) fn operator(app: &App) -> Actor {
     Actor::operator(&app.operator())
 }
 
 /// Makes the change, or says why not.
-async fn moved(
+pub(super) async fn moved(
     app: &App,
     ledger: &dyn LedgerStore,
     change: Change,
@@ -255,7 +199,7 @@ async fn moved(
     }
 }
 
-fn wrong_state(bid: &Bid, word: &str, from: &str) -> CliError {
+pub(super) fn wrong_state(bid: &Bid, word: &str, from: &str) -> CliError {
     let why = view::why(bid);
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
     let hint = match bid.state {
@@ -275,7 +219,7 @@ fn wrong_state(bid: &Bid, word: &str, from: &str) -> CliError {
         .hint(hint)
 }
 
-fn done(app: &App, bid: &Bid, words: &str) -> Result<Exit, CliError> {
+pub(super) fn done(app: &App, bid: &Bid, words: &str) -> Result<Exit, CliError> {
     if app.out.json {
         app.out.json_document(&view::bid_json(bid))?;
     } else {

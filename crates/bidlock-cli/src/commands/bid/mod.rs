@@ -1,10 +1,12 @@
 //! `bidlock bid …`: looking at bids, and what a person decides about one.
 
 mod decide;
+mod due;
 mod find;
 mod list;
 mod show;
 mod view;
+mod withdraw;
 
 use crate::{
     app::App,
@@ -21,7 +23,7 @@ pub(crate) async fn run(app: &App, args: BidArgs) -> Result<Exit, CliError> {
         BidCommand::History(args) => show::history(app, args).await,
         BidCommand::Approve(args) => decide::approve(app, args).await,
         BidCommand::Decline(args) => decide::decline(app, args).await,
-        BidCommand::Withdraw(args) => decide::withdraw(app, args).await,
+        BidCommand::Withdraw(args) => withdraw::withdraw(app, args).await,
         BidCommand::Resolve(args) => decide::resolve(app, args).await,
     }
 }

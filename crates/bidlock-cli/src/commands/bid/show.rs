@@ -3,7 +3,7 @@
 use bidlock_ledger::{Bid, chain};
 use serde_json::json;
 
-use super::{find, view};
+use super::{due, find, view};
 use crate::{
     app::{Access, App},
     args::{HistoryArgs, ShowArgs},
@@ -16,6 +16,8 @@ use crate::{
 pub(super) async fn show(app: &App, args: ShowArgs) -> Result<Exit, CliError> {
     let ledger = app.ledger(Access::ReadOnly).await?;
     let bid = find::find(ledger.as_ref(), &args.bid).await?;
+    // As it stands now, not as it stood before its approval or its claim ran out.
+    let bid = due::swept(ledger.as_ref(), bid).await?;
     if app.out.json {
         app.out.json_document(&view::bid_json(&bid))?;
         return Ok(Exit::Ok);
@@ -66,6 +68,9 @@ fn next_step(bid: &Bid) -> Option<String> {
         }
         Unknown => Some(format!(
             "`bidlock reconcile`; if that does not settle it, `bidlock bid resolve {id} --as …`"
+        )),
+        Withdrawing if bid.external_ref.is_none() => Some(format!(
+            "withdraw it on the marketplace's site, then `bidlock bid withdraw {id} --by-hand --reason …`"
         )),
         Withdrawing => Some("`bidlock reconcile` asks the marketplace again".to_owned()),
         Approved => Some("the next `bidlock scan --submit` to the same marketplace sends it".to_owned()),

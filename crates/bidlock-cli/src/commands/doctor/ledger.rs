@@ -20,6 +20,12 @@ const RECENT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// An outcome that is unknown for longer needs somebody.
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
+/// The rows' names, also where a check fails.
+const HISTORY: &str = "history";
+const UNKNOWN: &str = "unknown outcomes";
+const EXPIRED: &str = "expired claims";
+const APPROVALS: &str = "approvals";
+
 /// All rows about the ledger.
 pub(super) async fn ledger(app: &App) -> Vec<Check> {
     const NAME: &str = "ledger";
@@ -44,14 +50,14 @@ pub(super) async fn ledger(app: &App) -> Vec<Check> {
     };
     let mut checks = Vec::new();
     let ledger = ledger.as_ref();
-    for check in [
-        writable(ledger).await,
-        history(ledger).await,
-        unknown(ledger).await,
-        expired(ledger).await,
-        waiting(ledger).await,
+    for (name, check) in [
+        (NAME, writable(ledger).await),
+        (HISTORY, history(ledger).await),
+        (UNKNOWN, unknown(ledger).await),
+        (EXPIRED, expired(ledger).await),
+        (APPROVALS, waiting(ledger).await),
     ] {
-        checks.push(check.unwrap_or_else(|error| Check::failed(NAME, error)));
+        checks.push(check.unwrap_or_else(|error| Check::failed(name, error)));
     }
     checks
 }
@@ -109,7 +115,6 @@ async fn writable(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
 
 /// The hash chains of the latest bids.
 async fn history(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
-    const NAME: &str = "history";
     let since = WallTime(App::now().as_millisecond() - i64::try_from(RECENT.as_millis()).unwrap_or(i64::MAX));
     let filter = BidFilter { since: Some(since), ..BidFilter::default() };
     let bids = last_of(ledger, &filter, CHECKED_CHAINS).await?;
@@ -119,13 +124,13 @@ async fn history(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX).max(bid.events);
         if let Err(broken) = chain::verify(&events, count) {
             return Ok(Check::unhealthy(
-                NAME,
+                HISTORY,
                 format!("the history of bid {} was changed outside of bidlock: {broken}", bid.id),
                 format!("`bidlock bid history {}`; compare with a backup", bid.id),
             ));
         }
     }
-    Ok(Check::ok(NAME, format!("the hash chains of the last {} bids are intact", bids.len())))
+    Ok(Check::ok(HISTORY, format!("the hash chains of the last {} bids are intact", bids.len())))
 }
 
 /// The newest bids that match: listings go from the oldest on.
@@ -150,19 +155,18 @@ async fn last_of(ledger: &dyn LedgerStore, filter: &BidFilter, count: usize) -> 
 
 /// What stays unknown, or unconfirmed, for too long.
 async fn unknown(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
-    const NAME: &str = "unknown outcomes";
     let bids = of_states(ledger, vec![BidState::Unknown, BidState::Withdrawing]).await?;
     let patience = i64::try_from(UNKNOWN_PATIENCE.as_millis()).unwrap_or(i64::MAX);
     let due = App::now().as_millisecond() - patience;
     let old: Vec<&Bid> = bids.iter().filter(|b| b.updated_at.0 <= due).collect();
     let Some(oldest) = old.iter().min_by_key(|b| b.updated_at) else {
         return Ok(Check::ok(
-            NAME,
+            UNKNOWN,
             format!("{}, none for longer than {}", bids.len(), show_duration(UNKNOWN_PATIENCE)),
         ));
     };
     Ok(Check::unhealthy(
-        NAME,
+        UNKNOWN,
         format!(
             "{} for longer than {}; the oldest is bid {} on {}",
             old.len(),
@@ -176,14 +180,13 @@ async fn unknown(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
 
 /// Claims that ran out with nobody there to take them up.
 async fn expired(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
-    const NAME: &str = "expired claims";
     let bids = of_states(ledger, vec![BidState::Claimed, BidState::Submitting]).await?;
     let expired = bids.iter().filter(|b| b.claim_remaining.is_none_or(|left| left.is_zero())).count();
     if expired == 0 {
-        return Ok(Check::ok(NAME, format!("none; {} at work", bids.len())));
+        return Ok(Check::ok(EXPIRED, format!("none; {} at work", bids.len())));
     }
     Ok(Check::warning(
-        NAME,
+        EXPIRED,
         format!("{expired} of {} claims have expired and were not swept", bids.len()),
         "no scanner runs, it seems: `bidlock scan` takes them over, `bidlock reconcile` sweeps them",
     ))
@@ -193,7 +196,7 @@ async fn expired(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
 async fn waiting(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
     let bids = of_states(ledger, vec![BidState::AwaitingApproval]).await?;
     Ok(Check::ok(
-        "approvals",
+        APPROVALS,
         format!("{} wait for a person (`bidlock bid list --state awaiting_approval`)", bids.len()),
     ))
 }

@@ -23,7 +23,12 @@ pub(super) async fn list(app: &App, args: LockListArgs) -> Result<Exit, CliError
             })?
         }
     };
-    let locks = app.locks().await?;
+    let Some(locks) = app.locks_to_look_at().await? else {
+        if app.out.json {
+            app.out.json_document(&json!({ "locks": [] }))?;
+        }
+        return Ok(Exit::Ok);
+    };
     let held = locks.inspect(filter, Page::first(args.limit as usize)).await?;
     if app.out.json {
         let held: Vec<Value> = held.iter().map(lock_json).collect();
@@ -56,8 +61,10 @@ pub(super) async fn list(app: &App, args: LockListArgs) -> Result<Exit, CliError
 /// Shows who holds one lock.
 pub(super) async fn show(app: &App, args: LockShowArgs) -> Result<Exit, CliError> {
     let key = key_of(&args.key)?;
-    let locks = app.locks().await?;
-    let held = locks.inspect(KeyFilter::key(&key), Page::first(1)).await?.pop();
+    let held = match app.locks_to_look_at().await? {
+        Some(locks) => locks.inspect(KeyFilter::key(&key), Page::first(1)).await?.pop(),
+        None => None,
+    };
     if app.out.json {
         app.out.json_document(&json!({ "key": key, "held": held.as_ref().map(lock_json) }))?;
     } else {
