@@ -14,6 +14,9 @@ use crate::failure::CliError;
 /// A first column up to this width is never broken over lines: a bid's id has 36 characters.
 const MAX_UNBROKEN: usize = 48;
 
+/// The columns that hold points in time.
+const TIMES: [&str; 2] = ["made", "at"];
+
 /// How to write, as the command line and the terminal say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
@@ -88,11 +91,7 @@ impl Output {
         for row in rows {
             table.add_row(row.iter().map(|c| printable(c)).collect::<Vec<_>>());
         }
-        // Names are for copying: they are not broken over lines, unless they would fill the screen.
-        let longest = rows.iter().filter_map(|row| row.first()).map(|c| c.chars().count()).max().unwrap_or(0);
-        if let Some(first) = table.column_mut(0).filter(|_| longest <= MAX_UNBROKEN) {
-            first.set_constraint(ColumnConstraint::ContentWidth);
-        }
+        keep_whole(&mut table, header, rows);
         self.line(table.to_string())
     }
 
@@ -157,6 +156,18 @@ impl Output {
     }
 }
 
+/// Names in the first column are for copying, and a time is read at a glance: neither is broken over lines, unless
+/// it would fill the screen.
+fn keep_whole(table: &mut Table, header: &[&str], rows: &[Vec<String>]) {
+    for (index, name) in header.iter().enumerate().filter(|(i, name)| *i == 0 || TIMES.contains(name)) {
+        let longest =
+            rows.iter().filter_map(|row| row.get(index)).map(|c| c.chars().count()).max().unwrap_or(0);
+        if let Some(column) = table.column_mut(index).filter(|_| longest.max(name.len()) <= MAX_UNBROKEN) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+}
+
 /// Text from outside without control characters, so that a posting's title can't drive the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
@@ -185,6 +196,19 @@ mod tests {
     use bidlock_ledger::Currency;
 
     use super::*;
+
+    #[test]
+    fn names_and_times_are_not_broken_over_lines() {
+        let header = ["bid", "posting", "made", "why"];
+        let row = ["0199c3f2-1234-7000", &"x".repeat(30), "2026-03-01T12:00:00Z", &"why ".repeat(20)];
+        let rows = vec![row.map(str::to_owned).to_vec()];
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(70);
+        table.set_header(header).add_row(&rows[0]);
+        keep_whole(&mut table, &header, &rows);
+        let text = table.to_string();
+        assert!(text.contains(row[0]) && text.contains(row[2]), "{text}");
+    }
 
     #[test]
     fn money_is_written_with_its_currencys_digits() {

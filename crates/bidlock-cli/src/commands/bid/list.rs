@@ -42,11 +42,14 @@ pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
         app.out.json_document(&json!({ "bids": bids, "next": next }))?;
         return Ok(Exit::Ok);
     }
+    let ids: Vec<String> = bids.iter().map(|bid| bid.id.to_string()).collect();
+    let shown = if app.out.stdout_terminal { shortest(&ids) } else { usize::MAX };
     let rows: Vec<Vec<String>> = bids
         .iter()
-        .map(|bid| {
+        .zip(&ids)
+        .map(|(bid, id)| {
             vec![
-                bid.id.to_string(),
+                id.chars().take(shown).collect(),
                 bid.state.to_string(),
                 bid.posting.to_string(),
                 output::money(bid.payload.amount),
@@ -64,6 +67,14 @@ pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
         app.out.say(format!("there may be more: add --after {next}"));
     }
     Ok(Exit::Ok)
+}
+
+/// How many characters of these ids tell them apart, and at least so many as hold the time of their making: every
+/// command takes the beginning of an id. They come in their order, so that neighbours are the most alike.
+fn shortest(ids: &[String]) -> usize {
+    const LEAST: usize = 13;
+    let alike = |(a, b): (&String, &String)| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    ids.iter().zip(ids.iter().skip(1)).map(alike).max().map_or(LEAST, |alike| LEAST.max(alike + 1))
 }
 
 /// On a terminal a longer reason would fill the screen; `bid show` has the whole.
@@ -100,6 +111,14 @@ fn point_in_time(flag: &str, text: &str, now: Timestamp) -> Result<WallTime, Cli
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_cut_where_they_still_differ() {
+        let ids = |all: &[&str]| all.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let (a, b) = ("0199c3f2-1234-7000-8000-00000000000a", "0199c3f2-1234-7010-8000-00000000000a");
+        assert_eq!((shortest(&[]), shortest(&ids(&[a]))), (13, 13));
+        assert_eq!(shortest(&ids(&[a, b])), "0199c3f2-1234-701".len());
+    }
 
     #[test]
     fn a_long_reason_is_cut_for_the_screen() {
