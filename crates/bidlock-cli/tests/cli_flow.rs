@@ -85,7 +85,7 @@ fn a_lost_answer_ends_with_6_until_reconcile_settles_it() {
     let market = Market::open(&desk, "--mode reset-after=always");
     market.scan(&desk, "").code(6);
     desk.run("bid list --state unknown").code(0).prints(&["connection_lost", "example/1", "example/2"]);
-    desk.run("reconcile --dry-run").code(6);
+    desk.run("reconcile --dry-run").code(6).prints(&["would be submitted", "records nothing"]);
     desk.run("reconcile").code(0);
     desk.run("reconcile").code(0);
     let submitted = desk.run("bid list --state submitted --json").code(0).json();

@@ -83,7 +83,7 @@ fn mistakes_on_the_command_line_name_the_word_and_what_is_accepted() {
         ("scna feed.xml", &["scna", "scan"][..]),
         ("scan", &["<FEED>"]),
         ("scan f --frmat rss", &["--frmat", "--format"]),
-        ("scan f --max-bids 0", &["--max-bids", "0"]),
+        ("scan f --max-bids 0", &["--max-bids", "`0` is not a count from 1 on"]),
         ("scan f --max-bids many", &["--max-bids", "many"]),
         ("scan f --min-amount lots", &["`lots` is not an amount", "100USD"]),
         ("scan f --min-amount 100USDT", &["USDT", "three letters"]),

@@ -49,7 +49,7 @@ pub(crate) struct ScanArgs {
     #[arg(long, value_name = "DURATION")]
     pub(crate) every: Option<String>,
     /// Send at most this many bids, then stop
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) max_bids: Option<NonZeroU64>,
     /// Pass over postings whose bid would be smaller: 100 or 100USD (then of this currency alone)
     #[arg(long, value_name = "AMOUNT")]
@@ -168,6 +168,13 @@ impl FromStr for MinAmount {
         };
         Ok(MinAmount { whole: whole.parse().map_err(|_| wrong())?, fraction: fraction.to_owned(), currency })
     }
+}
+
+/// A count of which at least one makes sense.
+fn at_least_one(text: &str) -> Result<NonZeroU64, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| format!("`{text}` is not a count from 1 on; leave --submit out to send nothing"))
 }
 
 #[cfg(test)]

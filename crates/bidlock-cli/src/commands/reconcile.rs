@@ -17,7 +17,7 @@ use crate::{
 /// The ledger or the configuration can't be used. A look-up that fails is told and ends with code 5.
 pub(crate) async fn run(app: &App, args: ReconcileArgs) -> Result<Exit, CliError> {
     let config = app.config()?;
-    let ledger = app.ledger(if args.dry_run { Access::ReadOnly } else { Access::ReadWrite }).await?;
+    let ledger = app.ledger(if args.dry_run { Access::ReadOnly } else { Access::Existing }).await?;
     let by_via = app.marketplaces_by_via(args.submit.is_some().then(|| config.target()))?;
     let connect = Box::new(move |via: &str| {
         by_via(via).map_err(|e| format!("{e}; if it has moved, say where it is with --submit URL"))
@@ -72,10 +72,23 @@ fn line(settled: &Settled) -> serde_json::Value {
     })
 }
 
+/// How the note of a bid ends that a look-up found in a dry run: nothing else is withheld there.
+const WITHHELD: &str = "a dry run records nothing";
+
+/// A dry run found it: the real one would record it as submitted.
+fn would_be_submitted(settled: &Settled) -> bool {
+    settled.now == settled.bid.state && settled.note.ends_with(WITHHELD)
+}
+
+fn became(settled: &Settled) -> String {
+    if would_be_submitted(settled) { "would be submitted".to_owned() } else { settled.now.to_string() }
+}
+
 fn table(app: &App, bids: &[Settled]) -> Result<(), CliError> {
     // A `not_submitted` that is still not there is as it was decided: nothing to read.
-    let told =
-        bids.iter().filter(|s| s.bid.state != BidState::NotSubmitted || s.now != s.bid.state || s.failed);
+    let told = bids.iter().filter(|s| {
+        s.bid.state != BidState::NotSubmitted || s.now != s.bid.state || s.failed || would_be_submitted(s)
+    });
     let rows: Vec<Vec<String>> = told
         .map(|s| {
             let cause = s.bid.unknown_cause.map(|c| c.to_string()).unwrap_or_default();
@@ -84,7 +97,7 @@ fn table(app: &App, bids: &[Settled]) -> Result<(), CliError> {
                 s.bid.posting.to_string(),
                 s.bid.state.to_string(),
                 cause,
-                s.now.to_string(),
+                became(s),
                 s.note.clone(),
             ]
         })
