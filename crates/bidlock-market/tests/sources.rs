@@ -347,3 +347,57 @@ fn a_folder_passes_over_what_is_no_file_of_postings() {
     let named = FeedInput::File(folder.path().join("package.json"));
     assert!(matches!(read(&named, &of("board")), Err(SourceError::NotPostings { .. })));
 }
+
+#[test]
+fn a_budget_that_cannot_be_read_is_none_and_said() {
+    let table = "id,title,budget,currency\n1,A,$500,\n2,B,abc,\n3,C,3 days,USD\n4,D,450,Bitcoin\n5,E,450,XYZ\n6,F,,\n7,G,450,CAD\n";
+    let fetch = read_bytes("jobs.csv", table.as_bytes(), &of("board")).unwrap();
+    let read: Vec<String> = fetch.rows.iter().flatten().map(budget).collect();
+    assert_eq!(
+        read,
+        [
+            "Fixed 50000 USD - None",
+            "None - - None",
+            "None - - None",
+            "None - - None",
+            "None - - None",
+            "None - - None",
+            "Fixed 45000 CAD - None"
+        ]
+    );
+    for note in [
+        "budget: 2 values can't be read, such as \"abc\" (row 2)",
+        "currency: 2 values can't be read, such as \"Bitcoin\" (row 4)",
+    ] {
+        assert!(fetch.notes.iter().any(|given| given == note), "{note}: {:?}", fetch.notes);
+    }
+    // Half of an offer is no offer.
+    let rows = r#"[{"id":"1","title":"A","budget_min":"10","budget_max":"1.200"}]"#;
+    let fetch = read_bytes("jobs.json", rows.as_bytes(), &of("board")).unwrap();
+    assert_eq!(budget(fetch.rows[0].as_ref().unwrap()), "None - - None");
+    let note = "budget_max: 1 value can't be read: \"1.200\" (row 1)";
+    assert!(fetch.notes.iter().any(|given| given == note), "{:?}", fetch.notes);
+}
+
+#[test]
+fn a_map_that_names_what_no_row_has_is_an_error() {
+    let rows = r#"[{"key":"1","name":"A"},{"key":"2","name":"B","job":{"pay":5}}]"#;
+    let with = |map: &str| {
+        let map = FieldMap::parse("map.toml", map).unwrap();
+        read_bytes("jobs.json", rows.as_bytes(), &ReadOptions { map: Some(map), ..of("board") })
+    };
+    // One row that has it is enough.
+    assert_eq!(with("id = \"key\"\ntitle = \"name\"\nbudget = \"job.pay\"").unwrap().rows.len(), 2);
+    for wrong in ["title = \"Name\"", "title = \"name\"\nbudget = \"job.reward\""] {
+        let error = with(&format!("id = \"key\"\n{wrong}")).unwrap_err();
+        assert!(matches!(error, SourceError::Map(_)), "{error}");
+        let message = error.to_string();
+        for part in ["map.toml", "jobs.json", "key, name, job, job.pay"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(
+            message.contains("\"Name\"") || message.contains("`budget` is at \"job.reward\""),
+            "{message}"
+        );
+    }
+}

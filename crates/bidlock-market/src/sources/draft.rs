@@ -15,6 +15,8 @@ use crate::posting::{
 const MAX_URL_BYTES: usize = 4096;
 /// How much of an impossible id is shown.
 const SHOWN_ID_BYTES: usize = 80;
+/// How much of a value that can't be read is shown.
+const SHOWN_VALUE_BYTES: usize = 80;
 
 /// What every reader may ask about its file.
 #[derive(Debug)]
@@ -69,6 +71,50 @@ pub(super) struct Draft {
     pub(super) proposals: Option<u32>,
     pub(super) proposals_tier: Option<String>,
     pub(super) posted_at: Option<Timestamp>,
+    /// Amounts that are filled in but can't be read: the column, and what stands there.
+    pub(super) unreadable: Vec<(String, String)>,
+}
+
+/// What could not be read in a file's amounts, column by column.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    columns: Vec<UnreadColumn>,
+}
+
+#[derive(Debug)]
+struct UnreadColumn {
+    name: String,
+    count: usize,
+    first: String,
+    row: u64,
+}
+
+impl Unread {
+    pub(super) fn add(&mut self, row: u64, draft: &Draft) {
+        // The columns are those of one mapping: a handful.
+        for (column, value) in &draft.unreadable {
+            match self.columns.iter_mut().find(|known| known.name == *column) {
+                Some(known) => known.count += 1,
+                None => self.columns.push(UnreadColumn {
+                    name: column.clone(),
+                    count: 1,
+                    first: text::plain(value, SHOWN_VALUE_BYTES),
+                    row,
+                }),
+            }
+        }
+    }
+
+    /// One note for each column: how many values, and the first of them.
+    pub(super) fn notes(self) -> impl Iterator<Item = String> {
+        self.columns.into_iter().map(|UnreadColumn { name, count, first, row }| {
+            if count == 1 {
+                format!("{name}: 1 value can't be read: \"{first}\" (row {row})")
+            } else {
+                format!("{name}: {count} values can't be read, such as \"{first}\" (row {row})")
+            }
+        })
+    }
 }
 
 /// Why a draft becomes no posting.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use bidlock_ledger::Currency;
+use bidlock_ledger::Money;
 use serde_json::Value;
 
-use super::amounts::{self, NumberUnit};
+use super::amounts::{self, NumberUnit, Told, Unreadable};
 use super::draft::{Context, Draft};
 use super::fields::{BID_COLUMNS, FIELDS, Field, plain_name, plain_path};
 use super::map::FieldMap;
@@ -102,7 +102,7 @@ impl Mapping {
 }
 
 /// The columns of some rows: keys, and one level of keys inside of objects, in order of appearance.
-fn columns<'a>(rows: impl Iterator<Item = &'a Value>) -> Vec<String> {
+pub(super) fn columns<'a>(rows: impl Iterator<Item = &'a Value>) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     let mut add = |name: String| {
@@ -148,14 +148,14 @@ pub(super) fn read(row: &Value, mapping: &Mapping, context: &Context<'_>) -> Res
     }
     draft.description = text::plain(&description, MAX_DESCRIPTION_BYTES);
     let at_path = |field| mapping.path(field).unwrap_or("");
-    draft.budget = budget(row, mapping, context);
+    (draft.budget, draft.unreadable) = budget(row, mapping, context);
     draft.skills = list_at(row, at_path(Field::Skills));
     draft.client.country = mapping.scalar(row, Field::ClientCountry);
     draft.client.rating = number_at(row, at_path(Field::ClientRating));
     draft.client.reviews = count_at(row, at_path(Field::ClientReviews));
     draft.client.spent = mapping
         .value(row, Field::ClientSpent)
-        .and_then(|spent| amounts::money_of(spent, currency(row, mapping, context), NumberUnit::Major));
+        .and_then(|spent| amounts::read_money(spent, told(row, mapping, context), NumberUnit::Major).ok()?);
     draft.client.payment_verified = yes_at(row, at_path(Field::PaymentVerified));
     draft.location = mapping.scalar(row, Field::Location);
     draft.category = mapping
@@ -186,35 +186,81 @@ fn client_name(row: &Value, mapping: &Mapping) -> Option<String> {
     }
 }
 
-fn currency(row: &Value, mapping: &Mapping, context: &Context<'_>) -> Currency {
-    mapping
-        .scalar(row, Field::Currency)
-        .and_then(|code| Currency::new(&code).ok().or_else(|| amounts::currency_in(&code)))
-        .unwrap_or_else(|| context.currency())
+fn told(row: &Value, mapping: &Mapping, context: &Context<'_>) -> Told {
+    amounts::own_currency(mapping.value(row, Field::Currency), Told::Usual(context.currency()))
 }
 
-fn budget(row: &Value, mapping: &Mapping, context: &Context<'_>) -> Budget {
-    let currency = currency(row, mapping, context);
-    let amount =
-        |field, unit| mapping.value(row, field).and_then(|value| amounts::money_of(value, currency, unit));
+/// The amounts of one row, and what of them can't be read.
+struct Amounts<'a> {
+    row: &'a Value,
+    mapping: &'a Mapping,
+    told: Told,
+    unreadable: Vec<(String, String)>,
+}
+
+impl Amounts<'_> {
+    fn one(&mut self, field: Field, unit: NumberUnit) -> Option<Money> {
+        let value = self.mapping.value(self.row, field)?;
+        let read = amounts::read_money(value, self.told, unit);
+        self.kept(field, read)
+    }
+
+    fn budget(&mut self, per: Option<Period>) -> Option<Budget> {
+        let value = self.mapping.value(self.row, Field::Budget)?;
+        let read = of_value(value, self.told, self.mapping, per);
+        self.kept(Field::Budget, read)
+    }
+
+    /// What was read; where it can't be, the column that is to blame is noted once.
+    fn kept<T>(&mut self, field: Field, read: Result<Option<T>, Unreadable>) -> Option<T> {
+        read.unwrap_or_else(|Unreadable| {
+            let field = if self.told == Told::Unknown { Field::Currency } else { field };
+            let column = match self.mapping.path(field) {
+                Some(path) => path.to_owned(),
+                None => key_of(field).to_owned(),
+            };
+            let value = self.mapping.value(self.row, field).map(shown).unwrap_or_default();
+            if !self.unreadable.iter().any(|(known, _)| *known == column) {
+                self.unreadable.push((column, value));
+            }
+            None
+        })
+    }
+}
+
+fn key_of(field: Field) -> &'static str {
+    FIELDS.iter().find(|(known, ..)| *known == field).map_or("", |(_, key, _)| key)
+}
+
+fn shown(value: &Value) -> String {
+    super::rows::scalar(value).unwrap_or_else(|| value.to_string())
+}
+
+/// The budget, or none and what of it can't be read: half of an offer is no offer.
+fn budget(row: &Value, mapping: &Mapping, context: &Context<'_>) -> (Budget, Vec<(String, String)>) {
+    let mut amounts = Amounts { row, mapping, told: told(row, mapping, context), unreadable: Vec::new() };
+    let budget = offered(&mut amounts, row, mapping);
+    if amounts.unreadable.is_empty() { (budget, Vec::new()) } else { (Budget::default(), amounts.unreadable) }
+}
+
+fn offered(amounts: &mut Amounts<'_>, row: &Value, mapping: &Mapping) -> Budget {
     let kind = mapping.scalar(row, Field::BudgetKind).map(|kind| plain_name(&kind)).unwrap_or_default();
     let per = period_of(&kind);
-    let (low, high) = (amount(Field::HourlyMin, mapping.unit), amount(Field::HourlyMax, mapping.unit));
+    let (low, high) =
+        (amounts.one(Field::HourlyMin, mapping.unit), amounts.one(Field::HourlyMax, mapping.unit));
     let hourly = low.is_some() || high.is_some();
     if hourly && per.is_none_or(|per| per == Period::Hour) && !kind.contains("fixed") {
         return Budget::hourly(low, high);
     }
-    let (low, high) = (amount(Field::BudgetMin, mapping.unit), amount(Field::BudgetMax, mapping.unit));
+    let (low, high) =
+        (amounts.one(Field::BudgetMin, mapping.unit), amounts.one(Field::BudgetMax, mapping.unit));
     let salary = mapping.path(Field::BudgetMin).is_some_and(|path| plain_name(path).contains("salary"));
     let mut budget = if low.is_some() || high.is_some() {
         Budget::from_amounts(low, high, per.or(salary.then_some(Period::Year)))
-    } else if let Some(cents) = amount(Field::BudgetCents, NumberUnit::Minor) {
+    } else if let Some(cents) = amounts.one(Field::BudgetCents, NumberUnit::Minor) {
         Budget::from_amounts(Some(cents), None, per)
     } else {
-        mapping
-            .value(row, Field::Budget)
-            .and_then(|value| of_value(value, currency, mapping, per))
-            .unwrap_or_default()
+        amounts.budget(per).unwrap_or_default()
     };
     let column = mapping.path(Field::Budget).map(plain_name).unwrap_or_default();
     if budget.kind != BudgetKind::None
@@ -231,29 +277,31 @@ fn budget(row: &Value, mapping: &Mapping, context: &Context<'_>) -> Budget {
 }
 
 /// A budget that is one value: a number, a text with its range and unit, or an object with its ends.
-fn of_value(value: &Value, currency: Currency, mapping: &Mapping, per: Option<Period>) -> Option<Budget> {
+fn of_value(
+    value: &Value,
+    told: Told,
+    mapping: &Mapping,
+    per: Option<Period>,
+) -> Result<Option<Budget>, Unreadable> {
     if let Value::Object(object) = value {
-        let own = object
-            .get("currency")
-            .and_then(Value::as_str)
-            .and_then(|code| Currency::new(code).ok())
-            .unwrap_or(currency);
+        let own = amounts::own_currency(object.get("currency"), told);
         let end = |names: &[&str]| {
-            names.iter().find_map(|name| amounts::money_of(object.get(*name)?, own, mapping.unit))
+            let found = names.iter().find_map(|name| object.get(*name).filter(|end| !end.is_null()));
+            found.map_or(Ok(None), |end| amounts::read_money(end, own, mapping.unit))
         };
-        let low = end(&["minimum", "min", "low", "from", "minValue"])
-            .or_else(|| amounts::money_of(value, own, mapping.unit));
-        return Some(Budget::from_amounts(low, end(&["maximum", "max", "high", "to", "maxValue"]), per));
+        let low = match end(&["minimum", "min", "low", "from", "minValue"])? {
+            None => amounts::read_money(value, own, mapping.unit)?,
+            low => low,
+        };
+        let high = end(&["maximum", "max", "high", "to", "maxValue"])?;
+        return Ok(Some(Budget::from_amounts(low, high, per)));
     }
     if let Value::String(text) = value {
-        // A bare number in text follows `budget_unit`; anything more says its own unit.
-        if amounts::money(text, currency, mapping.unit).is_none() {
-            let read = amounts::budget(text, currency)?;
-            return Some(Budget::from_amounts(read.low, read.high, read.per.or(per)));
-        }
+        let read = amounts::read_budget(text, told, mapping.unit)?;
+        return Ok(read.map(|read| Budget::from_amounts(read.low, read.high, read.per.or(per))));
     }
-    amounts::money_of(value, currency, mapping.unit)
-        .map(|amount| Budget::from_amounts(Some(amount), None, per))
+    let amount = amounts::read_money(value, told, mapping.unit)?;
+    Ok(amount.map(|amount| Budget::from_amounts(Some(amount), None, per)))
 }
 
 fn period_of(kind: &str) -> Option<Period> {

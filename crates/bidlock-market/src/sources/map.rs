@@ -3,13 +3,18 @@
 use serde_json::Value;
 
 use super::amounts::NumberUnit;
+use super::currencies;
 use super::fields::{FIELDS, Field};
-use bidlock_ledger::Currency;
+use super::generic::columns;
+use super::rows::at;
+use super::text;
 
 /// The largest map file.
 const MAX_MAP_BYTES: usize = 64 * 1024;
 /// A key this near to a known one is suggested.
 const SUGGEST_FROM: f64 = 0.7;
+/// How much of a file's columns is shown.
+const SHOWN_COLUMNS_BYTES: usize = 400;
 
 /// Fields that may be the same for every row.
 const CONSTANTS: &[Field] = &[
@@ -59,6 +64,8 @@ pub struct FieldMap {
     pub(super) constants: Vec<(Field, Value)>,
     /// What plain numbers in budget fields are.
     pub(super) unit: NumberUnit,
+    /// The map file, for messages.
+    file: String,
 }
 
 /// A map file is wrong; names the key and the way out.
@@ -77,7 +84,37 @@ impl FieldMap {
     /// # Errors
     /// It is no TOML, holds an unknown key (the near one is named), or maps neither an id, a URL nor a title.
     pub fn parse(file: &str, text: &str) -> Result<FieldMap, MapError> {
-        FieldMap::of_toml(text).map_err(|why| MapError { file: file.to_owned(), why })
+        FieldMap::of_toml(text)
+            .map(|map| FieldMap { file: file.to_owned(), ..map })
+            .map_err(|why| MapError { file: file.to_owned(), why })
+    }
+
+    /// Checks that each mapped column or path is in some row: a name that is written wrong would be a field
+    /// that all postings lack, silently.
+    ///
+    /// # Errors
+    /// No row has it; names it and what the rows have. A file without rows lacks nothing.
+    pub(super) fn check<'a>(
+        &self,
+        source_name: &str,
+        rows: impl Iterator<Item = &'a Value> + Clone,
+    ) -> Result<(), MapError> {
+        if rows.clone().next().is_none() {
+            return Ok(());
+        }
+        for (field, path) in &self.paths {
+            if rows.clone().any(|row| at(row, path).is_some()) {
+                continue;
+            }
+            let key = FIELDS.iter().find(|(known, ..)| known == field).map_or("", |(_, key, _)| key);
+            let has = columns(rows).join(", ");
+            let why = format!(
+                "`{key}` is at \"{path}\", which no row of {source_name} has; they have: {}",
+                text::cut(&has, SHOWN_COLUMNS_BYTES)
+            );
+            return Err(MapError { file: self.file.clone(), why });
+        }
+        Ok(())
     }
 
     fn of_toml(text: &str) -> Result<FieldMap, String> {
@@ -136,8 +173,8 @@ fn constant(key: &str, value: &toml::Value) -> Result<Value, String> {
         toml::Value::Boolean(yes) => Value::from(*yes),
         _ => return Err(format!("`constant.{key}` must be a text, a number, true or false")),
     };
-    if key == "currency" && json.as_str().and_then(|code| Currency::new(code).ok()).is_none() {
-        return Err("`constant.currency` must be a three-letter code such as \"USD\"".to_owned());
+    if key == "currency" && json.as_str().and_then(currencies::of_code).is_none() {
+        return Err("`constant.currency` must be a known three-letter code such as \"USD\"".to_owned());
     }
     Ok(json)
 }
@@ -179,6 +216,7 @@ mod tests {
             ("id = ", "not valid TOML"),
             ("id = \"x\"\nbudget_unit = \"pence\"", "use \"cents\""),
             ("id = \"x\"\n[constant]\ncurrency = \"dollars\"", "three-letter"),
+            ("id = \"x\"\n[constant]\ncurrency = \"XYZ\"", "three-letter"),
             ("zzz = \"x\"", "known are"),
             ("title = \"x\"\n[constant]\nid = \"7\"", "differs between postings"),
         ] {

@@ -14,6 +14,7 @@ mod amounts;
 mod atom;
 mod conflicts;
 mod csv;
+mod currencies;
 mod dates;
 mod decode;
 mod draft;
@@ -30,6 +31,7 @@ mod rows;
 mod rss;
 mod shapes;
 mod text;
+mod written;
 mod xml;
 
 use bidlock_ledger::PostingId;
@@ -37,7 +39,7 @@ use jiff::Timestamp;
 
 use crate::identity;
 use crate::posting::Posting;
-use draft::{Context, Draft, Unsettled};
+use draft::{Context, Draft, Unread, Unsettled};
 use generic::Mapping;
 use rows::{Raw, Rows};
 use shapes::{SHAPES, Shape};
@@ -153,15 +155,20 @@ pub fn read_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Fet
         feed_marketplace: feed_link.as_deref().and_then(identity::marketplace_of_url),
         users: users.as_ref(),
     };
+    if let Some(map) = &options.map {
+        map.check(name, raws.iter().filter_map(|raw| raw.value.as_ref().ok()))?;
+    }
     let plan = Plan::new(&raws, carrier, options, &mut notes).map_err(not_postings)?;
     let mut counts = [0usize; SHAPES.len()];
     let mut told_none = 0usize;
+    let mut unread = Unread::default();
     let mut read: Vec<Result<Posting, InvalidRow>> = raws
         .into_iter()
         .map(|Raw { number, value }| {
             let invalid = |reason: String| InvalidRow { source: name.to_owned(), row: number, reason };
             let value = value.map_err(invalid)?;
             let draft = plan.read(&value, &context, &mut counts).map_err(invalid)?;
+            unread.add(number, &draft);
             draft.settle(number, &context).map_err(|unsettled| match unsettled {
                 Unsettled::NoMarketplace => {
                     told_none += 1;
@@ -174,6 +181,7 @@ pub fn read_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Result<Fet
     if told_none > 0 && read.iter().all(Result::is_err) {
         return Err(SourceError::NoMarketplace { source_name: name.to_owned() });
     }
+    notes.extend(unread.notes());
     conflicts::mark(&mut read);
     let most = counts.iter().enumerate().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > 0);
     let format = most.map_or(carrier, |(shape, _)| SHAPES[shape].format);
