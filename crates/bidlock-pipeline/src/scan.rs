@@ -13,7 +13,7 @@ use std::{
 use bidlock::Moment;
 use bidlock_ledger::PostingId;
 use bidlock_market::Posting;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{Stream, StreamExt};
 use rand::Rng;
 use tokio::sync::mpsc;
 
@@ -26,6 +26,9 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How long a batch waits for further sightings of a source that is slow to give them: a batch of one is on its
+/// way for as long as the marketplace takes, and what comes behind it waits.
+const GATHER: Duration = Duration::from_millis(100);
 /// How many rows one sweep moves at the most; the next one goes on.
 const SWEEP_LIMIT: u32 = 1_000;
 /// The longest time between two sweeps of a scan that waits.
@@ -163,19 +166,26 @@ impl Scan {
         nothing_else: bool,
     ) -> bool {
         let since = self.pipeline.clock.now();
+        let mut gathered_by = soon(GATHER);
         while batch.len() < self.options.batch {
             let next = if batch.is_empty() && nothing_else {
                 tokio::select! {
                     next = sightings.next() => next,
                     () = self.pipeline.stop.stopping() => None,
                 }
-            } else if let Some(next) = sightings.next().now_or_never() {
-                next
             } else {
-                break;
+                match tokio::time::timeout_at(gathered_by, sightings.next()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                }
             };
             match next {
-                Some(posting) => batch.push(Waiting { posting, since }),
+                Some(posting) => {
+                    if batch.is_empty() {
+                        gathered_by = soon(GATHER);
+                    }
+                    batch.push(Waiting { posting, since });
+                }
                 None => return true,
             }
         }
@@ -342,4 +352,12 @@ impl Scan {
             Err(error) => tracing::warn!(%error, "the sweep failed; the next one goes on"),
         }
     }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the runtime's timers know no other clock, and nothing is decided by it"
+)]
+fn soon(wait: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + wait
 }
