@@ -132,13 +132,24 @@ impl Reconciler {
             }
             Err(why) => return Ok(Settled::stays(bid, &why, true)),
         };
+        // Asked under another address than the bid went to, it may be another marketplace: there only our own
+        // key proves anything, and an id of ours may name a stranger's bid.
+        let elsewhere = market.via() != bid.payload.via;
         if bid.state == BidState::Withdrawing {
+            if elsewhere {
+                let note =
+                    format!("its withdrawal is asked for at {} alone; leave --submit out", bid.payload.via);
+                return Ok(Settled::stays(bid, &note, true));
+            }
             return self.settle_withdrawal(bid, &*market).await;
         }
-        let remote = match market.look_up(&bid.posting).await {
+        let mut remote = match market.look_up(&bid.posting).await {
             Ok(remote) => remote,
             Err(error) => return Ok(Settled::stays(bid, &format!("the look-up failed: {error}"), true)),
         };
+        if elsewhere {
+            remote.retain(|there| there.idempotency_key.is_some());
+        }
         let ours = match find_among(&*self.ledger, &bid, &remote).await? {
             Found::Ours(ours) => ours,
             Found::Not(note) => return Ok(Settled::stays(bid, &note, false)),

@@ -379,3 +379,34 @@ async fn a_look_up_by_time_goes_by_the_last_sending() {
     assert_eq!(rig.reconciler().run().await.unwrap().settled, 1);
     assert_eq!(rig.row("1").await.external_ref.as_deref(), Some("ours"));
 }
+
+/// Under another address an id of ours may name a stranger's bid: nothing is withdrawn there, and only a bid
+/// that shows our key is taken for ours.
+#[tokio::test]
+async fn at_another_address_nothing_is_withdrawn_and_only_a_key_proves() {
+    let (rig, bid) = submitted().await;
+    let answer = WithdrawAnswer::Lost { cause: LostCause::Timeout, detail: "silence".to_owned() };
+    rig.market.next_withdrawal(answer);
+    assert!(matches!(take_back(&rig, &bid, None, false).await, Withdrawal::Pending { .. }));
+    let mut other = Market::default();
+    other.via = "test:other".to_owned();
+    let other = Arc::new(other);
+    let at_other = || {
+        let market: Arc<dyn bidlock_market::Marketplace> = other.clone();
+        bidlock_pipeline::Reconciler::new(rig.ledger.clone(), Box::new(move |_| Ok(market.clone())), "r")
+    };
+    let report = at_other().run().await.unwrap();
+    assert_eq!((report.failed, report.bids[0].now), (1, BidState::Withdrawing));
+    assert!(other.withdrawn().is_empty());
+
+    let rig = unknown(false).await;
+    let key = rig.row("1").await.idempotency_key.to_string();
+    let at_other = || {
+        let market: Arc<dyn bidlock_market::Marketplace> = other.clone();
+        bidlock_pipeline::Reconciler::new(rig.ledger.clone(), Box::new(move |_| Ok(market.clone())), "r")
+    };
+    other.next_look_up(Ok(vec![remote("stranger", None)]));
+    assert_eq!(at_other().run().await.unwrap().bids[0].now, BidState::Unknown);
+    other.next_look_up(Ok(vec![remote("ours", Some(key))]));
+    assert_eq!(at_other().run().await.unwrap().bids[0].now, BidState::Submitted);
+}
