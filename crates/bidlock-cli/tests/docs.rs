@@ -131,8 +131,7 @@ fn every_link_leads_to_a_file() {
         let folder = root().join(&path).parent().unwrap().to_owned();
         for part in page.split("](").skip(1) {
             let target = part.split(')').next().unwrap().split('#').next().unwrap();
-            // The page of figures is made by a benchmark run.
-            if target.is_empty() || target.starts_with("http") || target.ends_with("performance.md") {
+            if target.is_empty() || target.starts_with("http") {
                 continue;
             }
             assert!(folder.join(target).exists(), "{path} links to {target}, which is not there");
