@@ -1,8 +1,12 @@
 //! The engines, and the registry that finds them by URL scheme.
 
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod wake_ups;
 
 use std::sync::Arc;
 
@@ -18,6 +22,10 @@ type Open = fn(&str) -> BoxFuture<'static, Result<Arc<dyn LockBackend>>>;
 /// URL scheme and backend, in alphabetical order. Adding a backend is its file and one line here.
 const SCHEMES: &[(&str, Open)] = &[
     ("memory", memory::open),
+    #[cfg(feature = "postgres")]
+    ("postgres", postgres::open),
+    #[cfg(feature = "postgres")]
+    ("postgresql", postgres::open),
     #[cfg(feature = "sqlite")]
     ("sqlite", sqlite::open),
     ("unsafe-grant-all", grant_all::open),
@@ -29,6 +37,8 @@ const SCHEMES: &[(&str, Open)] = &[
 /// The scheme is unknown, or the store can't be opened.
 pub async fn open(url: &str) -> Result<Arc<dyn LockBackend>> {
     let (scheme, rest) = split(url);
+    // SQLAlchemy names its driver in the scheme: `postgresql+asyncpg`.
+    let scheme = scheme.split('+').next().unwrap_or(scheme);
     match SCHEMES.iter().find(|(name, _)| *name == scheme) {
         Some((_, open)) => open(rest).await,
         None => {
@@ -36,7 +46,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn LockBackend>> {
             // The rest of the URL may hold a password.
             let message = format!("there are no `{scheme}:` locks; there are {}", known.join(", "));
             Err(Error::new(ErrorKind::Invalid, "any", "connect", message).with_hint(
-                "write `memory:`, `sqlite:///relative.db`, `sqlite:////absolute/path.db`, or a path",
+                "write `memory:`, `postgres://user:password@host/database`, `sqlite:////absolute/path.db`, \
+                     `sqlite:///relative.db`, or a path",
             ))
         }
     }
