@@ -7,8 +7,10 @@
 // This is test code that lives outside of `cfg(test)` so that other crates can use it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod pgbouncer;
 mod postgres;
 
+pub use pgbouncer::PgBouncer;
 pub use postgres::{PostgresOptions, PostgresServer};
 
 use std::io::Write as _;
