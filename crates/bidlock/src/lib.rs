@@ -37,7 +37,7 @@
 //!
 //! # Features
 //!
-//! `sqlite` (on by default): the SQLite backend. `conformance`: the suite, for implementors' tests.
+//! `sqlite` (on by default): the SQLite backend. `postgres`: the PostgreSQL backend. `conformance`: the suite, for implementors' tests.
 
 mod audit;
 mod backend;
