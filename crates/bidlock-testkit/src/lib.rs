@@ -4,8 +4,12 @@
 //! Where a server's program is missing, a test prints `SKIPPED (no …)` and ends, unless the variable
 //! `REQUIRE_BACKENDS` lists the engine: then it fails.
 
-// This is test code that lives outside of `cfg(test)` so that other crates can use it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code that lives outside of `cfg(test)` so that other crates can use it"
+)]
 
 mod pgbouncer;
 mod postgres;
