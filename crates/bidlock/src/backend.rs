@@ -57,11 +57,25 @@ pub trait LockBackend: std::fmt::Debug + Send + Sync + 'static {
     /// The store broke; the key may have been freed.
     async fn force_release(&self, key: &LockKey, by: &Actor) -> Result<Released>;
 
-    /// Queues the request for the key, where the engine can wake waiters; [`Waiter::never`] where it cannot.
+    /// Queues the request for the key, where the engine can wake waiters; [`Waiter::never`] where it cannot. An engine
+    /// whose releases wake everybody takes the lock at once if it is free: then the waiter's turn has come. If this
+    /// future is dropped, or fails, nothing stays taken.
     ///
     /// # Errors
     /// The store broke.
     async fn enlist(&self, request: &Acquire) -> Result<Waiter>;
+
+    /// Says that the scanners of these locks share the ledger of this id, and keeps that for `memory` from now, in
+    /// the one place that all of them look at. With `replace`, another's id is put aside.
+    ///
+    /// Where the engine is no place for that, because locks and ledger are where one host is, it is `Unsupported`.
+    ///
+    /// # Errors
+    /// The store broke; the id may have been kept.
+    async fn bind_ledger(&self, ledger: &str, memory: Duration, replace: bool) -> Result<LedgerBinding> {
+        let _ = (ledger, memory, replace);
+        Ok(LedgerBinding::Unsupported)
+    }
 
     /// Whether the store answers, and how well.
     ///
@@ -133,6 +147,17 @@ pub struct Grant {
     pub nonce: Nonce,
     /// The token of this acquisition.
     pub token: FencingToken,
+}
+
+/// The answer to [`LockBackend::bind_ledger`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerBinding {
+    /// All scanners of these locks use this ledger.
+    Bound,
+    /// Some use the ledger of this id: bidding on two ledgers is bidding twice.
+    Another(String),
+    /// The engine does not keep it.
+    Unsupported,
 }
 
 /// The answer to one [`Acquire`].
@@ -286,6 +311,9 @@ pub enum Turn {
         grant: Grant,
         /// How long ago, at most, the store granted it.
         age: Duration,
+        /// For how long it is granted, where that is shorter than the TTL: until its first renewal, which shows
+        /// that the new holder lives.
+        firm_for: Option<Duration>,
     },
     /// The lock may be free: ask for it.
     TryAgain,
@@ -317,6 +345,11 @@ impl Waiter {
             None => std::future::pending().await,
         }
     }
+
+    /// Who held the lock when the request was queued, where the engine said so.
+    pub fn held(&self) -> Option<Held> {
+        self.0.as_ref().and_then(|enlisted| enlisted.held())
+    }
 }
 
 /// How an engine implements [`Waiter`].
@@ -327,4 +360,9 @@ pub trait Enlisted: std::fmt::Debug + Send + 'static {
     /// # Errors
     /// The store broke.
     async fn next(&mut self) -> Result<Turn>;
+
+    /// Who held the lock when the request was queued, if that is known.
+    fn held(&self) -> Option<Held> {
+        None
+    }
 }

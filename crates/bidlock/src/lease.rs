@@ -206,13 +206,14 @@ pub(crate) enum Ended {
 }
 
 impl LeaseState {
-    pub(crate) fn new(grant: Grant, ttl: Duration, sent: Moment) -> LeaseState {
+    /// A lease that was granted for `firm_for`, which is its TTL or shorter; renewals give it the TTL.
+    pub(crate) fn new(grant: Grant, ttl: Duration, firm_for: Duration, sent: Moment) -> LeaseState {
         LeaseState {
             grant,
             ttl,
             granted_at: sent,
-            deadline_nanos: AtomicU64::new(own_deadline(sent, ttl).as_nanos()),
-            renew_at_nanos: AtomicU64::new(sent.later(ttl / 3).as_nanos()),
+            deadline_nanos: AtomicU64::new(own_deadline(sent, firm_for).as_nanos()),
+            renew_at_nanos: AtomicU64::new(sent.later(firm_for / 3).as_nanos()),
             slot: AtomicU32::new(NO_SLOT),
             entries: AtomicU32::new(1),
             phase: AtomicU8::new(HELD),

@@ -37,7 +37,7 @@
 //!
 //! # Features
 //!
-//! `sqlite` (on by default): the SQLite backend. `conformance`: the suite, for implementors' tests.
+//! `redis`: the Redis backend. `sqlite` (on by default): the SQLite backend. `conformance`: the suite, for implementors' tests.
 
 mod audit;
 mod backend;
@@ -60,8 +60,8 @@ mod token;
 
 pub use audit::{Actor, AuditRecord, MAX_AUDIT_RECORDS};
 pub use backend::{
-    Acquire, Acquired, Capability, Enlisted, Grant, Health, Held, HeldLock, KeyFilter, LockBackend,
-    MAX_BATCH, MAX_PAGE, Page, Released, Renewed, Shared, Turn, Waiter, WakeUp,
+    Acquire, Acquired, Capability, Enlisted, Grant, Health, Held, HeldLock, KeyFilter, LedgerBinding,
+    LockBackend, MAX_BATCH, MAX_PAGE, Page, Released, Renewed, Shared, Turn, Waiter, WakeUp,
 };
 pub use clock::{Clock, ManualClock, Moment, SystemClock};
 pub use error::{Effect, Error, ErrorKind, Result};

@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use bidlock::backends::memory::MemoryBackend;
 use bidlock::{
     Acquire, Acquired, Actor, Attempt, Capability, Clock, Effect, Error, ErrorKind, Grant, Guarded, Health,
-    HeldLock, KeyFilter, LockBackend, LockKey, LockManager, ManualClock, Nonce, Page, Released, Renewed,
-    Result, Shared, Wait, Waiter,
+    HeldLock, KeyFilter, LedgerBinding, LockBackend, LockKey, LockManager, ManualClock, Nonce, Page,
+    Released, Renewed, Result, Shared, Wait, Waiter,
 };
 use tokio::sync::Notify;
 
@@ -102,6 +102,10 @@ impl LockBackend for Faulty {
 
     async fn enlist(&self, request: &Acquire) -> Result<Waiter> {
         self.store.enlist(request).await
+    }
+
+    async fn bind_ledger(&self, ledger: &str, memory: Duration, replace: bool) -> Result<LedgerBinding> {
+        self.store.bind_ledger(ledger, memory, replace).await
     }
 
     async fn check(&self) -> Result<Health> {

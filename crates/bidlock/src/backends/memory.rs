@@ -162,9 +162,11 @@ impl LockBackend for MemoryBackend {
         if !shard.held(&request.key, now) {
             self.0.hand_over(&mut shard, &request.key, now);
         }
+        let another = |row: &&Row| row.nonce != request.nonce;
+        let held = shard.locks.get(&request.key).filter(another).map(|row| row.held(now));
         drop(shard);
         let (key, nonce) = (request.key.clone(), request.nonce);
-        Ok(Waiter::new(MemoryWaiter { store: Arc::clone(&self.0), key, nonce, granted }))
+        Ok(Waiter::new(MemoryWaiter { store: Arc::clone(&self.0), key, nonce, granted, held }))
     }
 
     async fn check(&self) -> Result<Health> {
@@ -316,6 +318,8 @@ struct MemoryWaiter {
     key: LockKey,
     nonce: Nonce,
     granted: oneshot::Receiver<(Grant, Moment)>,
+    /// Who had it when this was queued.
+    held: Option<Held>,
 }
 
 #[async_trait]
@@ -328,11 +332,15 @@ impl Enlisted for MemoryWaiter {
                 {
                     row.untaken = false;
                 }
-                Ok(Turn::Granted { grant, age: self.store.clock.now().since(at) })
+                Ok(Turn::Granted { grant, age: self.store.clock.now().since(at), firm_for: None })
             }
             // Our place is gone without a grant, which nothing does; asking again is right whatever happened.
             Err(_) => Ok(Turn::TryAgain),
         }
+    }
+
+    fn held(&self) -> Option<Held> {
+        self.held.clone()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The engines, and the registry that finds them by URL scheme.
 
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -18,6 +20,12 @@ type Open = fn(&str) -> BoxFuture<'static, Result<Arc<dyn LockBackend>>>;
 /// URL scheme and backend, in alphabetical order. Adding a backend is its file and one line here.
 const SCHEMES: &[(&str, Open)] = &[
     ("memory", memory::open),
+    #[cfg(feature = "redis")]
+    ("redis", redis::open),
+    #[cfg(feature = "redis")]
+    ("redis+unix", redis::open_unix),
+    #[cfg(feature = "redis")]
+    ("rediss", redis::open_tls),
     #[cfg(feature = "sqlite")]
     ("sqlite", sqlite::open),
     ("unsafe-grant-all", grant_all::open),

@@ -13,8 +13,8 @@ use futures::future::BoxFuture;
 
 use crate::audit::Actor;
 use crate::backend::{
-    Acquire, Acquired, Capability, Grant, Health, HeldLock, KeyFilter, LockBackend, Page, Released, Renewed,
-    Shared, Waiter, WakeUp,
+    Acquire, Acquired, Capability, Grant, Health, HeldLock, KeyFilter, LedgerBinding, LockBackend, Page,
+    Released, Renewed, Shared, Waiter, WakeUp,
 };
 use crate::error::Result;
 use crate::key::LockKey;
@@ -79,6 +79,10 @@ impl LockBackend for GrantAll {
 
     async fn enlist(&self, _request: &Acquire) -> Result<Waiter> {
         Ok(Waiter::never())
+    }
+
+    async fn bind_ledger(&self, _ledger: &str, _memory: Duration, _replace: bool) -> Result<LedgerBinding> {
+        Ok(LedgerBinding::Unsupported)
     }
 
     async fn check(&self) -> Result<Health> {

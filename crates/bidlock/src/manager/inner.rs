@@ -185,8 +185,19 @@ impl Inner {
 
     /// Makes a lease of a grant whose request was sent at `sent`.
     pub(super) fn hold(self: &Arc<Inner>, grant: Grant, ttl: Duration, sent: Moment) -> Result<Lease> {
+        self.hold_firm(grant, ttl, ttl, sent)
+    }
+
+    /// The same for a grant that lasts for `firm_for` until its first renewal, and for the TTL from then on.
+    pub(super) fn hold_firm(
+        self: &Arc<Inner>,
+        grant: Grant,
+        ttl: Duration,
+        firm_for: Duration,
+        sent: Moment,
+    ) -> Result<Lease> {
         self.releaser.remember_runtime();
-        let state = Arc::new(LeaseState::new(grant, ttl, sent));
+        let state = Arc::new(LeaseState::new(grant, ttl, firm_for, sent));
         self.holdings.insert(&state);
         let lease = Lease::new(Arc::clone(self), Arc::clone(&state));
         if let Some(reentry) = &self.reentry {

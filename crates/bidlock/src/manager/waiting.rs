@@ -6,13 +6,16 @@ use std::time::Duration;
 use super::inner::Inner;
 use super::local_queue::{MAX_WAITING, Place};
 use super::{Acquire, Attempt};
-use crate::backend::{Held, Turn, Waiter};
+use crate::backend::{Grant, Held, Renewed, Turn, Waiter, WakeUp};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::LockKey;
+use crate::lease::Lease;
 
 /// The first pause between two looks at a lock whose release wakes nobody.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The same where a release wakes everybody: only what was lost on the way is found by looking.
+const WOKEN_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause: also where releases wake waiters, a wake-up can be lost with the process that should send it.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// By how much a pause grows, as numerator and denominator.
@@ -59,10 +62,9 @@ pub(super) async fn wait_for(inner: &Arc<Inner>, key: &LockKey, wait: Wait) -> R
         turn = place.turn() => turn,
         () = inner.clock.sleep_until(until) => return given_up(inner, &place, wait),
     };
-    let request = inner.request(key);
     tokio::select! {
         biased;
-        attempt = poll(inner, &request, &place, until) => attempt,
+        attempt = poll(inner, key, &place, until) => attempt,
         // Dropping the poll gives back, in the background, what its unanswered request may have taken.
         () = inner.clock.sleep_until(until.later(GRACE)) => given_up(inner, &place, wait),
     }
@@ -80,55 +82,91 @@ fn given_up(inner: &Inner, place: &Place<'_>, wait: Wait) -> Result<Attempt> {
 }
 
 /// As first of the local queue: asks, waits for a wake-up or for a pause to end, and asks again.
-async fn poll(inner: &Arc<Inner>, request: &Acquire, place: &Place<'_>, until: Moment) -> Result<Attempt> {
-    let mut waiter: Option<Waiter> = None;
-    let mut pause = FIRST_PAUSE;
+async fn poll(inner: &Arc<Inner>, key: &LockKey, place: &Place<'_>, until: Moment) -> Result<Attempt> {
+    let mut request = inner.request(key);
+    let mut waiter = queue_at_once(inner, &request).await?;
+    let mut held = waiter.as_ref().and_then(Waiter::held);
+    if let Some(held) = &held {
+        place.saw(held);
+    }
+    let mut pause = if waiter.is_some() { WOKEN_PAUSE } else { FIRST_PAUSE };
+    let mut look = waiter.is_none();
     loop {
-        let held = match inner.ask_one(request).await? {
-            Attempt::Acquired(lease) => return Ok(Attempt::Acquired(lease)),
-            Attempt::Held(held) => held,
-        };
-        place.saw(&held);
-        if inner.clock.now() >= until {
-            return Ok(Attempt::Held(held));
+        if look {
+            let seen = match inner.ask_one(&request).await? {
+                Attempt::Acquired(lease) => return Ok(Attempt::Acquired(lease)),
+                Attempt::Held(seen) => seen,
+            };
+            place.saw(&seen);
+            if inner.clock.now() >= until {
+                return Ok(Attempt::Held(seen));
+            }
+            held = Some(seen);
         }
-        let Some(waiter) = &mut waiter else {
+        look = true;
+        let Some(queued) = &mut waiter else {
             // The lock may have become free between the answer and the enlisting: look once more.
-            waiter = Some(inner.backend.enlist(request).await?);
+            waiter = Some(inner.backend.enlist(&request).await?);
             continue;
         };
-        let wake = inner.clock.now().later(jittered(pause, &held)).min(until);
+        let wake = inner.clock.now().later(jittered(pause, held.as_ref())).min(until);
         pause = (pause * GROWTH.0 / GROWTH.1).min(MAX_PAUSE);
-        tokio::select! {
+        let turn = tokio::select! {
             biased;
-            turn = waiter.next() => {
-                if let Some(attempt) = take_turn(inner, request, turn?)? {
-                    return Ok(attempt);
-                }
-            }
-            () = inner.clock.sleep_until(wake) => {}
+            turn = queued.next() => turn?,
+            () = inner.clock.sleep_until(wake) => continue,
+        };
+        let Turn::Granted { grant, age, firm_for } = turn else { continue };
+        if let Some(lease) = take_turn(inner, &request, grant, (age, firm_for)).await? {
+            return Ok(Attempt::Acquired(lease));
         }
+        // What has been given back must not be taken again under its name.
+        request = inner.request(key);
+        waiter = None;
     }
 }
 
-/// A lock that was handed over is ours, unless this process slept through its TTL meanwhile.
-fn take_turn(inner: &Arc<Inner>, request: &Acquire, turn: Turn) -> Result<Option<Attempt>> {
-    let Turn::Granted { grant, age } = turn else { return Ok(None) };
+/// Where a release wakes everybody, queueing comes before asking: it takes a free lock as well, and costs no more.
+async fn queue_at_once(inner: &Inner, request: &Acquire) -> Result<Option<Waiter>> {
+    if inner.backend.capability().wake_up != WakeUp::Everybody {
+        return Ok(None);
+    }
+    match inner.backend.enlist(request).await {
+        Ok(waiter) => Ok(Some(waiter)),
+        // Asking tries again after a lost answer, and says what is wrong.
+        Err(error) if error.is_retryable() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A lock that was handed over is ours, unless this process slept through its end meanwhile.
+async fn take_turn(
+    inner: &Arc<Inner>,
+    request: &Acquire,
+    grant: Grant,
+    (age, firm_for): (Duration, Option<Duration>),
+) -> Result<Option<Lease>> {
     let now = inner.clock.now();
     let sent = Moment::from_nanos(now.as_nanos().saturating_sub(Moment::ORIGIN.later(age).as_nanos()));
-    if now >= crate::lease::own_deadline(sent, request.ttl) {
+    let firm_for = firm_for.unwrap_or(request.ttl);
+    if now >= crate::lease::own_deadline(sent, firm_for) {
         inner.give_back(request);
         return Ok(None);
     }
-    inner.hold(grant, request.ttl, sent).map(|lease| Some(Attempt::Acquired(lease)))
+    let lease = inner.hold_firm(grant, request.ttl, firm_for, sent)?;
+    // Its first renewal makes it whole; where nobody renews in the background, that is now.
+    if firm_for < request.ttl && inner.renewer.is_none() && lease.renew().await? == Renewed::Lost {
+        return Ok(None);
+    }
+    Ok(Some(lease))
 }
 
 /// The pause, spread by a quarter to either side so that waiters of many processes do not come in step, and not
 /// much beyond the end of the lease that is waited for.
-fn jittered(pause: Duration, held: &Held) -> Duration {
+fn jittered(pause: Duration, held: Option<&Held>) -> Duration {
     let spread = pause.mul_f64(rand::random_range(0.75..1.25)).min(MAX_PAUSE);
-    let after_expiry = held.remaining + Duration::from_millis(rand::random_range(1..=10));
-    spread.min(after_expiry)
+    let jitter = Duration::from_millis(rand::random_range(1..=10));
+    held.map_or(spread, |held| spread.min(held.remaining + jitter))
 }
 
 #[cfg(test)]
@@ -139,10 +177,10 @@ mod tests {
     fn pauses_are_capped_at_the_remaining_ttl_and_at_a_second() {
         let held = |remaining| Held { holder: "x".to_owned(), remaining };
         for _ in 0..1000 {
-            let soon = jittered(MAX_PAUSE, &held(Duration::from_millis(20)));
+            let soon = jittered(MAX_PAUSE, Some(&held(Duration::from_millis(20))));
             assert!(soon > Duration::from_millis(20) && soon <= Duration::from_millis(30), "{soon:?}");
-            assert!(jittered(MAX_PAUSE, &held(Duration::from_secs(300))) <= MAX_PAUSE);
-            assert!(jittered(FIRST_PAUSE, &held(Duration::from_secs(300))) >= FIRST_PAUSE * 3 / 4);
+            assert!(jittered(MAX_PAUSE, Some(&held(Duration::from_secs(300)))) <= MAX_PAUSE);
+            assert!(jittered(FIRST_PAUSE, None) >= FIRST_PAUSE * 3 / 4);
         }
     }
 }

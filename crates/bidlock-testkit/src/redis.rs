@@ -1,0 +1,144 @@
+//! A Redis server of a test's own.
+
+// Test code that lives in a crate so that several others can use it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How often another port is tried, where somebody else was faster.
+const MAX_STARTS: usize = 10;
+/// How often a server that has started is asked whether it is ready, every 5 ms.
+const MAX_LOOKS: usize = 2_000;
+
+/// A running server, killed on drop.
+#[derive(Debug)]
+pub struct RedisServer {
+    child: Child,
+    port: u16,
+    args: Vec<String>,
+    folder: tempfile::TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server on a free port of the loopback interface with these further arguments, such as
+    /// `["--requirepass", "secret"]`; `None` where there is no `redis-server`, see [`missing`](crate::missing).
+    ///
+    /// The server dies with the thread that calls this.
+    pub fn start(args: &[&str]) -> Option<RedisServer> {
+        if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
+            crate::missing("redis", "no redis-server");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        for _ in 0..MAX_STARTS {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            if let Some(child) = spawn(port, &args, folder.path()) {
+                return Some(RedisServer { child, port, args, folder });
+            }
+        }
+        panic!("redis-server does not start: {}", last_words(folder.path()));
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL, without user and password.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Kills it, as a power failure would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill(); // it may be gone already
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same port, after [`RedisServer::kill`]; empty, since nothing was saved.
+    pub fn start_again(&mut self) {
+        self.child = spawn(self.port, &self.args, self.folder.path()).expect("the port was ours");
+    }
+
+    /// Stops its process in the middle of whatever it does: connections stay, answers don't come.
+    pub fn pause(&self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// Lets a paused server go on.
+    pub fn go_on(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let pid = libc::pid_t::try_from(self.child.id()).unwrap();
+        // SAFETY: the process is our child and has not been waited for.
+        #[allow(unsafe_code)]
+        let sent = unsafe { libc::kill(pid, signal) };
+        assert_eq!(sent, 0);
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A server that is ready, or `None` if it ended at once, as it does when its port is taken.
+fn spawn(port: u16, args: &[String], folder: &std::path::Path) -> Option<Child> {
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    let mut command = Command::new("redis-server");
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"])
+        .arg("--dir")
+        .arg(folder)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(Stdio::null());
+    // SAFETY: between fork and exec only one system call is made.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| {
+            #[cfg(target_os = "linux")]
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+    let mut child = command.spawn().unwrap();
+    for _ in 0..MAX_LOOKS {
+        if child.try_wait().unwrap().is_some() {
+            return None;
+        }
+        if answers(port) {
+            return Some(child);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    panic!("redis-server is not ready after a long time: {}", last_words(folder));
+}
+
+/// Whether something answers a PING there, be it with an error.
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut first = [0];
+    stream.write_all(b"PING\r\n").is_ok()
+        && stream.read_exact(&mut first).is_ok()
+        && matches!(&first, b"+" | b"-")
+}
+
+fn last_words(folder: &std::path::Path) -> String {
+    std::fs::read_to_string(folder.join("log")).unwrap_or_default()
+}

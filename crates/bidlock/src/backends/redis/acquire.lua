@@ -1,0 +1,38 @@
+-- Takes each lock that is free, and shows who has the others.
+--
+-- KEYS[1]     the last fencing token that this server gave out
+-- KEYS[1+i]   lock i
+-- ARGV[1]     for how long the last token is remembered, in ms
+-- ARGV[2i]    what lock i's value begins with under this attempt: holder|nonce|
+-- ARGV[2i+1]  its TTL in ms
+--
+-- Result, for each lock in order: its token where it was granted, now or before under the same attempt (which then
+-- has a full TTL again); otherwise its value and the ms until it expires.
+local time = redis.call('TIME')
+local token = time[1] * 1000000 + time[2]
+local last = tonumber(redis.call('GET', KEYS[1]) or 0)
+if token <= last then token = last + 1 end
+local first = token
+
+local answers = {}
+for i = 1, #KEYS - 1 do
+  local key, prefix, ttl = KEYS[1 + i], ARGV[2 * i], ARGV[2 * i + 1]
+  if redis.call('SET', key, prefix .. string.format('%.0f', token), 'PX', ttl, 'NX') then
+    answers[i] = token
+    token = token + 1
+  else
+    -- A key that is no string is somebody else's, and is taken all the same.
+    local value = redis.pcall('GET', key)
+    if type(value) == 'string' and string.sub(value, 1, #prefix) == prefix then
+      redis.call('PEXPIRE', key, ttl)
+      answers[i] = tonumber(string.match(value, '^%d+', #prefix + 1))
+    else
+      answers[i] = {type(value) == 'string' and value or '', redis.call('PTTL', key)}
+    end
+  end
+end
+
+if token > first then
+  redis.call('SET', KEYS[1], string.format('%.0f', token - 1), 'PX', ARGV[1])
+end
+return answers

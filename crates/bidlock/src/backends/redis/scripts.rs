@@ -1,0 +1,59 @@
+//! The scripts: each stands in its `.lua` file, and is called by its digest.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, Value};
+
+use super::faults::Fault;
+use super::link::Link;
+
+/// A script and the digest by which the server knows it.
+#[derive(Debug)]
+pub(super) struct Lua {
+    source: &'static str,
+    digest: LazyLock<String>,
+}
+
+macro_rules! lua {
+    ($file:literal) => {
+        Lua {
+            source: include_str!($file),
+            digest: LazyLock::new(|| redis::Script::new(include_str!($file)).get_hash().to_owned()),
+        }
+    };
+}
+
+pub(super) static ACQUIRE: Lua = lua!("acquire.lua");
+pub(super) static BIND_LEDGER: Lua = lua!("bind_ledger.lua");
+pub(super) static ENLIST: Lua = lua!("enlist.lua");
+pub(super) static RELEASE: Lua = lua!("release.lua");
+pub(super) static RENEW: Lua = lua!("renew.lua");
+
+impl Lua {
+    /// A call with so many keys; keys and then arguments are added to it.
+    pub(super) fn call(&self, keys: usize) -> Cmd {
+        let mut cmd = Cmd::new();
+        cmd.arg("EVALSHA").arg(self.digest.as_str()).arg(keys);
+        cmd
+    }
+
+    /// Runs a call. A server that does not know the script (restarted, or flushed) is sent it with the call.
+    pub(super) async fn run(&self, link: &Link, call: Cmd) -> Result<Value, Fault> {
+        match link.ask(&call).await {
+            Err(error) if error.is_unknown_script() => link.query(&self.with_source(&call)).await,
+            answer => answer.map_err(|error| link.fault(error)),
+        }
+    }
+
+    /// The same call with the script itself in the place of its digest.
+    fn with_source(&self, call: &Cmd) -> Cmd {
+        let mut cmd = Cmd::new();
+        cmd.arg("EVAL").arg(self.source);
+        for arg in call.args_iter().skip(2) {
+            if let redis::Arg::Simple(bytes) = arg {
+                cmd.arg(bytes);
+            }
+        }
+        cmd
+    }
+}
