@@ -1,17 +1,19 @@
 -- Takes each lock that is free, and shows who has the others.
 --
--- KEYS[1]     the last fencing token that this server gave out
+-- KEYS[1]     the last fencing token, kept while the server's clock is behind it
 -- KEYS[1+i]   lock i
--- ARGV[1]     for how long the last token is remembered, in ms
+-- ARGV[1]     the highest token that the caller has seen
 -- ARGV[2i]    what lock i's value begins with under this attempt: holder|nonce|
 -- ARGV[2i+1]  its TTL in ms
 --
 -- Result, for each lock in order: its token where it was granted, now or before under the same attempt (which then
 -- has a full TTL again); otherwise its value and the ms until it expires.
+--
+-- A token is the time in microseconds. Only when the clock has gone back does it count on from the last one.
 local time = redis.call('TIME')
-local token = time[1] * 1000000 + time[2]
-local last = tonumber(redis.call('GET', KEYS[1]) or 0)
-if token <= last then token = last + 1 end
+local now = time[1] * 1000000 + time[2]
+local last = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[1]) or 0))
+local token = math.max(now, last + 1)
 local first = token
 
 local answers = {}
@@ -32,7 +34,8 @@ for i = 1, #KEYS - 1 do
   end
 end
 
-if token > first then
-  redis.call('SET', KEYS[1], string.format('%.0f', token - 1), 'PX', ARGV[1])
+if first > now and token > first then
+  local ahead_ms = math.ceil((token - now) / 1000) + 1000
+  redis.call('SET', KEYS[1], string.format('%.0f', token - 1), 'PX', ahead_ms)
 end
 return answers

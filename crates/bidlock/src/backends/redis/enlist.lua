@@ -1,9 +1,9 @@
 -- Takes a lock if it is free, and otherwise queues for it; repeated by a waiter that polls.
 --
--- KEYS[1]  the last fencing token that this server gave out
+-- KEYS[1]  the last fencing token, kept while the server's clock is behind it
 -- KEYS[2]  the lock
 -- KEYS[3]  its waiters: a sorted set, in the order in which they came
--- ARGV[1]  for how long the last token is remembered, in ms
+-- ARGV[1]  the highest token that the caller has seen
 -- ARGV[2]  what the lock's value begins with under this attempt: holder|nonce|
 -- ARGV[3]  its TTL in ms
 -- ARGV[4]  this waiter, as release.lua reads it: CHANNEL TTL holder|nonce|
@@ -11,6 +11,16 @@
 --
 -- Result: the time in microseconds, then the token where the lock was granted (now, or handed over before), or else
 -- the lock's value and the ms until it expires.
+-- A token is the time in microseconds. Only when the clock has gone back does it count on from the last one.
+local function next_token(now, seen)
+  local last = math.max(seen, tonumber(redis.call('GET', KEYS[1]) or 0))
+  local token = string.format('%.0f', math.max(now, last + 1))
+  if last >= now then
+    redis.call('SET', KEYS[1], token, 'PX', math.ceil((last + 1 - now) / 1000) + 1000)
+  end
+  return token
+end
+
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local prefix = ARGV[2]
@@ -23,14 +33,11 @@ if type(value) == 'string' and string.sub(value, 1, #prefix) == prefix then
 end
 
 if not value then
-  local last = tonumber(redis.call('GET', KEYS[1]) or 0)
-  local token = now > last and now or last + 1
-  local text = string.format('%.0f', token)
-  redis.call('SET', KEYS[1], text, 'PX', ARGV[1])
+  local token = next_token(now, tonumber(ARGV[1]))
   redis.call('ZREM', KEYS[3], ARGV[4])
   local more = redis.call('EXISTS', KEYS[3]) == 1 and '|w' or ''
-  redis.call('SET', KEYS[2], prefix .. text .. more, 'PX', ARGV[3])
-  return {now, token}
+  redis.call('SET', KEYS[2], prefix .. token .. more, 'PX', ARGV[3])
+  return {now, tonumber(token)}
 end
 
 local left = redis.call('PTTL', KEYS[2])

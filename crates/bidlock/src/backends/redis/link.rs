@@ -1,5 +1,6 @@
 //! The one connection of a backend: made when it is needed, checked, watched, and made again when it breaks.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(super) struct Link {
     channel: String,
     on_push: OnPush,
     state: Mutex<State>,
+    /// The highest fencing token seen here: tokens go on from it if the server's clock goes back.
+    latest_token: AtomicU64,
     /// Held by whoever connects: others wait for the outcome instead of connecting too.
     connecting: tokio::sync::Mutex<()>,
 }
@@ -76,7 +79,14 @@ impl AskError {
 
 impl Link {
     pub(super) fn new(options: RedisOptions, channel: String, on_push: OnPush) -> Link {
-        Link { options, channel, on_push, state: Mutex::default(), connecting: tokio::sync::Mutex::default() }
+        Link {
+            options,
+            channel,
+            on_push,
+            state: Mutex::default(),
+            latest_token: AtomicU64::new(0),
+            connecting: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn options(&self) -> &RedisOptions {
@@ -85,6 +95,14 @@ impl Link {
 
     pub(super) fn channel(&self) -> &str {
         &self.channel
+    }
+
+    pub(super) fn latest_token(&self) -> u64 {
+        self.latest_token.load(Relaxed)
+    }
+
+    pub(super) fn saw_token(&self, token: u64) {
+        self.latest_token.fetch_max(token, Relaxed);
     }
 
     /// What is known of the server; `None` until a connection was made.

@@ -16,9 +16,6 @@ use crate::token::{FencingToken, HolderId, Nonce};
 
 /// The most locks of one script call: the server does nothing else meanwhile, for half a millisecond at the most.
 const MAX_SCRIPT_KEYS: usize = 256;
-/// How long the last fencing token is remembered, for the case that the server's clock goes back: longer than any
-/// step of it that is not a person's. After it no helper key is left.
-pub(super) const TOKEN_MEMORY: Duration = Duration::from_secs(3600);
 /// How long a lock that was handed over is held at the most until its new holder renews it: a holder that has died
 /// or sleeps costs the others no more than this.
 pub(super) const UNCONFIRMED: Duration = Duration::from_secs(2);
@@ -125,19 +122,23 @@ async fn by_script(link: &Link, requests: Vec<&Acquire>) -> Result<Vec<Acquired>
         for request in requests {
             call.arg(request.key.as_str());
         }
-        call.arg(TOKEN_MEMORY.as_millis() as u64);
+        call.arg(link.latest_token());
         for request in requests {
             call.arg(value::prefix_of_request(request)).arg(ttl_ms(request.ttl));
         }
         let answers = answers_of(scripts::ACQUIRE.run(link, call).await?, requests.len(), "acquire")?;
-        requests.iter().zip(answers).map(|(request, answer)| acquired(request, answer)).collect()
+        requests.iter().zip(answers).map(|(request, answer)| acquired(link, request, answer)).collect()
     });
     Ok(flat(try_join_all(calls).await?))
 }
 
-pub(super) fn acquired(request: &Acquire, answer: Value) -> Result<Acquired, Fault> {
+pub(super) fn acquired(link: &Link, request: &Acquire, answer: Value) -> Result<Acquired, Fault> {
     match answer {
-        Value::Int(token) => Ok(Acquired::Granted(grant(request, token as u64))),
+        Value::Int(token) => {
+            let token = token.unsigned_abs();
+            link.saw_token(token);
+            Ok(Acquired::Granted(grant(request, token)))
+        }
         Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
             Ok([Value::BulkString(value), Value::Int(left_ms)]) => {
                 Ok(Acquired::Held(held_by(value::parse(&value).holder, left_ms)))
@@ -195,7 +196,7 @@ pub(super) async fn release(link: &Link, releases: &[Release]) -> Result<Vec<Rel
         for release in releases {
             call.arg(release.key.as_str());
         }
-        call.arg(TOKEN_MEMORY.as_millis() as u64).arg(UNCONFIRMED.as_millis() as u64);
+        call.arg(link.latest_token()).arg(UNCONFIRMED.as_millis() as u64);
         for release in releases {
             call.arg(&release.prefix);
         }

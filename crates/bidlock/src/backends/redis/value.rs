@@ -8,7 +8,7 @@ use crate::backend::{Acquire, Grant};
 use crate::key::LockKey;
 use crate::token::{FencingToken, Nonce};
 
-/// The last fencing token that the server gave out.
+/// The last fencing token, kept while the server's clock is behind it and a second longer.
 pub(super) const TOKEN_KEY: &str = "bidlock:token";
 /// The id of the ledger that the scanners share.
 pub(super) const LEDGER_KEY: &str = "bidlock:ledger_id";

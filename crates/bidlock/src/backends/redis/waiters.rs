@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::faults::{Fault, odd_answer};
 use super::link::{Link, Pushed};
 use super::scripts;
-use super::single::{self, Release, TOKEN_MEMORY, UNCONFIRMED};
+use super::single::{self, Release, UNCONFIRMED};
 use super::value::{self, TOKEN_KEY};
 use crate::backend::{Acquire, Acquired, Enlisted, Grant, Held, Turn};
 use crate::clock::{Clock, Moment, SystemClock};
@@ -169,7 +169,7 @@ pub(super) struct Queued {
 pub(super) async fn ask(link: &Link, request: &Acquire) -> Result<Queued, Fault> {
     let mut call = scripts::ENLIST.call(3);
     call.arg(TOKEN_KEY).arg(request.key.as_str()).arg(value::queue_key(&request.key));
-    call.arg(TOKEN_MEMORY.as_millis() as u64)
+    call.arg(link.latest_token())
         .arg(value::prefix_of_request(request))
         .arg(single::ttl_ms(request.ttl))
         .arg(member(link, request))
@@ -178,10 +178,10 @@ pub(super) async fn ask(link: &Link, request: &Acquire) -> Result<Queued, Fault>
         return Err(odd_answer("enlist"));
     };
     let Some(Value::Int(server_us)) = parts.first() else { return Err(odd_answer("enlist")) };
-    let server_us = *server_us as u64;
+    let server_us = server_us.unsigned_abs();
     let answer = match parts.len() {
-        2 => single::acquired(request, parts.swap_remove(1))?,
-        _ => single::acquired(request, Value::Array(parts.split_off(1)))?,
+        2 => single::acquired(link, request, parts.swap_remove(1))?,
+        _ => single::acquired(link, request, Value::Array(parts.split_off(1)))?,
     };
     Ok(Queued { answer, server_us })
 }
@@ -244,6 +244,7 @@ impl Enlisted for RedisWaiter {
                 match std::mem::replace(&mut *state, State::Waiting) {
                     State::Granted { grant, server_us, firm_for } => {
                         *state = State::Taken;
+                        self.link.saw_token(grant.token.get());
                         return Ok(Turn::Granted { grant, age: self.age(server_us), firm_for });
                     }
                     State::Ask => return Ok(Turn::TryAgain),

@@ -1,0 +1,66 @@
+//! The Redis backend: the conformance suite, with each instance on a connection of its own, and what only Redis has.
+#![cfg(feature = "redis")]
+// The lints know test functions, and not what these call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod faults;
+mod keys;
+mod old_clients;
+mod processes;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bidlock::backends::redis::{RedisBackend, RedisOptions};
+use bidlock::conformance::Fixture;
+use bidlock::{Lease, LockKey, LockManager};
+use bidlock_testkit::redis::RedisServer;
+
+/// A wait that only a fault outlasts.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn fixture(server: RedisServer) -> Fixture {
+    let url = server.url();
+    Fixture::new(move || Arc::new(RedisBackend::lazy(RedisOptions::from_url(&url).unwrap()))).keeping(server)
+}
+
+bidlock::conformance_suite!({
+    let Some(server) = RedisServer::start(&[]) else { return };
+    fixture(server)
+});
+
+/// The same for the old protocol, on which nobody is woken: a server that hides `HELLO` is like one before Redis 6.
+mod before_redis_6 {
+    use super::*;
+
+    bidlock::conformance_suite!({
+        let Some(server) = RedisServer::start(&["--rename-command", "HELLO", ""]) else { return };
+        fixture(server)
+    });
+}
+
+async fn manager(server: &RedisServer) -> LockManager {
+    LockManager::connect(&server.url()).await.unwrap()
+}
+
+/// A connection for what the test itself asks.
+fn asked(server: &RedisServer) -> redis::Connection {
+    redis::Client::open(server.url()).unwrap().get_connection().unwrap()
+}
+
+fn ask<T: redis::FromRedisValue>(server: &RedisServer, words: &[&str]) -> T {
+    let mut cmd = redis::Cmd::new();
+    for word in words {
+        cmd.arg(*word);
+    }
+    cmd.query(&mut asked(server)).unwrap()
+}
+
+fn posting(id: &str) -> LockKey {
+    LockKey::posting("upwork", id).unwrap()
+}
+
+async fn lease(locks: &LockManager, id: &str) -> Lease {
+    locks.try_lock(&posting(id)).await.unwrap().acquired().unwrap()
+}
