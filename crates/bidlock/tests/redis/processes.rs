@@ -31,7 +31,8 @@ async fn child() {
     let locks = LockManager::connect(&std::env::var(URL).unwrap()).await.unwrap();
     let file = std::env::var_os(FILE).unwrap();
     for _ in 0..ROUNDS {
-        let Attempt::Acquired(lease) = locks.lock(&posting("counter"), Wait::up_to(PATIENCE)).await.unwrap() else {
+        let Attempt::Acquired(lease) = locks.lock(&posting("counter"), Wait::up_to(PATIENCE)).await.unwrap()
+        else {
             panic!("not granted in {PATIENCE:?}")
         };
         // Reads, waits, writes back: one more process inside, and an update is lost.
