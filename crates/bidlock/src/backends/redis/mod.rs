@@ -153,9 +153,7 @@ impl RedisBackend {
     /// A waiter that polls: it asks with the script that queues, so that its place is kept and marked.
     async fn ask_again(&self, request: &Acquire) -> Result<Vec<Acquired>, Fault> {
         let queued = waiters::ask(&self.link, request).await?;
-        if matches!(queued.answer, Acquired::Granted(_)) {
-            self.waiters.taken(request.nonce);
-        }
+        self.waiters.asked(request.nonce, &queued);
         Ok(vec![queued.answer])
     }
 }

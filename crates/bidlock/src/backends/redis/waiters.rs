@@ -8,7 +8,7 @@
 //! manager polls.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +32,11 @@ use crate::token::Nonce;
 /// the latest.
 const QUEUE_MEMORY: Duration = Duration::from_secs(30);
 
+/// The first pause between two looks at a lock whose holder frees it without a word; it grows by half each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest such pause.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
 /// The waiters of one backend.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
@@ -46,6 +51,8 @@ struct Place {
     request: Acquire,
     state: Mutex<State>,
     changed: Notify,
+    /// An old client has the lock, and will free it without a word.
+    untold: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -83,6 +90,7 @@ impl Waiters {
             request: request.clone(),
             state: Mutex::new(State::Waiting),
             changed: Notify::new(),
+            untold: AtomicBool::new(false),
         });
         let mut places = locked(&self.places);
         places.insert(request.nonce, Arc::clone(&place));
@@ -157,12 +165,16 @@ pub(super) struct RedisWaiter {
     held: Option<Held>,
     /// The server's time in microseconds, and a moment of ours that is not later.
     clocks: (u64, Moment),
+    /// The next pause between two looks, where looking is the only way.
+    pause: Duration,
 }
 
 /// How a call of the queueing script ended.
 pub(super) struct Queued {
     pub(super) answer: Acquired,
     server_us: u64,
+    /// Held by an old client.
+    untold: bool,
 }
 
 /// Takes the lock, or queues for it, or repeats that.
@@ -179,11 +191,13 @@ pub(super) async fn ask(link: &Link, request: &Acquire) -> Result<Queued, Fault>
     };
     let Some(Value::Int(server_us)) = parts.first() else { return Err(odd_answer("enlist")) };
     let server_us = server_us.unsigned_abs();
+    let untold =
+        matches!(parts.get(1), Some(Value::BulkString(holding)) if value::parse(holding).nonce.is_none());
     let answer = match parts.len() {
         2 => single::acquired(link, request, parts.swap_remove(1))?,
         _ => single::acquired(link, request, Value::Array(parts.split_off(1)))?,
     };
-    Ok(Queued { answer, server_us })
+    Ok(Queued { answer, server_us, untold })
 }
 
 fn member(link: &Link, request: &Acquire) -> String {
@@ -204,10 +218,12 @@ impl RedisWaiter {
             place: waiters.join(request),
             held: None,
             clocks: (0, sent),
+            pause: FIRST_PAUSE,
         };
         // If this is cancelled or fails, the drop gives back whatever it may have taken.
         let queued = ask(link, request).await?;
         waiter.clocks.0 = queued.server_us;
+        waiter.place.untold.store(queued.untold, Ordering::Relaxed);
         match queued.answer {
             Acquired::Granted(grant) => {
                 let server_us = queued.server_us;
@@ -227,10 +243,13 @@ impl RedisWaiter {
 }
 
 impl Waiters {
-    /// The manager has got this lock by asking: leaving the queue does not give it back.
-    pub(super) fn taken(&self, nonce: Nonce) {
+    /// What the manager has learnt by asking. A lock that it got is not given back when it leaves the queue.
+    pub(super) fn asked(&self, nonce: Nonce, queued: &Queued) {
         if let Some(place) = locked(&self.places).get(&nonce) {
-            *locked(&place.state) = State::Taken;
+            place.untold.store(queued.untold, Ordering::Relaxed);
+            if matches!(queued.answer, Acquired::Granted(_)) {
+                *locked(&place.state) = State::Taken;
+            }
         }
     }
 }
@@ -252,7 +271,18 @@ impl Enlisted for RedisWaiter {
                     State::Waiting => {}
                 }
             }
-            self.place.changed.notified().await;
+            if !self.place.untold.load(Ordering::Relaxed) {
+                self.place.changed.notified().await;
+                continue;
+            }
+            let until = SystemClock.now().later(self.pause.mul_f64(rand::random_range(0.75..1.25)));
+            tokio::select! {
+                () = self.place.changed.notified() => {}
+                () = SystemClock.sleep_until(until) => {
+                    self.pause = (self.pause * 3 / 2).min(MAX_PAUSE);
+                    return Ok(Turn::TryAgain);
+                }
+            }
         }
     }
 
