@@ -346,6 +346,11 @@ impl Waiter {
         }
     }
 
+    /// Whether its turn can never come.
+    pub(crate) fn is_never(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Who held the lock when the request was queued, where the engine said so.
     pub fn held(&self) -> Option<Held> {
         self.0.as_ref().and_then(|enlisted| enlisted.held())

@@ -32,12 +32,14 @@
 //! | `renewer.rs`, `releaser.rs` | the two background tasks of a manager |
 //! | `key.rs`, `token.rs` | [`LockKey`], [`HolderId`], [`Nonce`], [`FencingToken`] |
 //! | `layers/` | backends that wrap or stand in for others |
+//! | `measure.rs` | how fast a manager is, for benchmarks (feature `measure`) |
 //! | `conformance/` | one suite for every backend (feature `conformance`) |
 //! | `audit.rs`, `clock.rs`, `error.rs`, `fork.rs`, `holdings.rs`, `stats.rs` | as they are called |
 //!
 //! # Features
 //!
 //! `redis`: the Redis backend. `sqlite` (on by default): the SQLite backend. `conformance`: the suite, for implementors' tests.
+//! `measure`: what benchmarks measure.
 
 mod audit;
 mod backend;
@@ -52,6 +54,8 @@ mod key;
 pub mod layers;
 mod lease;
 mod manager;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod releaser;
 mod renewer;
 mod stats;

@@ -100,7 +100,7 @@ async fn serve(running: Running, manager: Weak<Inner>) {
 async fn round(inner: &Inner) -> Option<Moment> {
     let now = inner.clock.now();
     let mut due: Vec<Arc<LeaseState>> = inner.holdings.snapshot();
-    due.retain(|lease| !lease.is_over(inner) && lease.renew_at() <= now.later(lease.ttl / 12));
+    due.retain(|lease| !lease.is_over(inner) && lease.renew_at() <= now.later(lease.renewal_slack()));
     // One call has one TTL.
     due.sort_by_key(|lease| lease.ttl);
     for same_ttl in due.chunk_by(|a, b| a.ttl == b.ttl) {

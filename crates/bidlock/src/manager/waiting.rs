@@ -15,7 +15,7 @@ use crate::lease::Lease;
 /// The first pause between two looks at a lock whose release wakes nobody.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The same where a release wakes everybody: only what was lost on the way is found by looking.
-const WOKEN_PAUSE: Duration = Duration::from_millis(200);
+const WOKEN_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause: also where releases wake waiters, a wake-up can be lost with the process that should send it.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// By how much a pause grows, as numerator and denominator.
@@ -132,6 +132,8 @@ async fn queue_at_once(inner: &Inner, request: &Acquire) -> Result<Option<Waiter
         return Ok(None);
     }
     match inner.backend.enlist(request).await {
+        // The engine can, and this server can't.
+        Ok(waiter) if waiter.is_never() => Ok(None),
         Ok(waiter) => Ok(Some(waiter)),
         // Asking tries again after a lost answer, and says what is wrong.
         Err(error) if error.is_retryable() => Ok(None),

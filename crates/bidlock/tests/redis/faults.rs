@@ -134,6 +134,15 @@ async fn least_rights_are_enough_and_fewer_are_named() {
     }
 }
 
+#[test]
+fn the_documentation_lists_the_least_rights() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/backends/redis.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for line in RIGHTS.lines() {
+        assert!(page.contains(line), "{line}");
+    }
+}
+
 #[tokio::test]
 async fn out_of_memory() {
     let Some(server) = RedisServer::start(&[]) else { return };

@@ -1,8 +1,9 @@
 //! A lane: calls that come while others are under way share the next round trip.
 //!
-//! A caller that finds the lane free sends its own call at once, on its own task, and nothing is ever waited for in
-//! the hope of company. Whatever comes while enough calls are under way goes together when the first of them comes
-//! back: so one task has the latency of a plain call, and many tasks have few script calls between them.
+//! A caller that finds the lane free sends at once, on its own task: one task alone has the latency of a plain call.
+//! If others were about of late, it first lets the tasks that are ready say what they want. Whatever comes while
+//! enough calls are under way goes together when the first of them comes back. So many tasks have few script calls
+//! between them, and nothing is waited for by the clock.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,8 @@ pub(super) struct Lane<R, A> {
 
 struct State<R, A> {
     under_way: usize,
+    /// The last call was shared, or somebody waits: company is likely.
+    company: bool,
     queued: usize,
     queue: VecDeque<Queued<R, A>>,
 }
@@ -49,38 +52,49 @@ where
     where
         F: Future<Output = Result<Vec<A>, Fault>> + std::marker::Send + 'static,
     {
-        let state = State { under_way: 0, queued: 0, queue: VecDeque::new() };
+        let state = State { under_way: 0, company: false, queued: 0, queue: VecDeque::new() };
         Arc::new(Lane { send: Box::new(move |requests| Box::pin(send(requests))), state: Mutex::new(state) })
     }
 
     /// Sends the requests, alone or with others, and answers them in order. Dropping the future leaves what has been
     /// sent to its fate, and takes back what has not.
     pub(super) async fn call(self: &Arc<Self>, requests: &[R]) -> Result<Vec<A>, Fault> {
-        let answered = {
-            let mut state = locked(&self.state);
-            if state.under_way < MAX_UNDER_WAY {
-                state.under_way += 1;
-                None
-            } else if state.queued + requests.len() > MAX_QUEUED {
-                let message = format!("{MAX_QUEUED} requests wait for the server already");
-                return Err(Fault::new(ErrorKind::Busy, message).hint("ask with fewer tasks"));
-            } else {
-                let (answer, answered) = oneshot::channel();
-                state.queued += requests.len();
-                state.queue.push_back(Queued { requests: requests.to_vec(), answer });
-                Some(answered)
+        let answered = match self.enter(requests)? {
+            Entry::Alone(_slot) => return (self.send)(requests.to_vec()).await,
+            Entry::First(slot, answered) => {
+                tokio::task::yield_now().await;
+                // The slot's end sends what is there by now, on a task of its own.
+                drop(slot);
+                answered
             }
+            Entry::Queued(answered) => answered,
         };
-        match answered {
-            None => {
-                let _slot = Slot(Arc::clone(self));
-                (self.send)(requests.to_vec()).await
-            }
-            Some(answered) => answered.await.unwrap_or_else(|_| {
-                let message = "the runtime that would have sent this has ended";
-                Err(Fault::new(ErrorKind::Unavailable, message).maybe_applied())
-            }),
+        answered.await.unwrap_or_else(|_| {
+            let message = "the runtime that would have sent this has ended";
+            Err(Fault::new(ErrorKind::Unavailable, message).maybe_applied())
+        })
+    }
+
+    fn enter(self: &Arc<Self>, requests: &[R]) -> Result<Entry<R, A>, Fault> {
+        let mut state = locked(&self.state);
+        let free = state.under_way < MAX_UNDER_WAY;
+        if free && !state.company {
+            state.under_way += 1;
+            return Ok(Entry::Alone(Slot(Arc::clone(self))));
         }
+        if state.queued + requests.len() > MAX_QUEUED {
+            let message = format!("{MAX_QUEUED} requests wait for the server already");
+            return Err(Fault::new(ErrorKind::Busy, message).hint("ask with fewer tasks"));
+        }
+        state.company = true;
+        let (answer, answered) = oneshot::channel();
+        state.queued += requests.len();
+        state.queue.push_back(Queued { requests: requests.to_vec(), answer });
+        if free {
+            state.under_way += 1;
+            return Ok(Entry::First(Slot(Arc::clone(self)), answered));
+        }
+        Ok(Entry::Queued(answered))
     }
 
     /// What goes next, or nothing, and then the slot is given back.
@@ -101,6 +115,8 @@ where
         }
         if batch.is_empty() {
             state.under_way -= 1;
+        } else {
+            state.company = batch.len() > 1 || !state.queue.is_empty();
         }
         batch
     }
@@ -135,6 +151,20 @@ where
             }
         }
     }
+}
+
+/// How a caller comes into a lane.
+enum Entry<R, A>
+where
+    R: Clone + std::marker::Send + Sync + 'static,
+    A: std::marker::Send + 'static,
+{
+    /// Nobody else is about.
+    Alone(Slot<R, A>),
+    /// The first of several, as it seems: its slot is for whoever comes in a moment as well.
+    First(Slot<R, A>, oneshot::Receiver<Result<Vec<A>, Fault>>),
+    /// Behind others.
+    Queued(oneshot::Receiver<Result<Vec<A>, Fault>>),
 }
 
 impl<R, A> std::fmt::Debug for Lane<R, A> {

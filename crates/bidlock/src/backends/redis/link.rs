@@ -42,6 +42,8 @@ pub(super) struct Link {
     state: Mutex<State>,
     /// The highest fencing token seen here: tokens go on from it if the server's clock goes back.
     latest_token: AtomicU64,
+    /// How many commands were sent, for benchmarks.
+    sent: AtomicU64,
     /// Held by whoever connects: others wait for the outcome instead of connecting too.
     connecting: tokio::sync::Mutex<()>,
 }
@@ -85,6 +87,7 @@ impl Link {
             on_push,
             state: Mutex::default(),
             latest_token: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
             connecting: tokio::sync::Mutex::default(),
         }
     }
@@ -95,6 +98,10 @@ impl Link {
 
     pub(super) fn channel(&self) -> &str {
         &self.channel
+    }
+
+    pub(super) fn commands_sent(&self) -> u64 {
+        self.sent.load(Relaxed)
     }
 
     pub(super) fn latest_token(&self) -> u64 {
@@ -196,6 +203,7 @@ impl Link {
     /// Sends one command.
     pub(super) async fn ask(&self, cmd: &Cmd) -> Result<Value, AskError> {
         let mut live = self.live().await.map_err(AskError::Unconnected)?;
+        self.sent.fetch_add(1, Relaxed);
         cmd.query_async(&mut live.connection).await.map_err(|error| {
             self.note(&live, &error);
             AskError::Redis(error)
@@ -210,6 +218,7 @@ impl Link {
     /// Sends several commands in one go; all of them must succeed.
     pub(super) async fn query_all(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Fault> {
         let mut live = self.live().await?;
+        self.sent.fetch_add(pipeline.len() as u64, Relaxed);
         pipeline.query_async(&mut live.connection).await.map_err(|error| {
             self.note(&live, &error);
             fault(&self.options.place(), error)

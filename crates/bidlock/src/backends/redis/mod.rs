@@ -150,6 +150,11 @@ impl RedisBackend {
         self.link.options().place()
     }
 
+    /// How many commands this backend has sent; for benchmarks.
+    pub fn commands_sent(&self) -> u64 {
+        self.link.commands_sent()
+    }
+
     /// A waiter that polls: it asks with the script that queues, so that its place is kept and marked.
     async fn ask_again(&self, request: &Acquire) -> Result<Vec<Acquired>, Fault> {
         let queued = waiters::ask(&self.link, request).await?;

@@ -1,0 +1,202 @@
+//! How fast a manager is: pairs, contention and hand-over, as `bidlock bench` and the benchmarks measure them.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::LockKey;
+use crate::lease::Lease;
+use crate::manager::{LockManager, Wait};
+use crate::sync::locked;
+
+/// The longest wait for one lock: only a fault outlasts it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Locks that were taken and given back.
+#[derive(Clone, Copy, Debug)]
+pub struct Pairs {
+    /// How many.
+    pub pairs: u64,
+    /// In how long.
+    pub took: Duration,
+}
+
+impl Pairs {
+    /// Pairs a second.
+    pub fn per_second(&self) -> f64 {
+        self.pairs as f64 / self.took.as_secs_f64()
+    }
+}
+
+/// Tasks that each take a lock of their own and give it back, one after another, for `length`.
+///
+/// # Errors
+/// The store broke, or somebody else has one of the keys.
+pub async fn pairs(
+    locks: &LockManager,
+    namespace: &Namespace,
+    tasks: usize,
+    length: Duration,
+) -> Result<Pairs> {
+    let start = SystemClock.now();
+    let until = start.later(length);
+    let pairs = Arc::new(AtomicU64::new(0));
+    let works = (0..tasks).map(|task| {
+        let (locks, pairs, key) = (locks.clone(), Arc::clone(&pairs), namespace.key(task));
+        tokio::spawn(async move {
+            let key = key?;
+            while SystemClock.now() < until {
+                let lease = locks.try_lock(&key).await?.acquired().ok_or_else(|| in_use(&key))?;
+                lease.release().await?;
+                pairs.fetch_add(1, Relaxed);
+            }
+            Ok(())
+        })
+    });
+    joined(works).await?;
+    Ok(Pairs { pairs: pairs.load(Relaxed), took: SystemClock.now().since(start) })
+}
+
+/// What contention for one lock came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Contended {
+    /// Until all were done.
+    pub took: Duration,
+    /// For how long the lock was held in all.
+    pub held: Duration,
+}
+
+impl Contended {
+    /// What waiting and handing over cost.
+    pub fn overhead(&self) -> Duration {
+        self.took.saturating_sub(self.held)
+    }
+}
+
+/// Tasks that all want one lock at once, each holding it for `hold`.
+///
+/// # Errors
+/// The store broke.
+pub async fn contended(
+    locks: &LockManager,
+    namespace: &Namespace,
+    tasks: usize,
+    hold: Duration,
+) -> Result<Contended> {
+    let start = SystemClock.now();
+    let held_ns = Arc::new(AtomicU64::new(0));
+    let works = (0..tasks).map(|_| {
+        let (locks, held_ns, key) = (locks.clone(), Arc::clone(&held_ns), namespace.key(0));
+        tokio::spawn(async move {
+            let lease = wait_for(&locks, &key?).await?;
+            let since = SystemClock.now();
+            tokio::time::sleep(hold).await;
+            held_ns.fetch_add(nanos(SystemClock.now().since(since)), Relaxed);
+            lease.release().await.map(drop)
+        })
+    });
+    joined(works).await?;
+    Ok(Contended { took: SystemClock.now().since(start), held: Duration::from_nanos(held_ns.load(Relaxed)) })
+}
+
+/// How long hand-overs took.
+#[derive(Clone, Copy, Debug)]
+pub struct HandOver {
+    /// From the start of a release until another task has the lock.
+    pub median: Duration,
+    /// How many locks were taken in all.
+    pub acquisitions: u64,
+}
+
+/// What the tasks of a hand-over see of each other.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whose release began last, and when.
+    released: Option<(usize, Moment)>,
+    /// How long hand-overs have taken.
+    took: Vec<Duration>,
+}
+
+/// Tasks, dealt out to the managers in turn, that take one lock `rounds` times each, holding it for `hold`; all but
+/// one wait at any time.
+///
+/// # Errors
+/// The store broke.
+pub async fn hand_over(
+    managers: &[LockManager],
+    namespace: &Namespace,
+    tasks: usize,
+    hold: Duration,
+    rounds: u64,
+) -> Result<HandOver> {
+    let seen: Arc<Mutex<Seen>> = Arc::default();
+    let works = (0..tasks).map(|task| {
+        let (locks, seen) = (managers[task % managers.len()].clone(), Arc::clone(&seen));
+        let key = namespace.key(0);
+        tokio::spawn(async move {
+            let key = key?;
+            for _ in 0..rounds {
+                let lease = wait_for(&locks, &key).await?;
+                {
+                    let mut seen = locked(&seen);
+                    if let Some((by, released)) = seen.released.take()
+                        && by != task
+                    {
+                        seen.took.push(SystemClock.now().since(released));
+                    }
+                }
+                tokio::time::sleep(hold).await;
+                locked(&seen).released = Some((task, SystemClock.now()));
+                lease.release().await?;
+            }
+            Ok(())
+        })
+    });
+    joined(works).await?;
+    let mut took = std::mem::take(&mut locked(&seen).took);
+    took.sort_unstable();
+    let median = took.get(took.len() / 2).copied().unwrap_or_default();
+    Ok(HandOver { median, acquisitions: tasks as u64 * rounds })
+}
+
+/// Keys of one run, `peer:{run}:{n}` as named locks, so that runs do not meet.
+#[derive(Clone, Debug)]
+pub struct Namespace(String);
+
+impl Namespace {
+    /// A namespace of this name.
+    pub fn new(name: impl Into<String>) -> Namespace {
+        Namespace(name.into())
+    }
+
+    /// The n-th key.
+    ///
+    /// # Errors
+    /// The namespace's name can't be one.
+    pub fn key(&self, n: usize) -> Result<LockKey> {
+        LockKey::named("peer", &format!("{}/{n}", self.0))
+            .map_err(|error| Error::new(ErrorKind::Invalid, "any", "measure", error.to_string()))
+    }
+}
+
+async fn wait_for(locks: &LockManager, key: &LockKey) -> Result<Lease> {
+    locks.lock(key, Wait::up_to(PATIENCE)).await?.acquired().ok_or_else(|| in_use(key))
+}
+
+async fn joined(works: impl Iterator<Item = tokio::task::JoinHandle<Result<()>>>) -> Result<()> {
+    let broke = |error| Error::new(ErrorKind::Internal, "any", "measure", "a task broke").with_source(error);
+    try_join_all(works.map(async |work| work.await.map_err(broke)?)).await.map(drop)
+}
+
+fn in_use(key: &LockKey) -> Error {
+    Error::new(ErrorKind::Busy, "any", "measure", format!("{key} is held by somebody else"))
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
