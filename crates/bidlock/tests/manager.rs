@@ -101,7 +101,8 @@ impl LockBackend for Faulty {
     }
 
     async fn enlist(&self, request: &Acquire) -> Result<Waiter> {
-        self.store.enlist(request).await
+        // Where a release wakes everybody, queueing takes a free lock.
+        self.spoil(&self.acquires, self.store.enlist(request)).await
     }
 
     async fn bind_ledger(&self, ledger: &str, memory: Duration, replace: bool) -> Result<LedgerBinding> {
