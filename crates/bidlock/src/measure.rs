@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use serde::Serialize;
 
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
@@ -162,6 +163,65 @@ pub async fn hand_over(
     took.sort_unstable();
     let median = took.get(took.len() / 2).copied().unwrap_or_default();
     Ok(HandOver { median, acquisitions: tasks as u64 * rounds })
+}
+
+/// One figure of `bidlock bench --peer-json`, one line of JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerLine {
+    /// Whose figure: `bidlock`.
+    pub peer: &'static str,
+    /// `pairs`, `contended` or `handover`.
+    pub bench: &'static str,
+    /// How many tasks.
+    pub tasks: usize,
+    /// The figure.
+    pub value: f64,
+    /// Its unit: `pairs/s` or `ms`.
+    pub unit: &'static str,
+    /// Commands sent to the store for each lock taken, its release included.
+    pub commands_per_acquisition: f64,
+    /// Of `contended`: the figure less the time for which the lock was held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overhead_ms: Option<f64>,
+}
+
+/// Measures all that other clients of Redis are compared by: pairs for 2 s times `scale`, contention of 100 tasks
+/// that hold for 1 ms, hand-over among tasks that hold for 5 ms.
+///
+/// # Errors
+/// The server broke.
+#[cfg(feature = "redis")]
+pub async fn peer_lines(backend: &crate::backends::redis::RedisBackend, scale: f64) -> Result<Vec<PeerLine>> {
+    let locks = LockManager::new(Arc::new(backend.clone()));
+    let run = uuid::Uuid::new_v4().simple().to_string();
+    let name = |bench: &str, tasks: usize| Namespace::new(format!("{run}/{bench}/{tasks}"));
+    let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let mut lines = Vec::new();
+    let mut add = |bench, tasks, (value, unit), (commands, acquisitions): (u64, u64), overhead_ms| {
+        let commands_per_acquisition = commands as f64 / acquisitions.max(1) as f64;
+        let peer = "bidlock";
+        lines.push(PeerLine { peer, bench, tasks, value, unit, commands_per_acquisition, overhead_ms });
+    };
+    let length = Duration::from_secs(2).mul_f64(scale.clamp(0.001, 1_000.0));
+    for tasks in [1, 64] {
+        let before = backend.commands_sent();
+        let done = pairs(&locks, &name("pairs", tasks), tasks, length).await?;
+        let sent = backend.commands_sent() - before;
+        add("pairs", tasks, (done.per_second(), "pairs/s"), (sent, done.pairs), None);
+    }
+    let before = backend.commands_sent();
+    let done = contended(&locks, &name("contended", 100), 100, Duration::from_millis(1)).await?;
+    let sent = backend.commands_sent() - before;
+    add("contended", 100, (ms(done.took), "ms"), (sent, 100), Some(ms(done.overhead())));
+    for tasks in [3, 33] {
+        let rounds = (20.0 * scale).clamp(2.0, 1_000.0) as u64;
+        let before = backend.commands_sent();
+        let one = std::slice::from_ref(&locks);
+        let done = hand_over(one, &name("handover", tasks), tasks, Duration::from_millis(5), rounds).await?;
+        let sent = backend.commands_sent() - before;
+        add("handover", tasks, (ms(done.median), "ms"), (sent, done.acquisitions), None);
+    }
+    Ok(lines)
 }
 
 /// Keys of one run, `peer:{run}:{n}` as named locks, so that runs do not meet.

@@ -25,9 +25,9 @@ pub(crate) use self::{
     },
     scan::{MinAmount, ReconcileArgs, ScanArgs},
     tools::{
-        CanonicalArgs, CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, EvaluateArgs, InitArgs,
-        MigrateArgs, MigrateCommand, PostingArgs, PostingCommand, ReportArgs, SandboxArgs, SandboxCommand,
-        SandboxRunArgs, ShowConfigArgs,
+        BenchArgs, CanonicalArgs, CompletionsArgs, ConfigArgs, ConfigCommand, DoctorArgs, EvaluateArgs,
+        InitArgs, MigrateArgs, MigrateCommand, PostingArgs, PostingCommand, ReportArgs, SandboxArgs,
+        SandboxCommand, SandboxRunArgs, ShowConfigArgs,
     },
 };
 
@@ -101,13 +101,14 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     Sandbox(SandboxArgs),
     Completions(CompletionsArgs),
+    Bench(BenchArgs),
 }
 
 impl Command {
     /// The settings that this command's flags give: setting, value, flag.
     pub(crate) fn overrides(&self) -> Vec<Override> {
         match self {
-            Command::Demo(_) | Command::Completions(_) => Vec::new(),
+            Command::Demo(_) | Command::Completions(_) | Command::Bench(_) => Vec::new(),
             Command::Scan(args) => args.overrides(),
             Command::Reconcile(args) => args.overrides(),
             Command::Bid(args) => args.command.overrides(),

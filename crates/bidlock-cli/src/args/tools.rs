@@ -1,4 +1,4 @@
-//! The smaller commands: posting, migrate, config, doctor, sandbox, completions.
+//! The smaller commands: posting, migrate, config, doctor, sandbox, completions, bench.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -271,4 +271,18 @@ Examples:
 pub(crate) struct CompletionsArgs {
     /// Which shell
     pub(crate) shell: Shell,
+}
+
+const BENCH_HELP: &str = "\
+Examples:
+  bidlock bench --peer-json redis://127.0.0.1:6379 1
+  bidlock bench --peer-json redis://127.0.0.1:6379 0.1     a tenth of the time";
+
+/// Measure the locks of a Redis server: pairs, contention, hand-over.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = BENCH_HELP, after_long_help = BENCH_HELP)]
+pub(crate) struct BenchArgs {
+    /// The server, and for how long as a multiple of 2 s; writes one line of JSON for each figure
+    #[arg(long, num_args = 2, value_names = ["REDIS_URL", "SCALE"], required = true)]
+    pub(crate) peer_json: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! One file per subcommand; each has `run`.
 
+pub(crate) mod bench;
 pub(crate) mod bid;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -41,6 +42,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit, CliError> {
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Sandbox(args) => sandbox::run(app, args).await,
         Command::Completions(args) => completions::run(app, args).await,
+        Command::Bench(args) => bench::run(app, args).await,
     }
 }
 
