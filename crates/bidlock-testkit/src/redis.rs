@@ -1,7 +1,11 @@
 //! A Redis server of a test's own.
 
-// Test code that lives in a crate so that several others can use it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code that lives in a crate so that several others can use it"
+)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -83,7 +87,7 @@ impl RedisServer {
     fn signal(&self, signal: libc::c_int) {
         let pid = libc::pid_t::try_from(self.child.id()).unwrap();
         // SAFETY: the process is our child and has not been waited for.
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "there is no safe call for it in what this crate depends on")]
         let sent = unsafe { libc::kill(pid, signal) };
         assert_eq!(sent, 0);
     }
@@ -108,7 +112,7 @@ fn spawn(port: u16, args: &[String], folder: &std::path::Path) -> Option<Child> 
         .stdout(log)
         .stderr(Stdio::null());
     // SAFETY: between fork and exec only one system call is made.
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, reason = "the server is to end with us, also when we are killed")]
     unsafe {
         command.pre_exec(|| {
             #[cfg(target_os = "linux")]

@@ -4,7 +4,7 @@
 ///
 /// # Panics
 /// If `REQUIRE_BACKENDS`, a list with commas, names the engine.
-#[allow(clippy::print_stdout, clippy::panic)] // what a skipped or a failed test does
+#[allow(clippy::print_stdout, clippy::panic, reason = "what a skipped or a failed test does")]
 pub fn missing(engine: &str, why: &str) {
     let required = std::env::var("REQUIRE_BACKENDS").unwrap_or_default();
     let required = required.split(',').any(|name| name.trim() == engine);

@@ -5,8 +5,13 @@
 //! around it. A pair is one acquire and one release, fenced and owner-safe. P6 needs the peers, which
 //! `benches/peers/` installs into the target folder when it can.
 
-// A benchmark reports by printing, and stops at the first surprise.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark reports by printing, and stops at the first surprise"
+)]
 
 #[path = "redis/peers.rs"]
 mod peers;

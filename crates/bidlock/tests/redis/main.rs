@@ -1,7 +1,12 @@
 //! The Redis backend: the conformance suite, with each instance on a connection of its own, and what only Redis has.
 #![cfg(feature = "redis")]
-// The lints know test functions, and not what these call.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the lints know test functions, and not what these call"
+)]
 
 mod faults;
 mod keys;
