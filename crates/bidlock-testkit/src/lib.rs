@@ -1,5 +1,5 @@
-//! Starts the servers that the tests of bidlock's engines need: each on a free loopback port, in a temporary folder,
-//! ended with its test. Internal to this workspace.
+//! Real servers for the tests of bidlock's engines: each on a free loopback port, in a temporary folder, ended with
+//! its test, also by a panic. Internal to this workspace.
 //!
 //! Where a server's binary is missing, the test is skipped with a printed line; if the environment variable
 //! `REQUIRE_BACKENDS` lists the engine, that is a failure instead.
@@ -8,10 +8,21 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `redis.rs` | [`redis::RedisServer`] |
+//! | `postgres.rs` | [`PostgresServer`] |
+//! | `redis.rs` | [`RedisServer`] |
 //! | `requirement.rs` | whether an engine may be missing |
 
-pub mod redis;
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code that lives in a crate so that several others can use it"
+)]
+
+mod postgres;
+mod redis;
 mod requirement;
 
+pub use postgres::{PostgresOptions, PostgresServer};
+pub use redis::RedisServer;
 pub use requirement::missing;

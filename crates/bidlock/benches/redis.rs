@@ -24,7 +24,7 @@ use std::time::Duration;
 use bidlock::backends::redis::{RedisBackend, RedisOptions};
 use bidlock::measure::{self, Namespace};
 use bidlock::{Clock, LockKey, LockManager, SystemClock};
-use bidlock_testkit::redis::RedisServer;
+use bidlock_testkit::RedisServer;
 use tokio::runtime::Runtime;
 
 const TASKS: usize = 64;

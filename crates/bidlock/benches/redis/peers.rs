@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bidlock_testkit::redis::RedisServer;
+use bidlock_testkit::RedisServer;
 
 use super::report;
 

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use bidlock::{Clock, SystemClock};
-use bidlock_testkit::redis::RedisServer;
+use bidlock_testkit::RedisServer;
 use redis::{Cmd, Parser, Value};
 
 const ACQUIRE: &str = include_str!("../../src/backends/redis/acquire.lua");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bidlock::{Attempt, KeyFilter, LedgerBinding, LockBackend, Page, Wait};
-use bidlock_testkit::redis::RedisServer;
+use bidlock_testkit::RedisServer;
 
 use super::*;
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bidlock::backends::redis::{RedisBackend, RedisOptions};
 use bidlock::conformance::Fixture;
 use bidlock::{Lease, LockKey, LockManager};
-use bidlock_testkit::redis::RedisServer;
+use bidlock_testkit::RedisServer;
 
 /// A wait that only a fault outlasts.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use bidlock::{Attempt, Wait};
-use bidlock_testkit::redis::RedisServer;
+use bidlock_testkit::RedisServer;
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bidlock::{Clock, SystemClock, Wait};
-use bidlock_testkit::redis::RedisServer;
+use bidlock_testkit::RedisServer;
 
 use super::*;
 
