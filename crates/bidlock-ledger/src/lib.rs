@@ -14,6 +14,7 @@
 //! | [`store`] | [`LedgerStore`], the implementor's minimum, and what it takes and answers |
 //! | [`chain`] | the hash chain over a bid's events |
 //! | [`sqlite`] | the embedded ledger |
+//! | `postgres` | the shared ledger (feature `postgres`) |
 //! | `conformance` | the cases that every engine must pass (feature `conformance`) |
 //! | [`error`] | [`LedgerError`]: what broke, whether it may have been applied, whether to retry |
 
@@ -23,6 +24,8 @@ pub mod chain;
 pub mod conformance;
 pub mod error;
 pub mod money;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod posting;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -34,6 +37,8 @@ pub use bid::{
 };
 pub use error::{Effect, ErrorKind, LedgerError, Result};
 pub use money::{Currency, InvalidCurrency, Money};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresLedger;
 pub use posting::{InvalidPostingId, PostingId};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteLedger;

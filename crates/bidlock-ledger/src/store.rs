@@ -15,11 +15,38 @@ use crate::{
     posting::PostingId,
     state::Action,
 };
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::{ErrorKind, LedgerError};
 
 /// The most requests that one call may carry. Callers with more split them.
 pub const MAX_BATCH: usize = 1_024;
 /// The longest page of a listing.
 pub const MAX_PAGE: u32 = 1_000;
+
+/// The protocol of claims and transitions that this version speaks. It grows when an older version working beside a
+/// newer one would no longer be safe; the ledger's `protocol_floor` then keeps the older ones out.
+pub const PROTOCOL: i64 = 1;
+
+/// Refuses a ledger that only newer versions may work with.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn check_protocol(operation: &'static str, place: &str, floor: i64) -> Result<()> {
+    if floor <= PROTOCOL {
+        return Ok(());
+    }
+    let message = format!("{place} is for protocol {floor} and newer; this bidlock speaks {PROTOCOL}");
+    Err(LedgerError::new(ErrorKind::SchemaNewer, operation, message)
+        .with_hint("newer scanners work with it: install their version here"))
+}
+
+/// Refuses a batch that is too long.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn check_batch(operation: &'static str, length: usize) -> Result<()> {
+    if length <= MAX_BATCH {
+        return Ok(());
+    }
+    let message = format!("{length} requests in one call; at most {MAX_BATCH} are allowed");
+    Err(LedgerError::new(ErrorKind::Invalid, operation, message).with_hint("split the batch"))
+}
 
 /// A ledger engine. Batches are answered in order, one answer a request, and each request stands for
 /// itself: one that is not granted does not undo its neighbours.

@@ -110,21 +110,49 @@ fn a_newer_schema_is_refused_and_an_older_one_asks_for_migration() {
     assert_eq!(kind, ErrorKind::SchemaBehind);
     assert!(text.contains("bidlock migrate up"), "{text}");
     let status = SqliteLedger::schema_status(&path).unwrap();
-    assert_eq!((status.found, status.latest, status.pending.len()), (Some(0), 1, 1));
+    assert_eq!((status.found, status.latest, status.pending.len()), (Some(0), 2, 2));
+}
+
+/// A ledger that newer binaries have claimed for themselves is left alone by this one.
+#[test]
+fn a_ledger_of_a_newer_protocol_is_refused() {
+    let (_dir, path) = place();
+    SqliteLedger::open(&path).unwrap();
+    sql(&path, "UPDATE ledger SET protocol_floor = 1");
+    SqliteLedger::open(&path).unwrap();
+    sql(&path, "UPDATE ledger SET protocol_floor = 2");
+    let (kind, text) = open_error(&path);
+    assert_eq!(kind, ErrorKind::SchemaNewer);
+    assert!(text.contains("protocol 2") && text.contains("install"), "{text}");
+}
+
+/// A ledger of the first schema keeps its id and its bids over the migration.
+#[tokio::test]
+async fn a_ledger_of_the_first_schema_is_migrated() {
+    let (_dir, path) = place();
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let (id, bid) = (ledger.ledger_id(), granted(&ledger, &posting("1"), "here").await.bid);
+    drop(ledger);
+    let back = "ALTER TABLE ledger DROP COLUMN protocol_floor; DELETE FROM refinery_schema_history WHERE version = 2";
+    sql(&path, back);
+    assert_eq!(open_error(&path).0, ErrorKind::SchemaBehind);
+    assert_eq!(SqliteLedger::migrate(&path, false).unwrap().from, Some(1));
+    let ledger = SqliteLedger::open(&path).unwrap();
+    assert_eq!((ledger.ledger_id(), read(&ledger, &bid).await.id), (id, bid.id));
 }
 
 #[test]
 fn migration_makes_a_ledger_and_a_dry_run_nothing() {
     let (_dir, path) = place();
     let dry = SqliteLedger::migrate(&path, true).unwrap();
-    assert_eq!((dry.from, dry.to, dry.applied.len(), dry.dry_run), (None, 1, 1, true));
+    assert_eq!((dry.from, dry.to, dry.applied.len(), dry.dry_run), (None, 2, 2, true));
     assert!(!path.exists());
     assert_eq!(SqliteLedger::schema_status(&path).unwrap().found, None);
     let real = SqliteLedger::migrate(&path, false).unwrap();
     assert_eq!((real.from, real.applied), (None, dry.applied));
     let id = SqliteLedger::open(&path).unwrap().ledger_id();
     let again = SqliteLedger::migrate(&path, false).unwrap();
-    assert_eq!((again.from, again.applied.len()), (Some(1), 0));
+    assert_eq!((again.from, again.applied.len()), (Some(2), 0));
     assert_eq!(SqliteLedger::open(&path).unwrap().ledger_id(), id);
 }
 

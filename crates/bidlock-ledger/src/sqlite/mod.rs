@@ -46,7 +46,7 @@ pub use schema::{MigrationReport, SchemaStatus};
 use crate::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, Effect, ErrorKind,
     Health, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, Page, PostingId, Result, Standing, Swept,
-    WallTime, store::MAX_BATCH,
+    WallTime, store::check_batch,
 };
 
 /// The ledger in one SQLite file. Clones are cheap and share the connections.
@@ -244,16 +244,6 @@ impl LedgerStore for SqliteLedger {
 
     async fn check(&self) -> Result<Health> {
         self.health().await
-    }
-}
-
-fn check_batch(operation: &'static str, length: usize) -> Result<()> {
-    match length <= MAX_BATCH {
-        true => Ok(()),
-        false => {
-            let message = format!("{length} requests in one call; at most {MAX_BATCH} are allowed");
-            Err(LedgerError::new(ErrorKind::Invalid, operation, message).with_hint("split the batch"))
-        }
     }
 }
 

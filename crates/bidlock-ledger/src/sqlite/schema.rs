@@ -78,7 +78,9 @@ pub(super) fn prepare(conn: &mut Connection, options: &Options) -> Result<Ledger
         Found::SomethingElse => return Err(not_a_ledger(path)),
         Found::Version(version) => compare(path, version)?,
     }
-    read_id(conn).map_err(|e| unreadable(path, e))
+    let (id, floor) = read_opening(conn).map_err(|e| unreadable(path, e))?;
+    crate::store::check_protocol(OPEN, &path.display().to_string(), floor)?;
+    Ok(id)
 }
 
 /// What the schema is, without changing it.
@@ -210,8 +212,11 @@ fn refuse_newer(path: &Path, found: Option<i64>) -> Result<()> {
     }
 }
 
-fn read_id(conn: &Connection) -> rusqlite::Result<LedgerId> {
-    conn.query_row("SELECT id FROM ledger WHERE one = 1", [], |row| super::row::uuid(row, 0)).map(LedgerId)
+/// The ledger's id, and the oldest protocol that may work with it.
+fn read_opening(conn: &Connection) -> rusqlite::Result<(LedgerId, i64)> {
+    conn.query_row("SELECT id, protocol_floor FROM ledger WHERE one = 1", [], |row| {
+        Ok((LedgerId(super::row::uuid(row, 0)?), row.get(1)?))
+    })
 }
 
 fn not_a_ledger(path: &Path) -> LedgerError {

@@ -75,6 +75,7 @@ mod tests {
     fn every_query_fits_the_schema_and_none_walks_the_bids() {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("../../migrations/sqlite/V1__ledger.sql")).unwrap();
+        conn.execute_batch(include_str!("../../migrations/sqlite/V2__protocol_floor.sql")).unwrap();
         for (file, query) in ALL {
             let query = query.replace("{where}", "TRUE").replace("{limit}", "1");
             let mut plan = conn

@@ -1,0 +1,1 @@
+b.id, b.marketplace, b.posting, b.state, b.rebid_allowed, b.claim_id, b.epoch, b.holder, b.instance, b.claim_until_ms, b.attempts, b.idempotency_key, b.external_ref, b.approved_until_ms, b.unknown_cause, b.reason, b.first_sent_at_ms, b.created_at_ms, b.updated_at_ms, b.events, b.amount_minor, b.currency, b.posting_url, b.via, b.evaluation, b.proposal

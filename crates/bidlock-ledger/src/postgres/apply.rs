@@ -1,0 +1,450 @@
+//! Applying changes: each rule of the transition table is one guarded `UPDATE`, and a batch of changes runs as few
+//! statements as there are kinds of them.
+
+use std::collections::HashMap;
+
+use bidlock_postgres::{Argument, Error, Result, Session, pipelined, tokio_postgres::Row};
+use futures::FutureExt;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    events::{self, Line},
+    read,
+    row::{self, array, column},
+    sql,
+};
+use crate::{
+    Applied, Bid, BidEvent, BidId, BidState, Change, Move, NotMoved,
+    state::{Guard, Rule, rules_for},
+};
+
+/// How every transaction of the ledger begins, whatever the database's default is.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// Makes changes in one transaction, each with its event, or says precisely why not. Two changes of one bid run in
+/// the order in which they came; changes of different bids run together.
+pub(super) async fn apply(session: &Session, changes: &[Change]) -> Result<Vec<Applied>> {
+    let mut answers = HashMap::new();
+    let waves = waves(changes);
+    for (at, wave) in waves.iter().enumerate() {
+        let ran = run(session, changes, wave, at == 0).await?;
+        let reopened = ran.moved.iter().any(|(_, rule, _)| rule.from == BidState::NotSubmitted);
+        let is_last = at + 1 == waves.len();
+        if is_last && !reopened {
+            // The last events and the commit travel together. After a failed statement the commit is none.
+            let (written, committed) =
+                futures::join!(events::insert(session, &ran.events), session.run("COMMIT"));
+            written.and(committed)?;
+        } else {
+            events::insert(session, &ran.events).await?;
+        }
+        for (index, rule, bid) in ran.moved {
+            let alarm = match rule.from {
+                BidState::NotSubmitted => Some(self::reopened(session, &changes[index], &bid).await?),
+                _ => None,
+            };
+            answers.insert(index, Applied::Moved { bid: Box::new(bid), alarm });
+        }
+        answers.extend(ran.not_moved);
+        if is_last && reopened {
+            session.run("COMMIT").await?;
+        }
+    }
+    let lost = || Error::unreadable("a change got no answer");
+    (0..changes.len()).map(|index| answers.remove(&index).ok_or_else(lost)).collect()
+}
+
+/// Changes by their places in the list, such that no wave has two of one bid.
+fn waves(changes: &[Change]) -> Vec<Vec<usize>> {
+    let mut seen: HashMap<BidId, usize> = HashMap::new();
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    for (index, change) in changes.iter().enumerate() {
+        let wave = seen.entry(change.at.bid).and_modify(|wave| *wave += 1).or_insert(0);
+        if *wave == waves.len() {
+            waves.push(Vec::new());
+        }
+        waves[*wave].push(index);
+    }
+    waves
+}
+
+/// What one wave came to. Its events are not written yet.
+struct Ran {
+    moved: Vec<(usize, &'static Rule, Bid)>,
+    events: Vec<BidEvent>,
+    not_moved: Vec<(usize, Applied)>,
+}
+
+/// Locks the rows and runs the guarded updates: one message there, one back.
+async fn run(session: &Session, changes: &[Change], wave: &[usize], begin: bool) -> Result<Ran> {
+    let groups = group(changes, wave);
+    let bids: Vec<Uuid> = wave.iter().map(|&index| changes[index].at.bid.0).collect();
+    let of = |wanted: fn(&Group<'_>) -> bool| -> Vec<Uuid> {
+        groups.iter().filter(|group| wanted(group)).flat_map(|group| group.bids.clone()).collect()
+    };
+    let (siblings, capped) =
+        (of(|group| group.kind == Kind::Reopen), of(|group| group.kind == Kind::CappedDoor));
+    let lock_cap = [array(&capped)];
+    let lock_bids = [array(&bids), array(&siblings)];
+    let arguments: Vec<Vec<Argument<'_>>> = groups.iter().map(Group::arguments).collect();
+    let mut statements = Vec::new();
+    if begin {
+        statements.push(async { session.run(BEGIN).await.map(|()| Vec::new()) }.boxed());
+    }
+    if !capped.is_empty() {
+        statements.push(session.query(&sql::LOCK_CAP, &lock_cap).boxed());
+    }
+    statements.push(session.query(&sql::LOCK_BIDS, &lock_bids).boxed());
+    let before = statements.len();
+    for (group, arguments) in groups.iter().zip(&arguments) {
+        statements.push(session.query(group.kind.statement(), arguments).boxed());
+    }
+    let answers = pipelined(statements).await;
+    let rows = first_error(answers)?.into_iter().skip(before).flatten().collect::<Vec<Row>>();
+    let (moved, events) = read_moved(changes, &rows)?;
+    let rest: Vec<usize> =
+        wave.iter().copied().filter(|index| moved.iter().all(|(other, ..)| other != index)).collect();
+    let not_moved = refusals(session, changes, &rest).await?;
+    Ok(Ran { moved, events, not_moved })
+}
+
+/// Of a failed transaction the first error is the cause: the others only say that it has failed.
+pub(super) fn first_error<T>(answers: Vec<Result<T>>) -> Result<Vec<T>> {
+    answers.into_iter().collect()
+}
+
+type Moved = Vec<(usize, &'static Rule, Bid)>;
+
+fn read_moved(changes: &[Change], rows: &[Row]) -> Result<(Moved, Vec<BidEvent>)> {
+    let (mut moved, mut lines) = (Vec::new(), Vec::new());
+    for found in rows {
+        let row = MovedRow::read(found)?;
+        let index = usize::try_from(row.ordinal).ok().filter(|index| *index < changes.len());
+        let index = index.ok_or_else(|| Error::unreadable("an ordinal that was not sent"))?;
+        let change = &changes[index];
+        let rule = rules_for(change.action.action())
+            .find(|rule| rule.from == row.from && rule.to == row.bid.state)
+            .ok_or_else(|| Error::unreadable("a move that is not in the table"))?;
+        let line = Line {
+            action: Some(rule.action),
+            from: Some(rule.from),
+            actor: &change.actor.0,
+            reason: change.reason.as_deref(),
+            detail: detail(change, &row.bid),
+            event_key: change.event_key.as_deref(),
+        };
+        lines.push(events::event(row.previous, row.now_ms, &row.bid, line));
+        moved.push((index, rule, row.bid));
+    }
+    Ok((moved, lines))
+}
+
+/// What `moved.sql` answers.
+pub(super) struct MovedRow<'a> {
+    pub(super) ordinal: i64,
+    pub(super) now_ms: i64,
+    pub(super) previous: Option<&'a [u8]>,
+    pub(super) from: BidState,
+    pub(super) bid: Bid,
+}
+
+impl MovedRow<'_> {
+    pub(super) fn read(row: &Row) -> Result<MovedRow<'_>> {
+        let now_ms = column(row, 1)?;
+        Ok(MovedRow {
+            ordinal: column(row, 0)?,
+            now_ms,
+            previous: column(row, 2)?,
+            from: row::state(column(row, 3)?)?,
+            bid: row::bid(row, 4, now_ms)?,
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Move,
+    Allow,
+    Reopen,
+    Door,
+    /// A door whose sends are counted: alone in its statement.
+    CappedDoor,
+}
+
+impl Kind {
+    fn of(action: &Move, rule: &Rule) -> Kind {
+        match action {
+            Move::EnterSubmitting { cap, .. } | Move::TakeSending { cap, .. } => {
+                if cap.is_some() {
+                    Kind::CappedDoor
+                } else {
+                    Kind::Door
+                }
+            }
+            Move::ConfirmWithdrawn { .. } | Move::ResolveNotSubmitted { .. } => Kind::Allow,
+            Move::Accept { .. } | Move::Find { .. } | Move::ResolveSubmitted { .. }
+                if rule.from == BidState::NotSubmitted =>
+            {
+                Kind::Reopen
+            }
+            _ => Kind::Move,
+        }
+    }
+
+    fn statement(self) -> &'static str {
+        match self {
+            Kind::Move => &sql::MOVE,
+            Kind::Allow => &sql::ALLOW,
+            Kind::Reopen => &sql::REOPEN,
+            Kind::Door | Kind::CappedDoor => &sql::DOOR,
+        }
+    }
+}
+
+/// The arguments of one guarded statement, column by column: `$1` to `$8`, and those of its kind.
+pub(super) struct Group<'a> {
+    pub(super) kind: Kind,
+    pub(super) ordinals: Vec<i64>,
+    pub(super) bids: Vec<Uuid>,
+    pub(super) from: Vec<&'static str>,
+    pub(super) claims: Vec<Uuid>,
+    pub(super) guards: Vec<&'static str>,
+    pub(super) keys: Vec<Option<&'a str>>,
+    pub(super) to: Vec<&'static str>,
+    pub(super) reasons: Vec<Option<&'a str>>,
+    pub(super) references: Vec<Option<&'a str>>,
+    pub(super) causes: Vec<Option<&'static str>>,
+    pub(super) valid_ms: Vec<Option<i64>>,
+    allowed: Vec<bool>,
+    pub(super) new_claims: Vec<Option<Uuid>>,
+    pub(super) holders: Vec<Option<&'a str>>,
+    pub(super) instances: Vec<Option<Uuid>>,
+    pub(super) ttls_ms: Vec<i64>,
+    caps: Vec<Option<i64>>,
+    since_ms: Vec<Option<i64>>,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(kind: Kind) -> Group<'a> {
+        Group {
+            kind,
+            ordinals: Vec::new(),
+            bids: Vec::new(),
+            from: Vec::new(),
+            claims: Vec::new(),
+            guards: Vec::new(),
+            keys: Vec::new(),
+            to: Vec::new(),
+            reasons: Vec::new(),
+            references: Vec::new(),
+            causes: Vec::new(),
+            valid_ms: Vec::new(),
+            allowed: Vec::new(),
+            new_claims: Vec::new(),
+            holders: Vec::new(),
+            instances: Vec::new(),
+            ttls_ms: Vec::new(),
+            caps: Vec::new(),
+            since_ms: Vec::new(),
+        }
+    }
+
+    /// `$1` to `$6` of a rule, and where it leads.
+    pub(super) fn rule(&mut self, index: usize, (bid, claim): (Uuid, Uuid), rule: &Rule) {
+        self.ordinals.push(i64::try_from(index).unwrap_or(i64::MAX));
+        self.bids.push(bid);
+        self.from.push(rule.from.as_str());
+        self.claims.push(claim);
+        self.guards.push(row::guard_name(rule.guard));
+        self.to.push(rule.to.as_str());
+    }
+
+    /// A change under one of its rules.
+    fn add(&mut self, index: usize, change: &'a Change, rule: &Rule) {
+        self.rule(index, (change.at.bid.0, change.at.claim.0), rule);
+        self.keys.push(change.event_key.as_deref());
+        self.reasons.push(change.reason.as_deref());
+        let (mut reference, mut cause, mut valid_ms) = (None, None, None);
+        match &change.action {
+            Move::EnterSubmitting { ttl, cap } | Move::TakeSending { ttl, cap, .. } => {
+                let taker = match &change.action {
+                    Move::TakeSending { claimant, .. } => Some(claimant),
+                    _ => None,
+                };
+                self.new_claims.push(taker.map(|_| Uuid::new_v4()));
+                self.holders.push(taker.map(|taker| taker.holder.as_str()));
+                self.instances.push(taker.and_then(|taker| taker.instance));
+                self.ttls_ms.push(row::millis(*ttl));
+                self.caps.push(cap.map(|cap| i64::try_from(cap.limit).unwrap_or(i64::MAX)));
+                self.since_ms.push(cap.map(|cap| cap.since.0));
+            }
+            Move::ConfirmWithdrawn { rebid_allowed: allowed }
+            | Move::ResolveNotSubmitted { allow_new_bid: allowed } => self.allowed.push(*allowed),
+            Move::Accept { external_ref } | Move::Find { external_ref } => {
+                reference = Some(external_ref.as_str())
+            }
+            Move::ResolveSubmitted { external_ref } => reference = external_ref.as_deref(),
+            Move::LoseAnswer { cause: lost } => cause = Some(lost.as_str()),
+            Move::Approve { valid_for } => valid_ms = Some(row::millis(*valid_for)),
+            _ => {}
+        }
+        self.references.push(reference);
+        self.causes.push(cause);
+        self.valid_ms.push(valid_ms);
+    }
+
+    /// `$1` to `$8`.
+    pub(super) fn common(&self) -> Vec<Argument<'_>> {
+        vec![
+            array(&self.ordinals),
+            array(&self.bids),
+            array(&self.from),
+            array(&self.claims),
+            array(&self.guards),
+            array(&self.keys),
+            array(&self.to),
+            array(&self.reasons),
+        ]
+    }
+
+    pub(super) fn arguments(&self) -> Vec<Argument<'_>> {
+        let mut arguments = self.common();
+        match self.kind {
+            Kind::Move => {
+                arguments.extend([array(&self.references), array(&self.causes), array(&self.valid_ms)])
+            }
+            Kind::Allow => arguments.push(array(&self.allowed)),
+            Kind::Reopen => arguments.push(array(&self.references)),
+            Kind::Door | Kind::CappedDoor => arguments.extend([
+                array(&self.new_claims),
+                array(&self.holders),
+                array(&self.instances),
+                array(&self.ttls_ms),
+                array(&self.caps),
+                array(&self.since_ms),
+            ]),
+        }
+        arguments
+    }
+}
+
+fn group<'a>(changes: &'a [Change], wave: &[usize]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for &index in wave {
+        let change = &changes[index];
+        let mut alone = None;
+        for rule in rules_for(change.action.action()) {
+            let kind = Kind::of(&change.action, rule);
+            let known = match kind {
+                Kind::CappedDoor => alone,
+                kind => groups.iter().position(|group| group.kind == kind),
+            };
+            let at = known.unwrap_or_else(|| {
+                groups.push(Group::new(kind));
+                groups.len() - 1
+            });
+            alone = Some(at).filter(|_| kind == Kind::CappedDoor);
+            groups[at].add(index, change, rule);
+        }
+    }
+    groups
+}
+
+/// Why changes moved nothing, from the rows as they are in this transaction.
+async fn refusals(session: &Session, changes: &[Change], rest: &[usize]) -> Result<Vec<(usize, Applied)>> {
+    if rest.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ordinals: Vec<i64> = rest.iter().map(|&index| i64::try_from(index).unwrap_or(i64::MAX)).collect();
+    let bids: Vec<Uuid> = rest.iter().map(|&index| changes[index].at.bid.0).collect();
+    let keys: Vec<Option<&str>> = rest.iter().map(|&index| changes[index].event_key.as_deref()).collect();
+    let mut answers: Vec<(usize, Applied)> = Vec::with_capacity(rest.len());
+    for found in session.query(&sql::REFUSED, &[array(&ordinals), array(&bids), array(&keys)]).await? {
+        let index = usize::try_from(column::<i64>(&found, 0)?).unwrap_or(usize::MAX);
+        let now_ms: i64 = column(&found, 1)?;
+        let bid = row::bid(&found, 3, now_ms)?;
+        let answer = match column(&found, 2)? {
+            true => Applied::Already(Box::new(bid)),
+            false => Applied::Not(refusal(&changes[index], bid, now_ms)),
+        };
+        answers.push((index, answer));
+    }
+    for &index in rest {
+        if answers.iter().all(|(other, _)| *other != index) {
+            answers.push((index, Applied::Not(NotMoved::NoSuchBid(changes[index].at.bid))));
+        }
+    }
+    Ok(answers)
+}
+
+fn refusal(change: &Change, bid: Bid, now_ms: i64) -> NotMoved {
+    let rule = rules_for(change.action.action()).find(|rule| rule.from == bid.state);
+    let bid = Box::new(bid);
+    match rule.map(|rule| rule.guard) {
+        _ if bid.claim_id != change.at.claim => NotMoved::StaleClaim(bid),
+        None => NotMoved::WrongState(bid),
+        Some(Guard::Live) if bid.claim_remaining.is_some_and(|left| !left.is_zero()) => {
+            NotMoved::CapReached(bid)
+        }
+        Some(Guard::ApprovalLive) if bid.approved_until.is_some_and(|until| until.0 > now_ms) => {
+            NotMoved::CapReached(bid)
+        }
+        Some(_) => NotMoved::Expired(bid),
+    }
+}
+
+/// The caller's evidence, and what the move itself carries.
+fn detail(change: &Change, bid: &Bid) -> Value {
+    let mut detail = match &change.detail {
+        Value::Object(map) => map.clone(),
+        Value::Null => Map::new(),
+        other => Map::from_iter([("evidence".to_owned(), other.clone())]),
+    };
+    let mut add = |name: &str, value: Value| {
+        detail.entry(name).or_insert(value);
+    };
+    match &change.action {
+        Move::EnterSubmitting { .. } | Move::TakeSending { .. } => add("attempt", json!(bid.attempts)),
+        Move::Accept { external_ref } | Move::Find { external_ref } => {
+            add("external_ref", json!(external_ref))
+        }
+        Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
+        Move::LoseAnswer { cause } => add("cause", json!(cause)),
+        Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
+        Move::ConfirmWithdrawn { rebid_allowed } => add("rebid_allowed", json!(rebid_allowed)),
+        Move::ResolveNotSubmitted { allow_new_bid } => add("allow_new_bid", json!(allow_new_bid)),
+        _ => {}
+    }
+    Value::Object(detail)
+}
+
+/// A "not submitted" was wrong. A later bid on the posting that has not been sent yet is declined in this same
+/// transaction, so that it never is; one that was sent is a duplicate. Says what a person must know.
+async fn reopened(session: &Session, change: &Change, bid: &Bid) -> Result<String> {
+    use bidlock_postgres::tokio_postgres::types::Type;
+    let (id, posting) = (bid.id, &bid.posting);
+    let wrong = format!("the marketplace has bid {id} on {posting}, which was settled as not submitted");
+    if !bid.rebid_allowed {
+        return Ok(format!("{wrong}: it is reopened"));
+    }
+    let of_posting: [Argument<'_>; 2] =
+        [(&posting.marketplace(), Type::TEXT), (&posting.posting(), Type::TEXT)];
+    let later = session.query(&sql::LIVE_BID, &of_posting).await?;
+    let Some(later) = later.first().map(read::timed_bid).transpose()? else {
+        return Ok(format!("duplicate: {wrong}, and a later bid exists"));
+    };
+    let aside = [Change {
+        at: later.claim_ref(),
+        action: Move::Decline,
+        reason: Some(format!("the earlier bid {id} turned out to be submitted")),
+        event_key: None,
+        ..change.clone()
+    }];
+    let ran = run(session, &aside, &[0], false).await?;
+    events::insert(session, &ran.events).await?;
+    Ok(match ran.moved.is_empty() {
+        false => format!("{wrong}: it is reopened, and bid {}, not sent yet, is declined", later.id),
+        true => format!("duplicate: {wrong}, and a later bid {} is {}", later.id, later.state),
+    })
+}

@@ -1,0 +1,447 @@
+//! Claiming: the unique index decides who creates the bid; an expired or abandoned one is taken over.
+//!
+//! Nearly every claim is decided by one statement, alone in its transaction. What that statement can't decide (a row
+//! to take over, earlier bids to follow, another one's claim at the same moment) goes through a transaction with
+//! locks.
+
+use std::sync::Mutex;
+
+use bidlock_postgres::{
+    Argument, Error, ErrorKind, Result, Session, pipelined,
+    tokio_postgres::{Row, types::Type},
+};
+use futures::FutureExt;
+use serde_json::json;
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use super::{
+    apply::{BEGIN, Group, Kind, MovedRow, first_error},
+    clock::ServerClock,
+    events::{self, Line},
+    row::{self, array, column},
+    sql,
+};
+use crate::{
+    Action, Bid, BidEvent, BidId, BidState, Claim, ClaimId, ClaimOutcome, Epoch, NewClaim, Payload, WallTime,
+    chain,
+    state::{Guard, Rule, rules_for},
+    store::idempotency_key,
+};
+
+/// How often the locked way is gone before somebody else's turn counts as a fault.
+const ROUNDS: usize = 8;
+/// How far the caller's time may be from the server's: for people this is the same.
+const TOLERANCE_MS: i64 = 1_000;
+/// Each time that the times differ by more, so much more is allowed: a paused machine must get through in the end.
+const TOLERANCE_GROWTH: i64 = 60;
+const CLOCK_TRIES: usize = 4;
+
+/// A request with the names that its bid and claim would have. Asking again with the same names is recognised.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) request: NewClaim,
+    id: BidId,
+    claim: ClaimId,
+}
+
+impl Wanted {
+    pub(super) fn new(request: &NewClaim, clock: &ServerClock) -> Wanted {
+        let (id, claim) = (new_id(clock.estimate()), ClaimId(Uuid::new_v4()));
+        Wanted { request: request.clone(), id, claim }
+    }
+
+    /// The row that would be made, after what is known of earlier ones.
+    fn draft(&self, earlier: &Earlier, at_ms: i64) -> Result<Draft<'_>> {
+        let request = &self.request;
+        let bid = Bid {
+            id: self.id,
+            posting: request.posting.clone(),
+            state: BidState::Claimed,
+            rebid_allowed: false,
+            claim_id: self.claim,
+            epoch: Epoch(earlier.last_epoch + 1),
+            claimant: request.claimant.clone(),
+            claim_remaining: Some(request.ttl),
+            attempts: 0,
+            payload: earlier.payload.clone().unwrap_or_else(|| request.payload.clone()),
+            idempotency_key: idempotency_key(&request.posting, earlier.withdrawals),
+            external_ref: None,
+            approved_until: None,
+            unknown_cause: None,
+            reason: None,
+            first_sent_at: None,
+            created_at: WallTime(at_ms),
+            updated_at: WallTime(at_ms),
+            events: 1,
+        };
+        let detail = json!({
+            "amount": bid.payload.amount,
+            "idempotency_key": bid.idempotency_key,
+            "via": bid.payload.via,
+        });
+        let actor = &bid.claimant.holder;
+        let line = Line { action: None, from: None, actor, reason: None, detail, event_key: None };
+        let event = events::event(None, at_ms, &bid, line);
+        let hash = events::hash_bytes(&event)?;
+        Ok(Draft { wanted: self, bid, detail: chain::canonical(&event.detail), hash })
+    }
+
+    fn granted(&self, bid: Bid) -> ClaimOutcome {
+        let taken_over = bid.id != self.id;
+        ClaimOutcome::Granted(Box::new(Claim { bid, taken_over }))
+    }
+}
+
+/// What is left of a posting's earlier bids, which a new row must follow.
+#[derive(Default)]
+struct Earlier {
+    last_epoch: i64,
+    withdrawals: u32,
+    /// A new bid after "not submitted" repeats payload and key: a request of the first one that still sits in some
+    /// proxy is then recognised by a marketplace that can.
+    payload: Option<Payload>,
+}
+
+impl Earlier {
+    fn of<'a>(bids: impl Iterator<Item = &'a Bid>) -> Earlier {
+        let mut earlier = Earlier::default();
+        for bid in bids {
+            earlier.withdrawals += u32::from(bid.state == BidState::Withdrawn);
+            if bid.epoch.0 > earlier.last_epoch {
+                earlier.last_epoch = bid.epoch.0;
+                let repeats = bid.state == BidState::NotSubmitted && bid.attempts > 0;
+                earlier.payload = repeats.then(|| bid.payload.clone());
+            }
+        }
+        earlier
+    }
+}
+
+struct Draft<'a> {
+    wanted: &'a Wanted,
+    bid: Bid,
+    detail: String,
+    hash: [u8; 32],
+}
+
+/// What `claim.sql` says of one request.
+enum Said {
+    Made(Bid),
+    There(Bid),
+    /// Neither: another one's row that the statement could not see, or earlier bids.
+    Nothing,
+}
+
+/// Creates bids, takes rows over, or says which bids there are.
+pub(super) async fn claim(
+    session: &Session,
+    clock: &ServerClock,
+    wanted: &[Wanted],
+) -> Result<Vec<ClaimOutcome>> {
+    let all: Vec<&Wanted> = wanted.iter().collect();
+    let said = make_unguarded(session, clock, &all).await?;
+    let mut outcomes: Vec<Option<ClaimOutcome>> = Vec::with_capacity(wanted.len());
+    for (wanted, said) in wanted.iter().zip(said) {
+        outcomes.push(match said {
+            Said::Made(bid) => Some(wanted.granted(bid)),
+            Said::There(bid) if bid.claim_id == wanted.claim => Some(wanted.granted(bid)),
+            Said::There(bid) if take_over_rule(&bid).is_none() => Some(ClaimOutcome::Existing(Box::new(bid))),
+            Said::There(_) | Said::Nothing => None,
+        });
+    }
+    for _ in 0..ROUNDS {
+        let open: Vec<usize> = (0..wanted.len()).filter(|&index| outcomes[index].is_none()).collect();
+        if open.is_empty() {
+            return Ok(outcomes.into_iter().flatten().collect());
+        }
+        for (index, outcome) in locked_round(session, clock, wanted, &open).await? {
+            outcomes[index] = Some(outcome);
+        }
+    }
+    if outcomes.iter().any(Option::is_none) {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            &"the ledger".into(),
+            "others claim the same postings again and again",
+        ));
+    }
+    Ok(outcomes.into_iter().flatten().collect())
+}
+
+/// One statement, one round trip; more only if the server's clock was not where it was expected.
+async fn make_unguarded(session: &Session, clock: &ServerClock, wanted: &[&Wanted]) -> Result<Vec<Said>> {
+    let mut tolerance_ms = TOLERANCE_MS;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let at_ms = clock.estimate();
+        let drafts =
+            wanted.iter().map(|w| w.draft(&Earlier::default(), at_ms)).collect::<Result<Vec<_>>>()?;
+        let (now_ms, said) = make(session, at_ms, tolerance_ms, drafts).await?;
+        clock.observe(now_ms);
+        if (now_ms - at_ms).abs() <= tolerance_ms || tries == CLOCK_TRIES {
+            return Ok(said);
+        }
+        tolerance_ms *= TOLERANCE_GROWTH;
+    }
+}
+
+/// Runs `claim.sql`. Returns the server's time, and what became of each draft.
+async fn make(
+    session: &Session,
+    at_ms: i64,
+    tolerance_ms: i64,
+    drafts: Vec<Draft<'_>>,
+) -> Result<(i64, Vec<Said>)> {
+    let columns = Columns::of(&drafts);
+    let rows = session.query(&sql::CLAIM, &columns.arguments(&at_ms, &tolerance_ms)).await?;
+    if rows.len() != drafts.len() {
+        return Err(Error::unreadable("a claim got no answer"));
+    }
+    let mut now_ms = at_ms;
+    let mut said = Vec::with_capacity(drafts.len());
+    for (row, draft) in rows.iter().zip(drafts) {
+        now_ms = column(row, 1)?;
+        said.push(if column(row, 0)? {
+            Said::Made(draft.bid)
+        } else if column::<Option<Uuid>>(row, 2)?.is_some() {
+            Said::There(row::bid(row, 2, now_ms)?)
+        } else {
+            Said::Nothing
+        });
+    }
+    Ok((now_ms, said))
+}
+
+/// The arguments of `claim.sql`, column by column.
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    marketplaces: Vec<&'a str>,
+    postings: Vec<&'a str>,
+    claims: Vec<Uuid>,
+    epochs: Vec<i64>,
+    holders: Vec<&'a str>,
+    instances: Vec<Option<Uuid>>,
+    ttls_ms: Vec<i64>,
+    keys: Vec<Uuid>,
+    payload: PayloadColumns<'a>,
+    details: Vec<&'a str>,
+    hashes: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(drafts: &'a [Draft<'a>]) -> Columns<'a> {
+        let each = || drafts.iter();
+        Columns {
+            ids: each().map(|d| d.bid.id.0).collect(),
+            marketplaces: each().map(|d| d.bid.posting.marketplace()).collect(),
+            postings: each().map(|d| d.bid.posting.posting()).collect(),
+            claims: each().map(|d| d.bid.claim_id.0).collect(),
+            epochs: each().map(|d| d.bid.epoch.0).collect(),
+            holders: each().map(|d| d.bid.claimant.holder.as_str()).collect(),
+            instances: each().map(|d| d.bid.claimant.instance).collect(),
+            ttls_ms: each().map(|d| row::millis(d.wanted.request.ttl)).collect(),
+            keys: each().map(|d| d.bid.idempotency_key).collect(),
+            payload: PayloadColumns::of(each().map(|d| &d.bid.payload)),
+            details: each().map(|d| d.detail.as_str()).collect(),
+            hashes: each().map(|d| d.hash.as_slice()).collect(),
+        }
+    }
+
+    fn arguments<'b>(&'b self, at_ms: &'b i64, tolerance_ms: &'b i64) -> Vec<Argument<'b>> {
+        let mut arguments: Vec<Argument<'b>> = vec![
+            (at_ms, Type::INT8),
+            (tolerance_ms, Type::INT8),
+            array(&self.ids),
+            array(&self.marketplaces),
+            array(&self.postings),
+            array(&self.claims),
+            array(&self.epochs),
+            array(&self.holders),
+            array(&self.instances),
+            array(&self.ttls_ms),
+            array(&self.keys),
+        ];
+        arguments.extend(self.payload.arguments());
+        arguments.extend([array(&self.details), array(&self.hashes)]);
+        arguments
+    }
+}
+
+struct PayloadColumns<'a> {
+    amounts: Vec<Option<i64>>,
+    currencies: Vec<Option<&'a str>>,
+    urls: Vec<Option<&'a str>>,
+    via: Vec<&'a str>,
+    evaluations: Vec<Option<&'a str>>,
+    proposals: Vec<&'a str>,
+}
+
+impl<'a> PayloadColumns<'a> {
+    fn of(payloads: impl Iterator<Item = &'a Payload> + Clone) -> PayloadColumns<'a> {
+        let each = || payloads.clone();
+        PayloadColumns {
+            amounts: each().map(|p| p.amount.map(|m| m.minor)).collect(),
+            currencies: each().map(|p| p.amount.as_ref().map(|m| m.currency.as_str())).collect(),
+            urls: each().map(|p| p.posting_url.as_deref()).collect(),
+            via: each().map(|p| p.via.as_str()).collect(),
+            evaluations: each().map(|p| p.evaluation.as_deref()).collect(),
+            proposals: each().map(|p| p.proposal.as_str()).collect(),
+        }
+    }
+
+    fn arguments(&self) -> [Argument<'_>; 6] {
+        [
+            array(&self.amounts),
+            array(&self.currencies),
+            array(&self.urls),
+            array(&self.via),
+            array(&self.evaluations),
+            array(&self.proposals),
+        ]
+    }
+}
+
+/// The rule by which this row may be taken over as it was read; the guarded `UPDATE` decides.
+fn take_over_rule(bid: &Bid) -> Option<&'static Rule> {
+    let live = bid.claim_remaining.is_some_and(|left| !left.is_zero());
+    rules_for(Action::TakeOver).find(|rule| rule.from == bid.state && !(rule.guard == Guard::Expired && live))
+}
+
+/// One transaction for the requests that are still open: locks the rows of their postings, then makes and takes over.
+/// What another one decides meanwhile stays open.
+async fn locked_round(
+    session: &Session,
+    clock: &ServerClock,
+    wanted: &[Wanted],
+    open: &[usize],
+) -> Result<Vec<(usize, ClaimOutcome)>> {
+    let bids = lock(session, wanted, open).await?;
+    let mut outcomes = Vec::new();
+    let (mut new, mut takes) = (Vec::new(), Vec::new());
+    let at_ms = clock.estimate();
+    for &index in open {
+        let wanted = &wanted[index];
+        let posting = &wanted.request.posting;
+        let of_posting = || bids.iter().filter(|bid| bid.posting == *posting);
+        match of_posting().find(|bid| !bid.rebid_allowed) {
+            Some(live) if live.claim_id == wanted.claim => {
+                outcomes.push((index, wanted.granted(live.clone())))
+            }
+            Some(live) => match take_over_rule(live) {
+                // The second one for the same row finds it taken in the next round.
+                Some(rule)
+                    if takes.iter().all(|(_, other, _): &(usize, &Bid, &Rule)| other.id != live.id) =>
+                {
+                    takes.push((index, live, rule));
+                }
+                Some(_) => {}
+                None => outcomes.push((index, ClaimOutcome::Existing(Box::new(live.clone())))),
+            },
+            None => new.push((index, wanted.draft(&Earlier::of(of_posting()), at_ms)?)),
+        }
+    }
+    let (places, drafts): (Vec<usize>, Vec<Draft<'_>>) = new.into_iter().unzip();
+    if !drafts.is_empty() {
+        // Under locks, and with a time that was good a moment ago, nothing is gained by being strict.
+        let (now_ms, said) = make(session, at_ms, i64::MAX / 2, drafts).await?;
+        clock.observe(now_ms);
+        let made = places.into_iter().zip(said).filter_map(|(index, said)| match said {
+            Said::Made(bid) => Some((index, wanted[index].granted(bid))),
+            _ => None,
+        });
+        outcomes.extend(made);
+    }
+    let (taken, lines) = take_over(session, wanted, &takes).await?;
+    outcomes.extend(taken);
+    let (written, committed) = futures::join!(events::insert(session, &lines), session.run("COMMIT"));
+    written.and(committed)?;
+    Ok(outcomes)
+}
+
+/// Begins the transaction and locks all rows of the postings, live and earlier.
+async fn lock(session: &Session, wanted: &[Wanted], open: &[usize]) -> Result<Vec<Bid>> {
+    let postings = || open.iter().map(|&index| &wanted[index].request.posting);
+    let marketplaces: Vec<&str> = postings().map(|p| p.marketplace()).collect();
+    let ids: Vec<&str> = postings().map(|p| p.posting()).collect();
+    let arguments = [array(&marketplaces), array(&ids)];
+    let begin = async { session.run(BEGIN).await.map(|()| Vec::new()) };
+    let answers = pipelined(vec![
+        begin.boxed(),
+        session.query(&sql::LOCK_POSTINGS, &arguments).boxed(),
+        // A row that was moved while its lock was waited for is in no snapshot but the next one's.
+        session.query(&sql::LOCK_POSTINGS, &arguments).boxed(),
+    ]);
+    let rows = first_error(answers.await)?.pop().unwrap_or_default();
+    rows.iter().map(super::read::timed_bid).collect()
+}
+
+type Taken = (Vec<(usize, ClaimOutcome)>, Vec<BidEvent>);
+
+async fn take_over(
+    session: &Session,
+    wanted: &[Wanted],
+    takes: &[(usize, &Bid, &'static Rule)],
+) -> Result<Taken> {
+    if takes.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let mut group = Group::new(Kind::Move);
+    for (index, live, rule) in takes {
+        let wanted = &wanted[*index];
+        group.rule(*index, (live.id.0, live.claim_id.0), rule);
+        group.keys.push(None);
+        group.reasons.push(None);
+        group.new_claims.push(Some(wanted.claim.0));
+        group.holders.push(Some(&wanted.request.claimant.holder));
+        group.instances.push(wanted.request.claimant.instance);
+        group.ttls_ms.push(row::millis(wanted.request.ttl));
+    }
+    let payload = PayloadColumns::of(takes.iter().map(|(index, ..)| &wanted[*index].request.payload));
+    let mut arguments = group.common();
+    arguments.extend([
+        array(&group.new_claims),
+        array(&group.holders),
+        array(&group.instances),
+        array(&group.ttls_ms),
+    ]);
+    arguments.extend(payload.arguments());
+    let rows = session.query(&sql::TAKE_OVER, &arguments).await?;
+    let (mut outcomes, mut lines) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let (index, bid, line) = taken(row, takes)?;
+        outcomes.push((index, wanted[index].granted(bid)));
+        lines.push(line);
+    }
+    Ok((outcomes, lines))
+}
+
+fn taken(row: &Row, takes: &[(usize, &Bid, &'static Rule)]) -> Result<(usize, Bid, BidEvent)> {
+    let MovedRow { ordinal, now_ms, previous, from, bid } = MovedRow::read(row)?;
+    let take = takes.iter().find(|(index, ..)| i64::try_from(*index).is_ok_and(|index| index == ordinal));
+    let (index, existing, rule) = take.ok_or_else(|| Error::unreadable("an ordinal that was not sent"))?;
+    let reason = match from {
+        BidState::Abandoned => format!("abandoned by {}", existing.claimant.holder),
+        _ => format!("the claim of {} expired", existing.claimant.holder),
+    };
+    let detail = json!({ "amount": bid.payload.amount, "via": bid.payload.via });
+    let line = Line {
+        action: Some(rule.action),
+        from: Some(rule.from),
+        actor: &bid.claimant.holder,
+        reason: Some(&reason),
+        detail,
+        event_key: None,
+    };
+    let event = events::event(previous, now_ms, &bid, line);
+    Ok((*index, bid, event))
+}
+
+/// A time-ordered id: rows of one process have growing ids, and those of others fall in between by their clocks'
+/// distance.
+fn new_id(now_ms: i64) -> BidId {
+    static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+    let ms = now_ms.max(0).unsigned_abs();
+    let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
+    BidId(Uuid::new_v7(Timestamp::from_unix(&ORDER, ms / 1_000, nanos)))
+}

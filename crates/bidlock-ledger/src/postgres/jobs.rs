@@ -1,0 +1,139 @@
+//! What waits for a connection, and how a batch is worked off.
+
+use std::{future::Future, sync::Arc};
+
+use bidlock_postgres::{Effect, Error, ErrorKind, Job, Lane, Lanes, Result, Session};
+use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    apply,
+    claim::{self, Wanted},
+    clock::ServerClock,
+    health, sweep,
+};
+use crate::{Applied, Change, ClaimOutcome, Swept};
+
+/// Where an answer goes. Keeps the job's room in the queue until then.
+#[derive(Debug)]
+pub(super) struct Reply<T> {
+    sender: oneshot::Sender<Result<T>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl<T> Reply<T> {
+    fn send(self, answer: Result<T>) {
+        // The receiver may be gone: its task was cancelled, and the transaction stands all the same.
+        drop(self.sender.send(answer));
+    }
+}
+
+/// One call.
+#[derive(Debug)]
+pub(super) enum LedgerJob {
+    Claim(Vec<Wanted>, Reply<Vec<ClaimOutcome>>),
+    Apply(Vec<Change>, Reply<Vec<Applied>>),
+    Sweep(u32, Reply<Swept>),
+    Health(Reply<()>),
+}
+
+impl Job for LedgerJob {
+    fn weight(&self) -> usize {
+        match self {
+            LedgerJob::Claim(wanted, _) => wanted.len(),
+            LedgerJob::Apply(changes, _) => changes.len(),
+            LedgerJob::Sweep(..) | LedgerJob::Health(_) => 1,
+        }
+    }
+}
+
+/// Queues a call and waits for its answer.
+pub(super) async fn ask<T>(lanes: &Lanes<LedgerJob>, job: impl FnOnce(Reply<T>) -> LedgerJob) -> Result<T> {
+    let gone = |effect| {
+        let message = "the runtime on which the ledger was opened has ended, or a batch panicked";
+        Error::new(ErrorKind::Unavailable, &"the ledger".into(), message).with_effect(effect)
+    };
+    let room = lanes.room().await.ok_or_else(|| gone(Effect::NotApplied))?;
+    let (sender, receiver) = oneshot::channel();
+    lanes.push(job(Reply { sender, _room: room }));
+    receiver.await.unwrap_or_else(|_| Err(gone(Effect::Unknown)))
+}
+
+/// How lanes work off their batches.
+pub(super) fn worker(
+    clock: Arc<ServerClock>,
+) -> impl for<'a> Fn(&'a mut Lane, Vec<LedgerJob>) -> BoxFuture<'a, ()> + Send + Sync + 'static {
+    move |lane, jobs| work(Arc::clone(&clock), lane, jobs).boxed()
+}
+
+async fn work(clock: Arc<ServerClock>, lane: &mut Lane, jobs: Vec<LedgerJob>) {
+    let (mut claims, mut changes) = (Vec::new(), Vec::new());
+    let mut alone = Vec::new();
+    for job in jobs {
+        match job {
+            LedgerJob::Claim(wanted, reply) => claims.push((wanted, reply)),
+            LedgerJob::Apply(asked, reply) => changes.push((asked, reply)),
+            other => alone.push(other),
+        }
+    }
+    // What is past the door waits for its record: changes first.
+    batch(lane, false, changes, |session, all| async move { apply::apply(&session, &all).await }).await;
+    let claim = |session: Arc<Session>, all: Arc<[Wanted]>| {
+        let clock = Arc::clone(&clock);
+        async move { claim::claim(&session, &clock, &all).await }
+    };
+    batch(lane, true, claims, claim).await;
+    for job in alone {
+        match job {
+            LedgerJob::Sweep(limit, reply) => {
+                let run = |session: Arc<Session>| async move { sweep::sweep(&session, limit).await };
+                reply.send(lane.transact(true, run).await);
+            }
+            LedgerJob::Health(reply) => {
+                let run = |session: Arc<Session>| async move { health::write(&session).await };
+                reply.send(lane.transact(true, run).await);
+            }
+            LedgerJob::Claim(..) | LedgerJob::Apply(..) => {}
+        }
+    }
+}
+
+/// Runs calls of one kind in one transaction. If that fails by the fault of one of them, each runs alone.
+async fn batch<Q: Clone, A, F: Future<Output = Result<Vec<A>>>>(
+    lane: &mut Lane,
+    repeatable: bool,
+    calls: Vec<(Vec<Q>, Reply<Vec<A>>)>,
+    run: impl Fn(Arc<Session>, Arc<[Q]>) -> F,
+) {
+    if calls.is_empty() {
+        return;
+    }
+    let (requests, replies): (Vec<Vec<Q>>, Vec<Reply<Vec<A>>>) = calls.into_iter().unzip();
+    let all: Arc<[Q]> = requests.concat().into();
+    match lane.transact(repeatable, |session| run(session, Arc::clone(&all))).await {
+        Ok(answers) => {
+            let mut answers = answers.into_iter();
+            for (asked, reply) in requests.iter().zip(replies) {
+                reply.send(Ok(answers.by_ref().take(asked.len()).collect()));
+            }
+        }
+        Err(error) if replies.len() > 1 && is_of_one(&error) => {
+            for (asked, reply) in requests.into_iter().zip(replies) {
+                let asked: Arc<[Q]> = asked.into();
+                reply.send(lane.transact(repeatable, |session| run(session, Arc::clone(&asked))).await);
+            }
+        }
+        Err(error) => {
+            for reply in replies {
+                reply.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+/// Faults that one request can bring over the others of its batch.
+fn is_of_one(error: &Error) -> bool {
+    use ErrorKind as Kind;
+    matches!(error.kind(), Kind::Statement | Kind::Invalid | Kind::Corrupt | Kind::Conflict)
+        && error.effect() == Effect::NotApplied
+}
