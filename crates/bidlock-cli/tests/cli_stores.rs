@@ -18,6 +18,8 @@ const VIA: &str = "http:http://127.0.0.1:9";
 
 fn set_schema(path: &Path, version: i64) {
     let file = rusqlite::Connection::open(path).unwrap();
+    let last = "SELECT max(version) FROM refinery_schema_history";
+    file.execute(&format!("DELETE FROM refinery_schema_history WHERE version < ({last})"), []).unwrap();
     file.execute("UPDATE refinery_schema_history SET version = ?1", [version]).unwrap();
 }
 

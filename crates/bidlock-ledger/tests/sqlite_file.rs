@@ -98,14 +98,17 @@ async fn tampering_with_the_history_is_found() {
 fn a_newer_schema_is_refused_and_an_older_one_asks_for_migration() {
     let (_dir, path) = place();
     SqliteLedger::open(&path).unwrap();
-    sql(&path, "UPDATE refinery_schema_history SET version = 99");
+    sql(&path, "UPDATE refinery_schema_history SET version = 99 WHERE version = 2");
     let (kind, text) = open_error(&path);
     assert_eq!(kind, ErrorKind::SchemaNewer);
     assert!(text.contains("99") && text.contains("newer bidlock"), "{text}");
     assert_eq!(SqliteLedger::migrate(&path, true).unwrap_err().kind(), ErrorKind::SchemaNewer);
     assert_eq!(SqliteLedger::migrate(&path, false).unwrap_err().kind(), ErrorKind::SchemaNewer);
 
-    sql(&path, "UPDATE refinery_schema_history SET version = 0");
+    sql(
+        &path,
+        "DELETE FROM refinery_schema_history WHERE version = 1; UPDATE refinery_schema_history SET version = 0",
+    );
     let (kind, text) = open_error(&path);
     assert_eq!(kind, ErrorKind::SchemaBehind);
     assert!(text.contains("bidlock migrate up"), "{text}");
