@@ -12,7 +12,9 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::{Effect, ErrorKind, ManualClock, Result, Session, Target};
+use tokio_postgres::Row;
+
+use crate::{Argument, Effect, Error, ErrorKind, ManualClock, Result, Session, Target, pipelined};
 
 /// Jobs that may wait or run at once; a task with one more waits until one is done.
 pub const MAX_QUEUED_JOBS: usize = 1_024;
@@ -139,6 +141,36 @@ impl Lane {
         }
     }
 
+    /// Runs statements that each stand alone, in one message there and one back. One that met another transaction is
+    /// run again; the others keep their answers.
+    pub async fn pipeline(&mut self, statements: &[(&str, Vec<Argument<'_>>)]) -> Vec<Result<Vec<Row>>> {
+        let mut answers: Vec<Option<Result<Vec<Row>>>> = statements.iter().map(|_| None).collect();
+        for conflicts in 0..=MAX_CONFLICTS {
+            if conflicts > 0 {
+                tokio::time::sleep(pause(conflicts)).await;
+            }
+            let session = match self.session().await {
+                Ok(session) => session,
+                Err(error) => {
+                    return answers.into_iter().map(|a| a.unwrap_or_else(|| Err(error.clone()))).collect();
+                }
+            };
+            let open: Vec<usize> = (0..statements.len()).filter(|&at| is_open(&answers[at])).collect();
+            if open.is_empty() {
+                break;
+            }
+            let asked = open.iter().map(|&at| session.query(statements[at].0, &statements[at].1).boxed());
+            for (&at, answer) in open.iter().zip(pipelined(asked.collect()).await) {
+                if answer.as_ref().is_err_and(Error::ends_session) {
+                    self.session = None;
+                }
+                answers[at] = Some(answer);
+            }
+        }
+        let none = || Err(Error::unreadable("a statement got no answer"));
+        answers.into_iter().map(|answer| answer.unwrap_or_else(none)).collect()
+    }
+
     async fn session(&mut self) -> Result<Arc<Session>> {
         if let Some(session) = self.session.as_ref().filter(|session| !session.is_closed()) {
             return Ok(Arc::clone(session));
@@ -156,6 +188,14 @@ impl Lane {
         {
             self.session = None;
         }
+    }
+}
+
+fn is_open<T>(answer: &Option<Result<T>>) -> bool {
+    match answer {
+        None => true,
+        Some(Err(error)) => error.kind() == ErrorKind::Conflict,
+        Some(Ok(_)) => false,
     }
 }
 

@@ -1,10 +1,14 @@
 //! The engines, and the registry that finds them by URL scheme.
 
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod wake_ups;
 
 use std::sync::Arc;
 
@@ -20,6 +24,10 @@ type Open = fn(&str) -> BoxFuture<'static, Result<Arc<dyn LockBackend>>>;
 /// URL scheme and backend, in alphabetical order. Adding a backend is its file and one line here.
 const SCHEMES: &[(&str, Open)] = &[
     ("memory", memory::open),
+    #[cfg(feature = "postgres")]
+    ("postgres", postgres::open),
+    #[cfg(feature = "postgres")]
+    ("postgresql", postgres::open),
     #[cfg(feature = "redis")]
     ("redis", redis::open),
     #[cfg(feature = "redis")]
@@ -37,14 +45,17 @@ const SCHEMES: &[(&str, Open)] = &[
 /// The scheme is unknown, or the store can't be opened.
 pub async fn open(url: &str) -> Result<Arc<dyn LockBackend>> {
     let (scheme, rest) = split(url);
-    match SCHEMES.iter().find(|(name, _)| *name == scheme) {
+    let opener = |scheme: &str| SCHEMES.iter().find(|(name, _)| *name == scheme);
+    // SQLAlchemy names its driver in the scheme: `postgresql+asyncpg`.
+    match opener(scheme).or_else(|| opener(scheme.split('+').next()?)) {
         Some((_, open)) => open(rest).await,
         None => {
             let known: Vec<&str> = SCHEMES.iter().map(|(name, _)| *name).collect();
             // The rest of the URL may hold a password.
             let message = format!("there are no `{scheme}:` locks; there are {}", known.join(", "));
             Err(Error::new(ErrorKind::Invalid, "any", "connect", message).with_hint(
-                "write `memory:`, `sqlite:///relative.db`, `sqlite:////absolute/path.db`, or a path",
+                "write `redis://host:6379/0`, `postgres://user:password@host/database`, `memory:`, \
+                 `sqlite:////absolute/path.db`, `sqlite:///relative.db`, or a path",
             ))
         }
     }

@@ -9,7 +9,6 @@
 //! A release wakes waiters of the same process; those of other processes poll.
 
 mod rows;
-mod wake_ups;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,7 +20,7 @@ use bidlock_sqlite::{Options, Store, Synchronous};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use self::wake_ups::WakeUps;
+use super::wake_ups::WakeUps;
 use crate::audit::Actor;
 use crate::backend::{
     Acquire, Acquired, Capability, Grant, Health, HeldLock, KeyFilter, LockBackend, Page, Released, Renewed,
@@ -86,7 +85,11 @@ impl SqliteBackend {
         let now = options.clock.now();
         let store = Store::open(options, |conn| rows::make_schema(conn, now)).map_err(fault("connect"))?;
         let canonical = std::fs::canonicalize(store.path()).unwrap_or_else(|_| store.path().to_owned());
-        Ok(SqliteBackend { wake_ups: WakeUps::of(&canonical), store, sweeping: Arc::default() })
+        Ok(SqliteBackend {
+            wake_ups: WakeUps::of(&canonical.to_string_lossy()),
+            store,
+            sweeping: Arc::default(),
+        })
     }
 
     /// The file.

@@ -1,7 +1,6 @@
-//! Wakes waiters of the same process when a key of the same file is released.
+//! Wakes waiters of the same process when a key of the same store is released: for engines that push nothing.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 use async_trait::async_trait;
@@ -12,31 +11,31 @@ use crate::error::Result;
 use crate::key::LockKey;
 use crate::sync::locked;
 
-/// By file, so that several managers of one process on one file wake each other. An entry goes when the file is
-/// opened again after its last backend has gone; there are as many as the process ever opened files.
-static FILES: LazyLock<Mutex<HashMap<PathBuf, Weak<WakeUps>>>> = LazyLock::new(Mutex::default);
+/// By place, so that several managers of one process on one store wake each other. An entry goes when a store is
+/// opened after its last backend has gone; there are as many as the process ever opened.
+static PLACES: LazyLock<Mutex<HashMap<String, Weak<WakeUps>>>> = LazyLock::new(Mutex::default);
 
-/// The waiters on one file in this process.
+/// The waiters on one store in this process.
 #[derive(Debug, Default)]
 pub(super) struct WakeUps(Mutex<HashMap<LockKey, VecDeque<Arc<Notify>>>>);
 
 impl WakeUps {
-    /// Those of this file, whose path is canonical.
-    pub(super) fn of(path: &Path) -> Arc<WakeUps> {
-        let mut files = locked(&FILES);
-        files.retain(|_, known| known.strong_count() > 0);
-        if let Some(known) = files.get(path).and_then(Weak::upgrade) {
+    /// Those of this store: a canonical path, or a URL without secrets.
+    pub(super) fn of(place: &str) -> Arc<WakeUps> {
+        let mut places = locked(&PLACES);
+        places.retain(|_, known| known.strong_count() > 0);
+        if let Some(known) = places.get(place).and_then(Weak::upgrade) {
             return known;
         }
         let fresh = Arc::new(WakeUps::default());
-        files.insert(path.to_owned(), Arc::downgrade(&fresh));
+        places.insert(place.to_owned(), Arc::downgrade(&fresh));
         fresh
     }
 
-    pub(super) fn enlist(self: &Arc<WakeUps>, key: &LockKey) -> SqliteWaiter {
+    pub(super) fn enlist(self: &Arc<WakeUps>, key: &LockKey) -> LocalWaiter {
         let woken = Arc::new(Notify::new());
         locked(&self.0).entry(key.clone()).or_default().push_back(Arc::clone(&woken));
-        SqliteWaiter { wake_ups: Arc::clone(self), key: key.clone(), woken }
+        LocalWaiter { wake_ups: Arc::clone(self), key: key.clone(), woken }
     }
 
     /// Says that the key may be free, to the one who has waited longest.
@@ -55,21 +54,21 @@ impl WakeUps {
 
 /// A place in a key's queue in this process.
 #[derive(Debug)]
-pub(super) struct SqliteWaiter {
+pub(super) struct LocalWaiter {
     wake_ups: Arc<WakeUps>,
     key: LockKey,
     woken: Arc<Notify>,
 }
 
 #[async_trait]
-impl Enlisted for SqliteWaiter {
+impl Enlisted for LocalWaiter {
     async fn next(&mut self) -> Result<Turn> {
         self.woken.notified().await;
         Ok(Turn::TryAgain)
     }
 }
 
-impl Drop for SqliteWaiter {
+impl Drop for LocalWaiter {
     fn drop(&mut self) {
         let mut waiters = locked(&self.wake_ups.0);
         let Some(queue) = waiters.get_mut(&self.key) else { return };
