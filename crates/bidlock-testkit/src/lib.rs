@@ -8,6 +8,7 @@
 //!
 //! | where | what |
 //! |---|---|
+//! | `pgbouncer.rs` | [`PgBouncer`], a transaction pooler before a server |
 //! | `postgres.rs` | [`PostgresServer`] |
 //! | `redis.rs` | [`RedisServer`] |
 //! | `requirement.rs` | whether an engine may be missing |
@@ -19,10 +20,12 @@
     reason = "test code that lives in a crate so that several others can use it"
 )]
 
+mod pgbouncer;
 mod postgres;
 mod redis;
 mod requirement;
 
+pub use pgbouncer::PgBouncer;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use redis::RedisServer;
 pub use requirement::missing;

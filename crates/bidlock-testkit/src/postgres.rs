@@ -256,7 +256,7 @@ fn server_user() -> Option<(u32, u32)> {
 }
 
 /// The program under the server's user, ended by the kernel when the test's thread dies without a word.
-fn as_server_user(program: &Path) -> Command {
+pub(crate) fn as_server_user(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "QUIT"]);
     if let Some((user, group)) = server_user() {
@@ -274,7 +274,7 @@ fn succeed(mut command: Command) -> String {
 }
 
 /// Gives a folder to the server's user.
-fn own(folder: &Path) {
+pub(crate) fn own(folder: &Path) {
     if let Some((user, group)) = server_user() {
         chown(folder, Some(user), Some(group)).unwrap();
     }

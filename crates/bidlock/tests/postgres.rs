@@ -3,7 +3,15 @@
 // The lints know test functions, and not what these call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+use bidlock::backends::postgres::{lock_in_transaction, try_lock_in_transaction};
+use bidlock::{
+    Acquire, Acquired, Attempt, ErrorKind, Grant, HolderId, LockKey, LockManager, Nonce, Released, Wait,
+};
+use bidlock_postgres::tokio_postgres::{Client, NoTls};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bidlock::LockBackend;
 use bidlock::backends::postgres::PostgresBackend;
@@ -26,3 +34,223 @@ fn fixture() -> Fixture {
 }
 
 bidlock::conformance_suite!(fixture());
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn key(name: &str) -> LockKey {
+    LockKey::posting("upwork", name).unwrap()
+}
+
+fn request(name: &str, nonce: u8) -> Acquire {
+    let holder = HolderId::named(&format!("holder-{nonce}")).unwrap();
+    Acquire { key: key(name), holder, nonce: Nonce::from_bytes([nonce; 16]), ttl: Duration::from_secs(60) }
+}
+
+async fn granted(backend: &PostgresBackend, name: &str, nonce: u8) -> Option<Grant> {
+    match backend.try_acquire(&[request(name, nonce)]).await.unwrap().remove(0) {
+        Acquired::Granted(grant) => Some(grant),
+        Acquired::Held(_) => None,
+    }
+}
+
+async fn client(server: &PostgresServer) -> Client {
+    let (client, connection) = bidlock_postgres::tokio_postgres::connect(&server.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Every form of the URL leads here, and none shows its password.
+#[tokio::test]
+async fn every_form_of_the_url_opens_the_same_locks() {
+    let server = server();
+    let lease = LockManager::connect(&server.url()).await.unwrap().try_lock(&key("1")).await.unwrap();
+    assert!(lease.is_acquired());
+    for scheme in ["postgresql", "postgresql+asyncpg", "postgresql+psycopg2", "postgres"] {
+        let url = server.url().replacen("postgres", scheme, 1);
+        let locks = LockManager::connect(&url).await.unwrap();
+        assert!(!locks.try_lock(&key("1")).await.unwrap().is_acquired(), "{scheme}");
+        let shown = format!("{locks:?} {:?}", locks.check().await.unwrap());
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}
+
+/// A lock outlives the connection by which it was taken, and a restart of the server.
+#[tokio::test]
+async fn a_lock_survives_lost_connections_and_a_restart() {
+    let mut server = server();
+    let backend = PostgresBackend::open(&server.url()).await.unwrap();
+    let mine = granted(&backend, "1", 1).await.unwrap();
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = 'bidlock'");
+    // What is asked while the server says goodbye may fail; it says so, and the next time it works.
+    let other = loop {
+        match backend.try_acquire(&[request("1", 2)]).await {
+            Ok(answers) => break answers,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
+        }
+    };
+    assert!(matches!(&other[..], [Acquired::Held(held)] if held.holder == "holder-1"), "{other:?}");
+
+    server.stop();
+    let away = backend.try_acquire(&[request("1", 2)]).await.unwrap_err();
+    assert_eq!(away.kind(), ErrorKind::Unavailable, "away is never held: {away}");
+    assert!(away.to_string().contains("127.0.0.1") && !away.to_string().contains("secret"), "{away}");
+    server.start_again();
+    assert!(granted(&backend, "1", 2).await.is_none());
+    assert_eq!(backend.release(std::slice::from_ref(&mine)).await.unwrap(), [Released::Released]);
+    let next = granted(&backend, "1", 2).await.unwrap();
+    assert!(next.token > mine.token);
+}
+
+/// The clock is set back by half an hour, as the row tells it: tokens grow all the same.
+#[tokio::test]
+async fn tokens_grow_although_the_clock_goes_back() {
+    let server = server();
+    let backend = PostgresBackend::open(&server.url()).await.unwrap();
+    let first = granted(&backend, "1", 1).await.unwrap();
+    backend.release(std::slice::from_ref(&first)).await.unwrap();
+    server.sql("UPDATE bidlock.lease SET token = token + 1800000000");
+    let second = granted(&backend, "1", 2).await.unwrap();
+    assert_eq!(second.token.get(), first.token.get() + 1_800_000_001);
+}
+
+/// Losers write nothing: a scan of held postings costs the server no transaction id.
+#[tokio::test]
+async fn losers_write_nothing() {
+    let server = server();
+    let backend = PostgresBackend::open(&server.url()).await.unwrap();
+    let requests: Vec<Acquire> = (0..500).map(|n| request(&n.to_string(), 1)).collect();
+    backend.try_acquire(&requests).await.unwrap();
+    let others: Vec<Acquire> = (0..500).map(|n| request(&n.to_string(), 2)).collect();
+    let next_id = || server.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())");
+    let before = next_id();
+    let answers = backend.try_acquire(&others).await.unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Acquired::Held(_))));
+    assert_eq!(next_id(), before);
+}
+
+/// Rows that have been free for long are taken out while others come; young ones and held ones stay.
+#[tokio::test]
+async fn old_rows_are_taken_out_while_others_come() {
+    let server = server();
+    let backend = PostgresBackend::open(&server.url()).await.unwrap();
+    let held: Vec<Acquire> = (0..10).map(|n| request(&format!("held-{n}"), 1)).collect();
+    backend.try_acquire(&held).await.unwrap();
+    server.sql(
+        "INSERT INTO bidlock.lease SELECT 'bid_lock:old:' || n, 'x', gen_random_uuid(), 1, 1, 1
+         FROM generate_series(1, 3000) AS n",
+    );
+    for round in 0..8 {
+        let more: Vec<Acquire> = (0..1_024).map(|n| request(&format!("{round}-{n}"), 1)).collect();
+        backend.try_acquire(&more).await.unwrap();
+    }
+    // A sweep comes after the answers of its batch: this one waits for the last.
+    granted(&backend, "last", 1).await.unwrap();
+    granted(&backend, "very last", 1).await.unwrap();
+    assert_eq!(server.sql("SELECT count(*) FROM bidlock.lease WHERE key LIKE 'bid_lock:old:%'"), "0");
+    assert_eq!(server.sql("SELECT count(*) FROM bidlock.lease WHERE key LIKE '%held%'"), "10");
+}
+
+/// Inside a transaction of the caller's own: excluded until it ends, however it ends.
+#[tokio::test]
+async fn an_advisory_lock_lasts_as_long_as_its_transaction() {
+    let server = server();
+    let (mut a, mut b) = (client(&server).await, client(&server).await);
+    for commit in [true, false] {
+        let first = a.transaction().await.unwrap();
+        assert!(try_lock_in_transaction(&first, &key("1")).await.unwrap());
+        let second = b.transaction().await.unwrap();
+        assert!(!try_lock_in_transaction(&second, &key("1")).await.unwrap());
+        assert!(try_lock_in_transaction(&second, &key("2")).await.unwrap());
+        if commit {
+            first.commit().await.unwrap()
+        } else {
+            first.rollback().await.unwrap()
+        }
+        lock_in_transaction(&second, &key("1")).await.unwrap();
+        second.commit().await.unwrap();
+    }
+    let holder = a.transaction().await.unwrap();
+    lock_in_transaction(&holder, &key("1")).await.unwrap();
+    let waiter = b.transaction().await.unwrap();
+    waiter.batch_execute("SET LOCAL lock_timeout = '20ms'").await.unwrap();
+    assert!(lock_in_transaction(&waiter, &key("1")).await.is_err());
+}
+
+/// Names the role and the database of a child.
+const ROLE: &str = "BIDLOCK_TEST_CHILD";
+const URL: &str = "BIDLOCK_TEST_URL";
+const FOLDER: &str = "BIDLOCK_TEST_FOLDER";
+const PROCESSES: u64 = 4;
+const ROUNDS: u64 = 40;
+
+fn start(role: &str, url: &str, folder: &std::path::Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(URL, url)
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+#[ignore = "a child of the other tests"]
+async fn child() {
+    let locks = LockManager::connect(&std::env::var(URL).unwrap()).await.unwrap();
+    match std::env::var(ROLE).unwrap().as_str() {
+        "count" => {
+            let file = std::path::PathBuf::from(std::env::var_os(FOLDER).unwrap()).join("counter");
+            for _ in 0..ROUNDS {
+                let Attempt::Acquired(lease) =
+                    locks.lock(&key("counter"), Wait::up_to(PATIENCE)).await.unwrap()
+                else {
+                    panic!("not granted in {PATIENCE:?}")
+                };
+                // One more process inside, and an update is lost.
+                let seen: u64 = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+                tokio::task::yield_now().await;
+                std::fs::write(&file, (seen + 1).to_string()).unwrap();
+                lease.release().await.unwrap();
+            }
+        }
+        _ => {
+            let locks = locks.with_ttl(Duration::from_millis(500)).unwrap();
+            let _lease = locks.try_lock(&key("1")).await.unwrap().acquired().unwrap();
+            println!("holding");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// All at once on an empty database, whose table the first of them makes.
+#[tokio::test]
+async fn an_unguarded_counter_in_a_file_loses_no_update_between_processes() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("counter"), "0").unwrap();
+    let children: Vec<Child> = (0..PROCESSES).map(|_| start("count", &server.url(), folder.path())).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    let counted = std::fs::read_to_string(folder.path().join("counter")).unwrap();
+    assert_eq!(counted, (PROCESSES * ROUNDS).to_string());
+}
+
+#[tokio::test]
+async fn a_killed_holder_blocks_its_posting_for_its_ttl_and_no_longer() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let mut holder = start("hold", &server.url(), folder.path());
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("holding")));
+    let locks = LockManager::connect(&server.url()).await.unwrap();
+    // It renews: beyond its TTL it still has the lock.
+    let other = locks.lock(&key("1"), Wait::up_to(Duration::from_millis(800))).await.unwrap();
+    assert!(!other.is_acquired());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let lease = locks.lock(&key("1"), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap();
+    lease.release().await.unwrap();
+}
