@@ -142,6 +142,15 @@ impl PostgresServer {
         succeed(command)
     }
 
+    /// Puts a private file into its data folder; settings may name it without a path.
+    pub fn put_file(&self, name: &str, contents: &[u8]) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.data.join(name);
+        fs::write(&path, contents).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        own(&path);
+    }
+
     /// Ends it at once, as a crash does: without a checkpoint, all connections cut.
     pub fn kill(&mut self) {
         self.end(Signal::QUIT);

@@ -38,8 +38,8 @@
 //!
 //! # Features
 //!
-//! `redis`: the Redis backend. `sqlite` (on by default): the SQLite backend. `conformance`: the suite, for implementors' tests.
-//! `measure`: what benchmarks measure.
+//! `sqlite` (on by default), `postgres`, `redis`: the backends of these names. `conformance`: the suite, for
+//! implementors' tests. `measure`: what benchmarks measure.
 
 mod audit;
 mod backend;

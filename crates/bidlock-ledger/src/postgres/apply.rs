@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How every transaction of the ledger begins, whatever the database's default is.
-pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Makes changes in one transaction, each with its event, or says precisely why not. Two changes of one bid run in
 /// the order in which they came; changes of different bids run together.
