@@ -3,8 +3,13 @@
 //!
 //! `cargo bench -p bidlock --features postgres --bench postgres`, or with `-- --quick` for a look.
 
-// A benchmark reports by printing, and stops at the first surprise.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a benchmark reports by printing, and stops at the first surprise"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

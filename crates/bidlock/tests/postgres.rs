@@ -1,7 +1,12 @@
 //! The PostgreSQL backend: the conformance suite, and what is particular to it.
 #![cfg(feature = "postgres")]
-// The lints know test functions, and not what these call.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test file: the lints' exemption covers only the test functions"
+)]
 
 use bidlock::backends::postgres::{lock_in_transaction, try_lock_in_transaction};
 use bidlock::{

@@ -44,6 +44,7 @@ CREATE TABLE bidlock.bids (
     unknown_cause     TEXT,
     reason            TEXT,
     first_sent_at_ms  BIGINT,
+    last_sent_at_ms   BIGINT,
     created_at_ms     BIGINT  NOT NULL,
     updated_at_ms     BIGINT  NOT NULL,
     events            BIGINT  NOT NULL DEFAULT 1,
@@ -63,7 +64,7 @@ CREATE INDEX bids_earlier ON bidlock.bids (marketplace, posting, epoch) WHERE re
 -- The sweeper, listings by state, counts.
 CREATE INDEX bids_state ON bidlock.bids (state, id);
 -- Daily caps.
-CREATE INDEX bids_sent ON bidlock.bids (marketplace, first_sent_at_ms) WHERE first_sent_at_ms IS NOT NULL;
+CREATE INDEX bids_sent ON bidlock.bids (marketplace, last_sent_at_ms, state) WHERE last_sent_at_ms IS NOT NULL;
 
 -- A new row's epoch follows every earlier one of its posting, also one that was freed after the statement that
 -- inserts had taken its snapshot. The caller runs the statement again.

@@ -1,7 +1,7 @@
 -- Claims postings: makes each bid with its first event, unless the posting has a live one, and says which one that is.
 -- All in one statement, so in one round trip. The unique index decides, and naming it here makes the statement fail
 -- where the index is missing. A row follows the earlier ones of its posting only if the caller knew them (its epoch
--- tells). The caller has hashed the event with a time of its own, which is good if it is near the server's.
+-- tells), and none that the marketplace has or may have. The caller has hashed the event with a time of its own, which is good if it is near the server's.
 -- $1 the caller's time, $2 how far it may be off, both in ms; arrays: $3 ids, $4 marketplaces, $5 postings,
 -- $6 claims, $7 epochs, $8 holders, $9 instances, $10 TTLs in ms, $11 idempotency keys, $12 amounts, $13 currencies,
 -- $14 urls, $15 via, $16 evaluations, $17 proposals, $18 details of the events, $19 their hashes
@@ -18,6 +18,8 @@ made AS (
         w.idempotency_key, $1, $1, w.amount_minor, w.currency, w.posting_url, w.via, w.evaluation, w.proposal
     FROM wanted AS w, t
     WHERE abs(t.now_ms - $1) <= $2
+        AND NOT EXISTS (SELECT 1 FROM bidlock.bids AS o WHERE o.marketplace = w.marketplace
+            AND o.posting = w.posting AND o.rebid_allowed AND o.state IN ({in_use}))
         AND w.epoch = 1 + coalesce((SELECT max(e.epoch) FROM bidlock.bids AS e
             WHERE e.marketplace = w.marketplace AND e.posting = w.posting AND e.rebid_allowed), 0)
     ORDER BY w.marketplace COLLATE "C", w.posting COLLATE "C", w.ord

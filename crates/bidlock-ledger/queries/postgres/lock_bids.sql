@@ -1,6 +1,6 @@
 -- Locks rows in one order for all, so that transactions queue instead of meeting crosswise; and the statements after
--- this one see what those before them in the queue have committed. Siblings are the earlier and later bids of the
--- same posting, which a reopening looks at.
+-- this one see what those before them in the queue have committed. Siblings are the other bids of the same
+-- posting, which all but the plain moves look at.
 -- $1 bids, $2 bids whose siblings are locked too
 SELECT b.id FROM bidlock.bids AS b
 WHERE b.id IN (

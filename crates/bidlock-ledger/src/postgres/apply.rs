@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 
-use bidlock_postgres::{Argument, Error, Result, Session, pipelined, tokio_postgres::Row};
+use bidlock_postgres::{
+    Argument, Error, Result, Session, pipelined,
+    tokio_postgres::{Row, types::Type},
+};
 use futures::FutureExt;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -84,7 +87,7 @@ async fn run(session: &Session, changes: &[Change], wave: &[usize], begin: bool)
         groups.iter().filter(|group| wanted(group)).flat_map(|group| group.bids.clone()).collect()
     };
     let (siblings, capped) =
-        (of(|group| group.kind == Kind::Reopen), of(|group| group.kind == Kind::CappedDoor));
+        (of(|group| group.kind != Kind::Move), of(|group| group.kind == Kind::CappedDoor));
     let lock_cap = [array(&capped)];
     let lock_bids = [array(&bids), array(&siblings)];
     let arguments: Vec<Vec<Argument<'_>>> = groups.iter().map(Group::arguments).collect();
@@ -167,6 +170,7 @@ pub(super) enum Kind {
     Move,
     Allow,
     Reopen,
+    Find,
     Door,
     /// A door whose sends are counted: alone in its statement.
     CappedDoor,
@@ -183,9 +187,8 @@ impl Kind {
                 }
             }
             Move::ConfirmWithdrawn { .. } | Move::ResolveNotSubmitted { .. } => Kind::Allow,
-            Move::Accept { .. } | Move::Find { .. } | Move::ResolveSubmitted { .. }
-                if rule.from == BidState::NotSubmitted =>
-            {
+            Move::Find { .. } => Kind::Find,
+            Move::Accept { .. } | Move::ResolveSubmitted { .. } if rule.from == BidState::NotSubmitted => {
                 Kind::Reopen
             }
             _ => Kind::Move,
@@ -197,6 +200,7 @@ impl Kind {
             Kind::Move => &sql::MOVE,
             Kind::Allow => &sql::ALLOW,
             Kind::Reopen => &sql::REOPEN,
+            Kind::Find => &sql::FIND,
             Kind::Door | Kind::CappedDoor => &sql::DOOR,
         }
     }
@@ -315,7 +319,7 @@ impl<'a> Group<'a> {
                 arguments.extend([array(&self.references), array(&self.causes), array(&self.valid_ms)])
             }
             Kind::Allow => arguments.push(array(&self.allowed)),
-            Kind::Reopen => arguments.push(array(&self.references)),
+            Kind::Reopen | Kind::Find => arguments.push(array(&self.references)),
             Kind::Door | Kind::CappedDoor => arguments.extend([
                 array(&self.new_claims),
                 array(&self.holders),
@@ -366,7 +370,10 @@ async fn refusals(session: &Session, changes: &[Change], rest: &[usize]) -> Resu
         let bid = row::bid(&found, 3, now_ms)?;
         let answer = match column(&found, 2)? {
             true => Applied::Already(Box::new(bid)),
-            false => Applied::Not(refusal(&changes[index], bid, now_ms)),
+            false => Applied::Not(match in_the_way(session, &changes[index], &bid).await? {
+                Some(other) => NotMoved::WrongState(Box::new(other)),
+                None => refusal(&changes[index], bid, now_ms),
+            }),
         };
         answers.push((index, answer));
     }
@@ -376,6 +383,23 @@ async fn refusals(session: &Session, changes: &[Change], rest: &[usize]) -> Resu
         }
     }
     Ok(answers)
+}
+
+/// Another bid on the posting, because of which the door is shut or nothing is found for this one.
+async fn in_the_way(session: &Session, change: &Change, bid: &Bid) -> Result<Option<Bid>> {
+    let rule = rules_for(change.action.action()).find(|rule| rule.from == bid.state);
+    let Some(rule) = rule.filter(|_| bid.claim_id == change.at.claim) else { return Ok(None) };
+    let rows = match &change.action {
+        _ if rule.to == BidState::Submitting => {
+            session.query(&sql::BLOCKING, &[(&bid.id.0, Type::UUID)]).await?
+        }
+        Move::Find { external_ref } => {
+            let arguments: [Argument<'_>; 2] = [(&bid.id.0, Type::UUID), (external_ref, Type::TEXT)];
+            session.query(&sql::FOUND_ELSEWHERE, &arguments).await?
+        }
+        _ => return Ok(None),
+    };
+    rows.first().map(read::timed_bid).transpose()
 }
 
 fn refusal(change: &Change, bid: Bid, now_ms: i64) -> NotMoved {
@@ -412,8 +436,12 @@ fn detail(change: &Change, bid: &Bid) -> Value {
         Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
         Move::LoseAnswer { cause } => add("cause", json!(cause)),
         Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
-        Move::ConfirmWithdrawn { rebid_allowed } => add("rebid_allowed", json!(rebid_allowed)),
-        Move::ResolveNotSubmitted { allow_new_bid } => add("allow_new_bid", json!(allow_new_bid)),
+        Move::ConfirmWithdrawn { rebid_allowed: asked }
+        | Move::ResolveNotSubmitted { allow_new_bid: asked } => {
+            // Asked for, and done: another bid on the posting may stand in the way.
+            add("allow_new_bid", json!(asked));
+            add("rebid_allowed", json!(bid.rebid_allowed));
+        }
         _ => {}
     }
     Value::Object(detail)
@@ -422,7 +450,6 @@ fn detail(change: &Change, bid: &Bid) -> Value {
 /// A "not submitted" was wrong. A later bid on the posting that has not been sent yet is declined in this same
 /// transaction, so that it never is; one that was sent is a duplicate. Says what a person must know.
 async fn reopened(session: &Session, change: &Change, bid: &Bid) -> Result<String> {
-    use bidlock_postgres::tokio_postgres::types::Type;
     let (id, posting) = (bid.id, &bid.posting);
     let wrong = format!("the marketplace has bid {id} on {posting}, which was settled as not submitted");
     if !bid.rebid_allowed {
@@ -432,7 +459,7 @@ async fn reopened(session: &Session, change: &Change, bid: &Bid) -> Result<Strin
         [(&posting.marketplace(), Type::TEXT), (&posting.posting(), Type::TEXT)];
     let later = session.query(&sql::LIVE_BID, &of_posting).await?;
     let Some(later) = later.first().map(read::timed_bid).transpose()? else {
-        return Ok(format!("duplicate: {wrong}, and a later bid exists"));
+        return Ok(format!("duplicate: {wrong}, and another bid exists"));
     };
     let aside = [Change {
         at: later.claim_ref(),
@@ -445,6 +472,6 @@ async fn reopened(session: &Session, change: &Change, bid: &Bid) -> Result<Strin
     events::insert(session, &ran.events).await?;
     Ok(match ran.moved.is_empty() {
         false => format!("{wrong}: it is reopened, and bid {}, not sent yet, is declined", later.id),
-        true => format!("duplicate: {wrong}, and a later bid {} is {}", later.id, later.state),
+        true => format!("duplicate: {wrong}, and another bid {} is {}", later.id, later.state),
     })
 }

@@ -63,13 +63,18 @@ impl Wanted {
             claimant: request.claimant.clone(),
             claim_remaining: Some(request.ttl),
             attempts: 0,
-            payload: earlier.payload.clone().unwrap_or_else(|| request.payload.clone()),
+            payload: match &earlier.payload {
+                // It goes where the new claimant sends it; look-ups of the first bid go where that one went.
+                Some(payload) => Payload { via: request.payload.via.clone(), ..payload.clone() },
+                None => request.payload.clone(),
+            },
             idempotency_key: idempotency_key(&request.posting, earlier.withdrawals),
             external_ref: None,
             approved_until: None,
             unknown_cause: None,
             reason: None,
             first_sent_at: None,
+            last_sent_at: None,
             created_at: WallTime(at_ms),
             updated_at: WallTime(at_ms),
             events: 1,
@@ -97,7 +102,7 @@ impl Wanted {
 struct Earlier {
     last_epoch: i64,
     withdrawals: u32,
-    /// A new bid after "not submitted" repeats payload and key: a request of the first one that still sits in some
+    /// A new bid after "not submitted" of one whose answer was lost repeats payload and key: a request of the first one that still sits in some
     /// proxy is then recognised by a marketplace that can.
     payload: Option<Payload>,
 }
@@ -109,7 +114,8 @@ impl Earlier {
             earlier.withdrawals += u32::from(bid.state == BidState::Withdrawn);
             if bid.epoch.0 > earlier.last_epoch {
                 earlier.last_epoch = bid.epoch.0;
-                let repeats = bid.state == BidState::NotSubmitted && bid.attempts > 0;
+                let lost = bid.attempts > 0 && bid.unknown_cause.is_some();
+                let repeats = bid.state == BidState::NotSubmitted && lost;
                 earlier.payload = repeats.then(|| bid.payload.clone());
             }
         }
@@ -328,6 +334,13 @@ async fn locked_round(
             Some(live) if live.claim_id == wanted.claim => {
                 outcomes.push((index, wanted.granted(live.clone())))
             }
+            live if live.is_none_or(|live| take_over_rule(live).is_some())
+                && in_use(of_posting()).is_some() =>
+            {
+                // An earlier bid, which the marketplace has or may have, stands in the way.
+                let earlier = in_use(of_posting()).cloned();
+                outcomes.extend(earlier.map(|bid| (index, ClaimOutcome::Existing(Box::new(bid)))));
+            }
             Some(live) => match take_over_rule(live) {
                 // The second one for the same row finds it taken in the next round.
                 Some(rule)
@@ -357,6 +370,11 @@ async fn locked_round(
     let (written, committed) = futures::join!(events::insert(session, &lines), session.run("COMMIT"));
     written.and(committed)?;
     Ok(outcomes)
+}
+
+/// The latest of a posting's earlier bids that the marketplace has or may have.
+fn in_use<'a>(bids: impl Iterator<Item = &'a Bid>) -> Option<&'a Bid> {
+    bids.filter(|bid| bid.rebid_allowed && bid.state.is_in_use()).max_by_key(|bid| bid.epoch)
 }
 
 /// Begins the transaction and locks all rows of the postings, live and earlier.

@@ -85,7 +85,7 @@ pub(super) async fn count(session: &Session, filter: &BidFilter) -> Result<Vec<(
     Ok(counts)
 }
 
-/// How many bids of a marketplace passed the door for the first time since then.
+/// How many bids of a marketplace were last sent since then and may have arrived.
 pub(super) async fn sent_since(session: &Session, marketplace: &str, since: WallTime) -> Result<u64> {
     let arguments: [Argument<'_>; 2] = [(&marketplace, Type::TEXT), (&since.0, Type::INT8)];
     let rows = session.query(&sql::SENT_SINCE, &arguments).await?;

@@ -43,6 +43,7 @@ pub(super) fn bid(row: &Row, at: usize, now_ms: i64) -> Result<Bid> {
         })?,
         reason: column(row, at + 15)?,
         first_sent_at: column::<Option<i64>>(row, at + 16)?.map(WallTime),
+        last_sent_at: column::<Option<i64>>(row, at + 26)?.map(WallTime),
         created_at: WallTime(column(row, at + 17)?),
         updated_at: WallTime(column(row, at + 18)?),
         events: count(column(row, at + 19)?),

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::BidState;
+
 /// What "frozen" means: the row was ever sent, or ever approved by a person.
 const FROZEN: &str = "b.attempts > 0 OR b.approved_until_ms IS NOT NULL";
 
@@ -15,10 +17,13 @@ macro_rules! queries {
 queries! {
     ALLOW = "allow.sql";
     BID = "bid.sql";
+    BLOCKING = "blocking.sql";
     CLAIM = "claim.sql";
     COUNT = "count.sql";
     DOOR = "door.sql";
     FACTS = "facts.sql";
+    FIND = "find.sql";
+    FOUND_ELSEWHERE = "found_elsewhere.sql";
     HEALTH = "health.sql";
     HISTORY = "history.sql";
     INSERT_EVENTS = "insert_events.sql";
@@ -47,7 +52,16 @@ fn compose(text: &str) -> String {
         .replace("{durable}", &bare(include_str!("../../queries/postgres/durable.sql")))
         .replace("{guard}", &bare(include_str!("../../queries/postgres/guard.sql")))
         .replace("{next_epoch}", &bare(include_str!("../../queries/postgres/next_epoch.sql")))
+        .replace("{another}", &bare(include_str!("../../queries/postgres/another.sql")))
         .replace("{frozen}", FROZEN)
+        .replace("{in_use}", &states(BidState::is_in_use))
+        .replace("{sent}", &states(BidState::may_have_arrived))
+}
+
+/// The states of which something holds, as SQL: names of our own enum, so they need no escaping.
+fn states(holds: fn(BidState) -> bool) -> String {
+    let names = BidState::ALL.into_iter().filter(|state| holds(*state)).map(|state| format!("'{state}'"));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn bare(text: &str) -> String {
