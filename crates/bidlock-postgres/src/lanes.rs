@@ -146,6 +146,10 @@ impl Lane {
     pub async fn pipeline(&mut self, statements: &[(&str, Vec<Argument<'_>>)]) -> Vec<Result<Vec<Row>>> {
         let mut answers: Vec<Option<Result<Vec<Row>>>> = statements.iter().map(|_| None).collect();
         for conflicts in 0..=MAX_CONFLICTS {
+            let open: Vec<usize> = (0..statements.len()).filter(|&at| is_open(&answers[at])).collect();
+            if open.is_empty() {
+                break;
+            }
             if conflicts > 0 {
                 tokio::time::sleep(pause(conflicts)).await;
             }
@@ -155,10 +159,6 @@ impl Lane {
                     return answers.into_iter().map(|a| a.unwrap_or_else(|| Err(error.clone()))).collect();
                 }
             };
-            let open: Vec<usize> = (0..statements.len()).filter(|&at| is_open(&answers[at])).collect();
-            if open.is_empty() {
-                break;
-            }
             let asked = open.iter().map(|&at| session.query(statements[at].0, &statements[at].1).boxed());
             for (&at, answer) in open.iter().zip(pipelined(asked.collect()).await) {
                 if answer.as_ref().is_err_and(Error::ends_session) {
