@@ -174,6 +174,9 @@ pub enum Action {
     Win,
     /// The client chose another bid, or none.
     Lose,
+    /// The replaced system has a bid on this posting. It begins a row (see [`IMPORTED`]), or shuts one that could
+    /// still be sent.
+    Import,
 }
 
 impl Action {
@@ -201,6 +204,7 @@ impl Action {
             Action::RefuseWithdrawal => "refuse_withdrawal",
             Action::Win => "win",
             Action::Lose => "lose",
+            Action::Import => "import",
         }
     }
 }
@@ -259,6 +263,11 @@ pub const TRANSITIONS: &[Rule] = {
         rule(Approved, Decline, Declined, G::Claim),
         rule(Abandoned, Decline, Declined, G::Claim),
         rule(Claimed, SweepClaimed, Abandoned, G::Expired),
+        // The replaced system has, or may have, bid on the posting: nobody sends this row any more.
+        rule(Claimed, Import, Unknown, G::Claim),
+        rule(AwaitingApproval, Import, Unknown, G::Claim),
+        rule(Approved, Import, Unknown, G::Claim),
+        rule(Abandoned, Import, Unknown, G::Claim),
         // The one-way door. The second rule is a further attempt within the same claim.
         rule(Claimed, EnterSubmitting, Submitting, G::Live),
         rule(Submitting, EnterSubmitting, Submitting, G::Live),
@@ -295,6 +304,17 @@ pub const TRANSITIONS: &[Rule] = {
         rule(Withdrawing, Action::Lose, BidState::Lost, G::Claim),
     ]
 };
+
+/// The states in which a row of the replaced system may begin here, by [`Action::Import`]; every other row begins as
+/// `claimed`. From none of them a rule leads to a claim or to the door without proof that nothing was accepted.
+pub const IMPORTED: &[BidState] = &[
+    BidState::Submitted,
+    BidState::Rejected,
+    BidState::Won,
+    BidState::Lost,
+    BidState::Withdrawn,
+    BidState::Unknown,
+];
 
 /// The rules of one action, in the order in which a store tries them.
 pub fn rules_for(action: Action) -> impl Iterator<Item = &'static Rule> {
@@ -342,6 +362,22 @@ mod tests {
             if matches!(r.from, Rejected | Won | BidState::Lost | Withdrawn | Declined) && !resolved {
                 panic!("{r:?} leaves a final state");
             }
+        }
+    }
+
+    /// A row of the replaced system may have been sent: nothing makes it anew a bid to be sent.
+    #[test]
+    fn what_is_imported_is_never_claimed_or_sent() {
+        use BidState::*;
+        for state in IMPORTED {
+            for r in TRANSITIONS.iter().filter(|r| r.from == *state) {
+                let back = matches!(r.to, Claimed | AwaitingApproval | Approved | Submitting | Abandoned);
+                assert!(!back || r.action == Action::HandBack, "{r:?}: an imported bid could be sent");
+            }
+        }
+        for r in rules_for(Action::Import) {
+            assert_eq!(r.to, Unknown, "{r:?}");
+            assert!(!r.from.may_have_arrived(), "{r:?}: what is known of our own bid stays");
         }
     }
 

@@ -16,7 +16,11 @@ use crate::{
     state::Action,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-use crate::{ErrorKind, LedgerError};
+use crate::{
+    ErrorKind, LedgerError,
+    bid::{ClaimId, Epoch},
+    state::IMPORTED,
+};
 
 /// The most requests that one call may carry. Callers with more split them.
 pub const MAX_BATCH: usize = 1_024;
@@ -77,6 +81,14 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// There are more than [`MAX_BATCH`] requests, or the store can't write. Where the error's effect is unknown
     /// ([`crate::LedgerError::effect`]) the claims may stand: they run out by their TTL.
     async fn claim(&self, requests: &[NewClaim]) -> Result<Vec<ClaimOutcome>>;
+
+    /// Brings in bids of the replaced system: each begins a row in a state in which nobody can claim or send it, or
+    /// finds the posting's existing bid. Asking again finds what was made.
+    ///
+    /// # Errors
+    /// There are more than [`MAX_BATCH`] of them, a state is none of [`crate::state::IMPORTED`], or the store can't
+    /// write. Where the error's effect is unknown they may stand: asking again finds them.
+    async fn import(&self, bids: &[NewImport]) -> Result<Vec<ImportOutcome>>;
 
     /// Makes guarded transitions, each with its event, all in one durable transaction.
     ///
@@ -170,6 +182,80 @@ pub enum ClaimOutcome {
     /// The claim is yours.
     Granted(Box<Claim>),
     /// There is a bid already: here it is.
+    Existing(Box<Bid>),
+}
+
+/// A bid that the replaced system made, or may have made.
+#[derive(Clone, Debug)]
+pub struct NewImport {
+    /// What it bids on.
+    pub posting: PostingId,
+    /// One of [`crate::state::IMPORTED`]. `unknown` has the cause [`UnknownCause::Legacy`].
+    pub state: BidState,
+    /// As far as the replaced system kept it.
+    pub payload: Payload,
+    /// When it was sent, if it may have been: daily caps count it, and look-ups by time go by it.
+    pub sent_at: Option<WallTime>,
+    /// Who brings it in.
+    pub actor: Actor,
+    /// Where it comes from, in words.
+    pub reason: String,
+    /// What the replaced system knew, for the event: a JSON object.
+    pub detail: serde_json::Value,
+}
+
+/// As whom imported bids stand in the ledger: no scanner of ours ever held them.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) const LEGACY_HOLDER: &str = "legacy";
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+impl NewImport {
+    /// The row that it begins.
+    pub(crate) fn bid(&self, id: BidId, epoch: i64, withdrawals: u32, at: WallTime) -> Bid {
+        Bid {
+            id,
+            posting: self.posting.clone(),
+            state: self.state,
+            rebid_allowed: false,
+            claim_id: ClaimId(Uuid::new_v4()),
+            epoch: Epoch(epoch),
+            claimant: Claimant { holder: LEGACY_HOLDER.to_owned(), instance: None },
+            claim_remaining: None,
+            attempts: 0,
+            payload: self.payload.clone(),
+            idempotency_key: idempotency_key(&self.posting, withdrawals),
+            external_ref: None,
+            approved_until: None,
+            unknown_cause: (self.state == BidState::Unknown).then_some(UnknownCause::Legacy),
+            reason: Some(self.reason.clone()),
+            first_sent_at: self.sent_at,
+            last_sent_at: self.sent_at,
+            created_at: at,
+            updated_at: at,
+            events: 1,
+        }
+    }
+}
+
+/// Refuses imports in a state that could still be sent.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn check_imports(operation: &'static str, bids: &[NewImport]) -> Result<()> {
+    check_batch(operation, bids.len())?;
+    match bids.iter().find(|bid| !IMPORTED.contains(&bid.state)) {
+        None => Ok(()),
+        Some(bid) => {
+            let message = format!("{} can't begin as {}: it could be sent", bid.posting, bid.state);
+            Err(LedgerError::new(ErrorKind::Invalid, operation, message).with_hint("bring it in as unknown"))
+        }
+    }
+}
+
+/// The answer to a [`NewImport`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum ImportOutcome {
+    /// The row was made.
+    Imported(Box<Bid>),
+    /// There is a bid already: here it is, unchanged. [`Move::Import`] shuts it, if it could still be sent.
     Existing(Box<Bid>),
 }
 
@@ -309,6 +395,8 @@ pub enum Move {
     Win,
     /// See [`Action::Lose`].
     Lose,
+    /// See [`Action::Import`]: the row becomes `unknown`, for the cause [`UnknownCause::Legacy`].
+    Import,
 }
 
 impl Move {
@@ -332,6 +420,7 @@ impl Move {
             Move::RefuseWithdrawal => Action::RefuseWithdrawal,
             Move::Win => Action::Win,
             Move::Lose => Action::Lose,
+            Move::Import => Action::Import,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod claims;
 pub mod door;
 pub mod fixtures;
 pub mod history;
+pub mod importing;
 pub mod listing;
 pub mod sweeping;
 pub mod table;
@@ -98,6 +99,11 @@ macro_rules! ledger_conformance {
             table::s7_the_table_is_the_law,
             history::every_move_is_in_the_history_and_the_chain_holds,
             history::a_repeated_request_is_recorded_once,
+            importing::s1_an_imported_posting_is_never_claimed,
+            importing::an_import_is_made_once,
+            importing::s2_an_import_never_begins_a_bid_that_could_be_sent,
+            importing::s1_an_import_shuts_a_row_that_could_be_sent,
+            importing::an_import_follows_earlier_bids,
             listing::standings_say_what_a_scanner_may_do,
             listing::filters_and_pages_cover_every_bid_once,
             listing::sent_bids_are_counted_per_marketplace_and_time,

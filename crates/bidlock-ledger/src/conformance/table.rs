@@ -25,6 +25,7 @@ fn every_move() -> Vec<Move> {
         Move::RefuseWithdrawal,
         Move::Win,
         Move::Lose,
+        Move::Import,
     ]
 }
 

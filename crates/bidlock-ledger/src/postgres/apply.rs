@@ -18,7 +18,7 @@ use super::{
     sql,
 };
 use crate::{
-    Applied, Bid, BidEvent, BidId, BidState, Change, Move, NotMoved,
+    Applied, Bid, BidEvent, BidId, BidState, Change, Move, NotMoved, UnknownCause,
     state::{Guard, Rule, rules_for},
 };
 
@@ -290,6 +290,7 @@ impl<'a> Group<'a> {
             }
             Move::ResolveSubmitted { external_ref } => reference = external_ref.as_deref(),
             Move::LoseAnswer { cause: lost } => cause = Some(lost.as_str()),
+            Move::Import => cause = Some(UnknownCause::Legacy.as_str()),
             Move::Approve { valid_for } => valid_ms = Some(row::millis(*valid_for)),
             _ => {}
         }
@@ -435,6 +436,7 @@ fn detail(change: &Change, bid: &Bid) -> Value {
         }
         Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
         Move::LoseAnswer { cause } => add("cause", json!(cause)),
+        Move::Import => add("cause", json!(UnknownCause::Legacy)),
         Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
         Move::ConfirmWithdrawn { rebid_allowed: asked }
         | Move::ResolveNotSubmitted { allow_new_bid: asked } => {

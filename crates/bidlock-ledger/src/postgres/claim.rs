@@ -99,16 +99,16 @@ impl Wanted {
 
 /// What is left of a posting's earlier bids, which a new row must follow.
 #[derive(Default)]
-struct Earlier {
-    last_epoch: i64,
-    withdrawals: u32,
+pub(super) struct Earlier {
+    pub(super) last_epoch: i64,
+    pub(super) withdrawals: u32,
     /// A new bid after "not submitted" of one whose answer was lost repeats payload and key: a request of the first one that still sits in some
     /// proxy is then recognised by a marketplace that can.
     payload: Option<Payload>,
 }
 
 impl Earlier {
-    fn of<'a>(bids: impl Iterator<Item = &'a Bid>) -> Earlier {
+    pub(super) fn of<'a>(bids: impl Iterator<Item = &'a Bid>) -> Earlier {
         let mut earlier = Earlier::default();
         for bid in bids {
             earlier.withdrawals += u32::from(bid.state == BidState::Withdrawn);
@@ -274,7 +274,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-struct PayloadColumns<'a> {
+pub(super) struct PayloadColumns<'a> {
     amounts: Vec<Option<i64>>,
     currencies: Vec<Option<&'a str>>,
     urls: Vec<Option<&'a str>>,
@@ -284,7 +284,7 @@ struct PayloadColumns<'a> {
 }
 
 impl<'a> PayloadColumns<'a> {
-    fn of(payloads: impl Iterator<Item = &'a Payload> + Clone) -> PayloadColumns<'a> {
+    pub(super) fn of(payloads: impl Iterator<Item = &'a Payload> + Clone) -> PayloadColumns<'a> {
         let each = || payloads.clone();
         PayloadColumns {
             amounts: each().map(|p| p.amount.map(|m| m.minor)).collect(),
@@ -296,7 +296,7 @@ impl<'a> PayloadColumns<'a> {
         }
     }
 
-    fn arguments(&self) -> [Argument<'_>; 6] {
+    pub(super) fn arguments(&self) -> [Argument<'_>; 6] {
         [
             array(&self.amounts),
             array(&self.currencies),
@@ -373,7 +373,7 @@ async fn locked_round(
 }
 
 /// The latest of a posting's earlier bids that the marketplace has or may have.
-fn in_use<'a>(bids: impl Iterator<Item = &'a Bid>) -> Option<&'a Bid> {
+pub(super) fn in_use<'a>(bids: impl Iterator<Item = &'a Bid>) -> Option<&'a Bid> {
     bids.filter(|bid| bid.rebid_allowed && bid.state.is_in_use()).max_by_key(|bid| bid.epoch)
 }
 
@@ -457,7 +457,7 @@ fn taken(row: &Row, takes: &[(usize, &Bid, &'static Rule)]) -> Result<(usize, Bi
 
 /// A time-ordered id: rows of one process have growing ids, and those of others fall in between by their clocks'
 /// distance.
-fn new_id(now_ms: i64) -> BidId {
+pub(super) fn new_id(now_ms: i64) -> BidId {
     static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
     let ms = now_ms.max(0).unsigned_abs();
     let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;

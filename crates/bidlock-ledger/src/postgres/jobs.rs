@@ -10,9 +10,9 @@ use super::{
     apply,
     claim::{self, Wanted},
     clock::ServerClock,
-    health, sweep,
+    health, import, sweep,
 };
-use crate::{Applied, Change, ClaimOutcome, Swept};
+use crate::{Applied, Change, ClaimOutcome, ImportOutcome, NewImport, Swept};
 
 /// Where an answer goes. Keeps the job's room in the queue until then.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ impl<T> Reply<T> {
 #[derive(Debug)]
 pub(super) enum LedgerJob {
     Claim(Vec<Wanted>, Reply<Vec<ClaimOutcome>>),
+    Import(Vec<NewImport>, Reply<Vec<ImportOutcome>>),
     Apply(Vec<Change>, Reply<Vec<Applied>>),
     Sweep(u32, Reply<Swept>),
     Health(Reply<()>),
@@ -41,6 +42,7 @@ impl Job for LedgerJob {
     fn weight(&self) -> usize {
         match self {
             LedgerJob::Claim(wanted, _) => wanted.len(),
+            LedgerJob::Import(bids, _) => bids.len(),
             LedgerJob::Apply(changes, _) => changes.len(),
             LedgerJob::Sweep(..) | LedgerJob::Health(_) => 1,
         }
@@ -67,11 +69,12 @@ pub(super) fn worker(
 }
 
 async fn work(clock: Arc<ServerClock>, lane: &mut Lane, jobs: Vec<LedgerJob>) {
-    let (mut claims, mut changes) = (Vec::new(), Vec::new());
+    let (mut claims, mut imports, mut changes) = (Vec::new(), Vec::new(), Vec::new());
     let mut alone = Vec::new();
     for job in jobs {
         match job {
             LedgerJob::Claim(wanted, reply) => claims.push((wanted, reply)),
+            LedgerJob::Import(bids, reply) => imports.push((bids, reply)),
             LedgerJob::Apply(asked, reply) => changes.push((asked, reply)),
             other => alone.push(other),
         }
@@ -83,6 +86,11 @@ async fn work(clock: Arc<ServerClock>, lane: &mut Lane, jobs: Vec<LedgerJob>) {
         async move { claim::claim(&session, &clock, &all).await }
     };
     batch(lane, true, claims, claim).await;
+    let import = |session: Arc<Session>, all: Arc<[NewImport]>| {
+        let clock = Arc::clone(&clock);
+        async move { import::import(&session, &clock, &all).await }
+    };
+    batch(lane, true, imports, import).await;
     for job in alone {
         match job {
             LedgerJob::Sweep(limit, reply) => {
@@ -93,7 +101,7 @@ async fn work(clock: Arc<ServerClock>, lane: &mut Lane, jobs: Vec<LedgerJob>) {
                 let run = |session: Arc<Session>| async move { health::write(&session).await };
                 reply.send(lane.transact(true, run).await);
             }
-            LedgerJob::Claim(..) | LedgerJob::Apply(..) => {}
+            LedgerJob::Claim(..) | LedgerJob::Import(..) | LedgerJob::Apply(..) => {}
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | `schema` | making, checking and migrating the schema |
 //! | `jobs` | what waits for a connection, and how a batch is worked off |
 //! | `claim` | creating a bid, taking one over |
+//! | `import` | bids of the replaced system |
 //! | `apply` | the transitions |
 //! | `sweep` | what expired |
 //! | `events` | a bid's history |
@@ -32,6 +33,7 @@ mod claim;
 mod clock;
 mod events;
 mod health;
+mod import;
 mod jobs;
 mod read;
 mod row;
@@ -50,8 +52,9 @@ pub use schema::{MigrationReport, SchemaStatus};
 use self::{claim::Wanted, clock::ServerClock, jobs::LedgerJob};
 use crate::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, ErrorKind, Health,
-    LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, Page, PostingId, Result, Standing, Swept,
-    WallTime, store::check_batch,
+    ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page, PostingId,
+    Result, Standing, Swept, WallTime,
+    store::{check_batch, check_imports},
 };
 
 /// Writing connections of one process. More make no sense: a batch grows while they are busy.
@@ -201,6 +204,18 @@ impl LedgerStore for PostgresLedger {
         }
         let wanted = requests.iter().map(|request| Wanted::new(request, &self.inner.clock)).collect();
         jobs::ask(&self.inner.lanes, |reply| LedgerJob::Claim(wanted, reply))
+            .await
+            .map_err(|e| fault(OPERATION, e))
+    }
+
+    async fn import(&self, bids: &[NewImport]) -> Result<Vec<ImportOutcome>> {
+        const OPERATION: &str = "import bids";
+        check_imports(OPERATION, bids)?;
+        if bids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bids = bids.to_vec();
+        jobs::ask(&self.inner.lanes, |reply| LedgerJob::Import(bids, reply))
             .await
             .map_err(|e| fault(OPERATION, e))
     }

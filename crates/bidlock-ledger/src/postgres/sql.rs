@@ -26,6 +26,7 @@ queries! {
     FOUND_ELSEWHERE = "found_elsewhere.sql";
     HEALTH = "health.sql";
     HISTORY = "history.sql";
+    IMPORT = "import.sql";
     INSERT_EVENTS = "insert_events.sql";
     LIST = "list.sql";
     LIVE_BID = "live_bid.sql";

@@ -10,7 +10,7 @@ use super::{
     row, sql,
 };
 use crate::{
-    Applied, Bid, BidId, BidState, Change, Claimant, Move, NotMoved, PostingId,
+    Applied, Bid, BidId, BidState, Change, Claimant, Move, NotMoved, PostingId, UnknownCause,
     state::{Guard, Rule, rules_for},
     store::Cap,
 };
@@ -73,6 +73,10 @@ fn update(tx: &Connection, now: &HostInstant, change: &Change, rule: &Rule) -> r
         Move::Accept { external_ref } => guard.found(Some(external_ref)),
         Move::ResolveSubmitted { external_ref } => guard.found(external_ref.as_ref()),
         Move::LoseAnswer { cause } => guard.run(&sql::MOVE, &[&None::<&str>, &cause.as_str(), &None::<i64>]),
+        Move::Import => {
+            let cause = UnknownCause::Legacy.as_str();
+            guard.run(&sql::MOVE, &[&None::<&str>, &cause, &None::<i64>])
+        }
         Move::Approve { valid_for } => {
             let until = now.wall_ms.saturating_add(row::millis(*valid_for));
             guard.run(&sql::MOVE, &[&None::<&str>, &None::<&str>, &until])
@@ -206,6 +210,7 @@ fn detail(change: &Change, bid: &Bid) -> Value {
         }
         Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
         Move::LoseAnswer { cause } => add("cause", json!(cause)),
+        Move::Import => add("cause", json!(UnknownCause::Legacy)),
         Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
         Move::ConfirmWithdrawn { rebid_allowed: asked }
         | Move::ResolveNotSubmitted { allow_new_bid: asked } => {

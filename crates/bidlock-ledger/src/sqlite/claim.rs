@@ -13,7 +13,8 @@ use super::{
     row, sql,
 };
 use crate::{
-    Action, Bid, BidId, BidState, Claim, ClaimId, ClaimOutcome, Epoch, NewClaim, Payload, WallTime,
+    Action, Bid, BidId, BidState, Claim, ClaimId, ClaimOutcome, Epoch, NewClaim, Payload, UnknownCause,
+    WallTime,
     state::{Rule, rules_for},
     store::idempotency_key,
 };
@@ -81,7 +82,7 @@ fn create(tx: &Connection, now: &HostInstant, request: &NewClaim) -> rusqlite::R
         updated_at: WallTime(now.wall_ms),
         events: 1,
     };
-    if insert(tx, now, request, &bid)? == 0 {
+    if insert(tx, now, now.boot_ms_after(request.ttl), &bid)? == 0 {
         return Ok(None);
     }
     let actor = &bid.claimant.holder;
@@ -113,7 +114,13 @@ fn earlier_payload(
         .map(|earlier| earlier.map(|payload| Payload { via: request.payload.via.clone(), ..payload }))
 }
 
-fn insert(tx: &Connection, now: &HostInstant, request: &NewClaim, bid: &Bid) -> rusqlite::Result<usize> {
+/// The row with a claim until this time of the boot clock, unless there is one. Answers how many were made.
+pub(super) fn insert(
+    tx: &Connection,
+    now: &HostInstant,
+    until_ms: i64,
+    bid: &Bid,
+) -> rusqlite::Result<usize> {
     tx.prepare_cached(&sql::INSERT_BID)?.execute(params![
         bid.id.0.as_bytes(),
         bid.posting.marketplace(),
@@ -125,14 +132,14 @@ fn insert(tx: &Connection, now: &HostInstant, request: &NewClaim, bid: &Bid) -> 
         bid.claimant.holder,
         bid.claimant.instance.as_ref().map(Uuid::as_bytes),
         now.boot_id.as_bytes(),
-        now.boot_ms_after(request.ttl),
+        until_ms,
         bid.attempts,
         bid.idempotency_key.as_bytes(),
         bid.external_ref,
-        None::<i64>,  // approved_until_ms
-        None::<&str>, // unknown_cause
+        None::<i64>, // approved_until_ms
+        bid.unknown_cause.map(UnknownCause::as_str),
         bid.reason,
-        None::<i64>, // first_sent_at_ms
+        bid.first_sent_at.map(|at| at.0),
         bid.created_at.0,
         bid.updated_at.0,
         bid.events,
@@ -142,7 +149,7 @@ fn insert(tx: &Connection, now: &HostInstant, request: &NewClaim, bid: &Bid) -> 
         bid.payload.via,
         bid.payload.evaluation,
         bid.payload.proposal,
-        None::<i64>, // last_sent_at_ms
+        bid.last_sent_at.map(|at| at.0),
     ])
 }
 
@@ -201,7 +208,7 @@ fn take_over(
 
 /// A time-ordered id; made while the write lock is held, so that later rows have later ids, as far as the
 /// wall clock does not step back.
-fn new_id(now: &HostInstant) -> BidId {
+pub(super) fn new_id(now: &HostInstant) -> BidId {
     static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
     let ms = now.wall_ms.max(0).unsigned_abs();
     let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;

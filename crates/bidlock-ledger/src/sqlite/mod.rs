@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `schema` | making, checking and migrating the schema |
 //! | `claim` | creating a bid, taking one over |
+//! | `import` | bids of the replaced system |
 //! | `apply` | the transitions |
 //! | `sweep` | what expired |
 //! | `events` | a bid's history |
@@ -21,6 +22,7 @@ mod apply;
 mod claim;
 mod events;
 mod health;
+mod import;
 mod read;
 mod row;
 mod schema;
@@ -45,8 +47,9 @@ pub use schema::{MigrationReport, SchemaStatus};
 
 use crate::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, Effect, ErrorKind,
-    Health, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, Page, PostingId, Result, Standing, Swept,
-    WallTime, store::check_batch,
+    Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page,
+    PostingId, Result, Standing, Swept, WallTime,
+    store::{check_batch, check_imports},
 };
 
 /// The ledger in one SQLite file. Clones are cheap and share the connections.
@@ -184,6 +187,16 @@ impl LedgerStore for SqliteLedger {
         let requests = requests.to_vec();
         self.write(OPERATION, move |tx, now| requests.iter().map(|r| claim::claim(tx, &now, r)).collect())
             .await
+    }
+
+    async fn import(&self, bids: &[NewImport]) -> Result<Vec<ImportOutcome>> {
+        const OPERATION: &str = "import bids";
+        check_imports(OPERATION, bids)?;
+        if bids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bids = bids.to_vec();
+        self.write(OPERATION, move |tx, now| bids.iter().map(|b| import::import(tx, &now, b)).collect()).await
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Applied>> {

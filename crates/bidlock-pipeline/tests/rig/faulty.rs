@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use bidlock_ledger::{
     Action, Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, ErrorKind,
-    Health, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, Page, PostingId, Result, Standing, Swept,
+    Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page, PostingId, Result, Standing, Swept,
     WallTime,
 };
 use tokio::sync::oneshot;
@@ -119,6 +119,11 @@ impl LedgerStore for Faulty {
         self.there()?;
         let claimed = self.inner.claim(requests).await?;
         if take(&self.lose_claims) { Err(self.lost()) } else { Ok(claimed) }
+    }
+
+    async fn import(&self, bids: &[NewImport]) -> Result<Vec<ImportOutcome>> {
+        self.there()?;
+        self.inner.import(bids).await
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Applied>> {

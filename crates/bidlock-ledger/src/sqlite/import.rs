@@ -1,0 +1,45 @@
+//! Bids of the replaced system: rows that begin past the point where anybody could claim or send them.
+
+use bidlock_sqlite::HostInstant;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    apply, claim,
+    events::{self, Line},
+    row, sql,
+};
+use crate::{Action, ImportOutcome, NewImport, WallTime};
+
+/// Begins the row, or says which bid there is. The unique index decides, as for a claim.
+pub(super) fn import(
+    tx: &Connection,
+    now: &HostInstant,
+    wanted: &NewImport,
+) -> rusqlite::Result<ImportOutcome> {
+    let posting = &wanted.posting;
+    let (last_epoch, withdrawals): (i64, u32) = tx
+        .prepare_cached(&sql::EARLIER)?
+        .query_row(params![posting.marketplace(), posting.posting()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let bid = wanted.bid(claim::new_id(now), last_epoch + 1, withdrawals, WallTime(now.wall_ms));
+    if claim::insert(tx, now, now.boot_ms, &bid)? == 1 {
+        let line = Line {
+            action: Some(Action::Import),
+            from: None,
+            actor: &wanted.actor.0,
+            reason: Some(&wanted.reason),
+            detail: wanted.detail.clone(),
+            event_key: None,
+        };
+        events::record(tx, now, &bid, line)?;
+        return Ok(ImportOutcome::Imported(Box::new(bid)));
+    }
+    let live = tx
+        .prepare_cached(&sql::LIVE_BID)?
+        .query_row(params![posting.marketplace(), posting.posting()], |row| row::bid(row, now))
+        .optional()?;
+    let existing = match live {
+        Some(live) => Some(live),
+        None => apply::blocking(tx, now, posting, None)?,
+    };
+    existing.map(|bid| ImportOutcome::Existing(Box::new(bid))).ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
