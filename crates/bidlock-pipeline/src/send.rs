@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use bidlock_ledger::{
-    Actor, Applied, Bid, BidState, Change, ClaimRef, LedgerError, Move, NotMoved, UnknownCause,
+    Actor, Applied, Bid, BidState, Change, ClaimRef, Epoch, LedgerError, Move, NotMoved, UnknownCause,
 };
 use bidlock_market::{Answer, LostCause, Submission};
 use serde_json::json;
@@ -102,9 +102,12 @@ impl Pipeline {
     async fn pass_door(&self, bid: &Bid) -> Result<Door, PipelineError> {
         let cap = self.cap_for(bid.posting.marketplace());
         let ttl = self.options.ttl;
-        let action = match bid.state {
-            BidState::Approved => Move::TakeSending { claimant: self.claimant.clone(), ttl, cap },
-            _ => Move::EnterSubmitting { ttl, cap },
+        // Whoever sends an approved bid makes the next claim on it.
+        let (action, passing) = match bid.state {
+            BidState::Approved => {
+                (Move::TakeSending { claimant: self.claimant.clone(), ttl, cap }, Epoch(bid.epoch.0 + 1))
+            }
+            _ => (Move::EnterSubmitting { ttl, cap }, bid.epoch),
         };
         // A nonce for each passage: if the reply to a commit is lost, asking again tells whether this very
         // call passed, even beside another instance that was given the same holder name.
@@ -112,7 +115,9 @@ impl Pipeline {
         let change = self.change(bid.claim_ref(), action).keyed(key);
         match self.apply_surely(change).await? {
             Applied::Moved { bid, .. } => Ok(Door::Passed(bid)),
-            Applied::Already(row) if row.state == BidState::Submitting && !expired(&row) => {
+            Applied::Already(row)
+                if row.state == BidState::Submitting && !expired(&row) && row.epoch == passing =>
+            {
                 Ok(Door::Passed(row))
             }
             Applied::Already(row) => Ok(Door::Shut(self.outcome_of_other(&row))),

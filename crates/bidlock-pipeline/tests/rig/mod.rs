@@ -6,6 +6,7 @@
 
 pub mod faulty;
 pub mod market;
+pub mod nth;
 
 use std::{sync::Arc, time::Duration};
 
@@ -176,6 +177,7 @@ pub fn posting_on(marketplace: &str, id: &str) -> Posting {
     Posting {
         id: posting_id(marketplace, id),
         identity: IdentityBasis::Id,
+        written: Vec::new(),
         ambiguity: None,
         title: format!("Posting {id}"),
         url: Some(format!("https://market.example/p/{id}")),
