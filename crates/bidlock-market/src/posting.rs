@@ -13,6 +13,9 @@ pub const MAX_TEXT_BYTES: usize = 1024;
 /// The most skills kept of one posting.
 pub const MAX_SKILLS: usize = 100;
 
+/// The most texts kept in [`Posting::written`]: an id, a ciphertext, a guid, a page.
+pub const MAX_WRITTEN: usize = 4;
+
 /// One sighting: a posting as one fetch showed it.
 ///
 /// Two sightings of one posting have equal [`Posting::id`]s, whatever else changed between them. Text is
@@ -24,6 +27,10 @@ pub struct Posting {
     pub id: PostingId,
     /// What the id was made from.
     pub identity: IdentityBasis,
+    /// Other texts by which the source names it, as they were written: what a system that does not bring ids into one
+    /// form knows the posting by. At most [`MAX_WRITTEN`], and only those that can be ids here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<String>,
     /// Why the id cannot be trusted, if it cannot. Such a posting is listed and never bid on silently.
     pub ambiguity: Option<Ambiguity>,
     /// The title; may be empty.

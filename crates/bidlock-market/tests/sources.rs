@@ -401,3 +401,23 @@ fn a_map_that_names_what_no_row_has_is_an_error() {
         );
     }
 }
+
+/// A system that does not bring ids into one form knows a posting by what its source wrote.
+#[test]
+fn what_the_source_wrote_is_kept_beside_the_canonical_id() {
+    let feed = r#"[{"id": "~021900000000000000017", "title": "A made-up job",
+        "url": "https://www.upwork.com/jobs/A-made-up-job_~021900000000000000017?source=rss"},
+        {"id": "job_1", "title": "Another"}]"#;
+    let fetch = read_bytes("feed.json", feed.as_bytes(), &of("upwork")).unwrap();
+    let postings: Vec<Posting> = fetch.rows.into_iter().map(Result::unwrap).collect();
+    let written: Vec<&[String]> = postings.iter().map(|p| p.written.as_slice()).collect();
+    assert_eq!(postings[0].id.posting(), "1900000000000000017");
+    assert_eq!(
+        written[0],
+        [
+            "~021900000000000000017",
+            "https://www.upwork.com/jobs/A-made-up-job_~021900000000000000017?source=rss"
+        ]
+    );
+    assert!(written[1].is_empty(), "{written:?}");
+}

@@ -110,6 +110,7 @@ fn posting(n: usize) -> Posting {
     Posting {
         id: PostingId::new("examplework", format!("job_{n:012}")).unwrap(),
         identity: IdentityBasis::Id,
+        written: Vec::new(),
         ambiguity: None,
         title: format!("A dashboard for customer number {n}"),
         url: Some(format!("https://jobs.example/{n}")),

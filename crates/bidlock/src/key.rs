@@ -1,5 +1,6 @@
 //! What a lock is taken on: one posting of one marketplace, or a name of the user's own.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
@@ -52,6 +53,21 @@ impl LockKey {
         LockKey::checked(POSTING_PREFIX, ("marketplace", marketplace), ("posting id", posting))
     }
 
+    /// The key under which a client that encodes nothing locks a posting, such as the system that bidlock replaces: both
+    /// texts as they are. Equal to [`LockKey::posting`] where nothing had to be encoded. Two postings whose texts hold
+    /// colons may share such a key, so it serves to keep others away, beside the posting's own key and never in its
+    /// place; it is listed by no engine, and [`LockKey::parse`] refuses it.
+    ///
+    /// # Errors
+    /// As for [`LockKey::posting`].
+    pub fn verbatim(marketplace: &str, posting: &str) -> Result<LockKey, InvalidKey> {
+        check("marketplace", marketplace, MAX_MARKETPLACE_BYTES)?;
+        check("posting id", posting, MAX_POSTING_BYTES)?;
+        let text = format!("{POSTING_PREFIX}:{marketplace}:{posting}");
+        let hash = HASHER.hash_one(text.as_str());
+        Ok(LockKey { text: text.into(), hash })
+    }
+
     /// The key of anything else that only one may work on at a time.
     ///
     /// # Errors
@@ -93,6 +109,12 @@ impl LockKey {
     /// Marketplace and posting id as they were given, or `None` for a named key.
     pub fn as_posting(&self) -> Option<(String, String)> {
         self.parts(POSTING_PREFIX)
+    }
+
+    /// The marketplace as it was given, or `None` for a named key.
+    pub fn marketplace(&self) -> Option<Cow<'_, str>> {
+        let (marketplace, _) = self.text.strip_prefix(POSTING_PREFIX)?.strip_prefix(':')?.split_once(':')?;
+        Some(percent_decode_str(marketplace).decode_utf8_lossy())
     }
 
     /// Namespace and name as they were given, or `None` for a posting's key.
@@ -305,14 +327,25 @@ mod tests {
         fn a_key_gives_its_parts_back((marketplace, posting) in (part(), part())) {
             let key = LockKey::posting(&marketplace, &posting).unwrap();
             prop_assert_eq!(key.as_posting(), Some((marketplace.clone(), posting.clone())));
+            prop_assert_eq!(key.marketplace().as_deref(), Some(marketplace.as_str()));
             prop_assert_eq!(key.as_named(), None);
             prop_assert_eq!(&LockKey::parse(key.as_str()).unwrap(), &key);
             let named = LockKey::named(&marketplace, &posting).unwrap();
+            prop_assert_eq!(named.marketplace(), None);
             prop_assert_eq!(named.as_named(), Some((marketplace, posting)));
             prop_assert_eq!(LockKey::parse(named.as_str()).unwrap(), named);
         }
 
         #[test]
+    fn a_verbatim_key_is_what_a_client_that_encodes_nothing_writes() {
+        let key = LockKey::verbatim("Upwork", "https://jobs.example/1?a={b}").unwrap();
+        assert_eq!(key.as_str(), "bid_lock:Upwork:https://jobs.example/1?a={b}");
+        assert_eq!(LockKey::verbatim("upwork", "1").unwrap(), LockKey::posting("upwork", "1").unwrap());
+        assert!(LockKey::parse(key.as_str()).is_err());
+        assert!(LockKey::verbatim("upwork", " ").is_err());
+    }
+
+    #[test]
         fn any_text_is_parsed_to_itself_or_refused(text in "\\PC*|bid_lock:\\PC*:\\PC*") {
             if let Ok(key) = LockKey::parse(&text) {
                 prop_assert_eq!(key.as_str(), text);

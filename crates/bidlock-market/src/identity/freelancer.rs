@@ -63,6 +63,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     from_url,
     own_form: |text| number(text).filter(|digits| digits.len() >= NUMBER_DIGITS).map(|_| Rank::Loose),
     holds_id,
+    also_written: |_| None,
 };
 
 fn canonical(text: &str) -> Result<String, Impossible> {

@@ -62,6 +62,8 @@ pub(crate) struct Scheme {
     pub(crate) own_form: fn(&str) -> Option<Rank>,
     /// Whether a canonical text that is not in the own form holds something that looks like an id.
     pub(crate) holds_id: fn(&str) -> bool,
+    /// Other short forms in which the marketplace's own sources write the id of this canonical text.
+    pub(crate) also_written: fn(&str) -> Option<String>,
 }
 
 /// How good an own form is; the smallest is the best of a row.
@@ -116,6 +118,15 @@ pub fn canonical_url(text: &str) -> Option<PostingId> {
 pub fn marketplace_name(name: &str) -> String {
     let name = tidy(name).to_lowercase();
     scheme_of_name(&name).map_or(name, |scheme| scheme.name.to_owned())
+}
+
+/// The texts by which a system that does not bring ids into one form may know a posting: the canonical one first, then
+/// the other form that the marketplace's own sources write (Upwork's ciphertext `~02…` of a decimal id). URLs are
+/// without number and are not among them.
+pub fn spellings(id: &PostingId) -> Vec<String> {
+    let mut all = vec![id.posting().to_owned()];
+    all.extend(scheme_of_name(id.marketplace()).and_then(|scheme| (scheme.also_written)(id.posting())));
+    all
 }
 
 /// The version of the canonical form that `marketplace`'s ids are in.

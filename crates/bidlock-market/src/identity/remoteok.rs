@@ -28,6 +28,7 @@ pub(super) const SCHEME: Scheme = Scheme {
         spelling::holds_digits(text, NUMBER_DIGITS)
             && !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     },
+    also_written: |_| None,
 };
 
 fn canonical(text: &str) -> Result<String, Impossible> {

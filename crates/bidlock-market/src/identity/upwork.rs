@@ -37,6 +37,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     from_url,
     own_form,
     holds_id,
+    also_written,
 };
 
 fn own_form(text: &str) -> Option<Rank> {
@@ -45,6 +46,14 @@ fn own_form(text: &str) -> Option<Rank> {
         return Some(Rank::Main);
     }
     text.strip_prefix("~01").filter(|hex| is_hex(hex)).map(|_| Rank::Second)
+}
+
+/// The ciphertext of a decimal id. That of another posting's kind can't be made without Upwork.
+fn also_written(canonical: &str) -> Option<String> {
+    let decimal = canonical.strip_prefix("~02").unwrap_or(canonical);
+    let is_decimal = decimal.len() == DECIMAL_DIGITS && all_digits(decimal);
+    let other = if decimal == canonical { format!("~02{decimal}") } else { decimal.to_owned() };
+    is_decimal.then_some(other)
 }
 
 fn is_hex(text: &str) -> bool {
@@ -279,6 +288,15 @@ mod tests {
         for text in ["lead 17, of 2024-01-31", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"] {
             assert_eq!(canonical("upwork", text).unwrap().posting(), text);
         }
+    }
+
+    #[test]
+    fn a_decimal_id_is_also_written_as_its_ciphertext() {
+        let spellings = |text| crate::spellings(&canonical("upwork", text).unwrap());
+        assert_eq!(spellings("1900000000000000017"), ["1900000000000000017", "~021900000000000000017"]);
+        assert_eq!(spellings("~021900000000000010000"), ["~021900000000000010000", "1900000000000010000"]);
+        assert_eq!(spellings("~01ab54d434f54ff0e9"), ["~01ab54d434f54ff0e9"]);
+        assert_eq!(spellings("job_1"), ["job_1"]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) const SCHEME: Scheme = Scheme {
     own_form: |text| generic::as_url(text).is_none().then_some(Rank::Loose),
     // Any text may be a part of an address here: there is no form to be seen in other text.
     holds_id: |_| false,
+    also_written: |_| None,
 };
 
 fn canonical(text: &str) -> Result<String, Impossible> {

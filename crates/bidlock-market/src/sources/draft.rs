@@ -1,6 +1,6 @@
 //! From what a reader found to a [`Posting`]: the identity is settled here, once for all sources.
 
-use bidlock_ledger::{Currency, PostingId};
+use bidlock_ledger::{Currency, PostingId, posting::MAX_POSTING_BYTES};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{ReadOptions, text};
 use crate::budget::Budget;
 use crate::identity::{self, Impossible, Rank, content};
 use crate::posting::{
-    Ambiguity, BidCost, Client, IdentityBasis, MAX_SKILLS, MAX_TEXT_BYTES, Posting, SourceRef,
+    Ambiguity, BidCost, Client, IdentityBasis, MAX_SKILLS, MAX_TEXT_BYTES, MAX_WRITTEN, Posting, SourceRef,
 };
 
 /// The longest URL kept; browsers and servers stop earlier.
@@ -148,6 +148,7 @@ impl Draft {
         // A known source's ids keep their own rules under whatever name they are filed.
         let scheme = own.unwrap_or_else(|| name.clone());
         let Identity { id, basis, ambiguity } = self.identity(&name, &scheme).map_err(Unsettled::Invalid)?;
+        let written = self.written(&id, &scheme);
         let short = |text: String| text::plain(&text, MAX_TEXT_BYTES);
         let optional = |text: Option<String>| text.map(short).filter(|text| !text.is_empty());
         let mut skills: Vec<String> = Vec::new();
@@ -164,6 +165,7 @@ impl Draft {
         Ok(Posting {
             id,
             identity: basis,
+            written,
             ambiguity,
             title: short(self.raw_title),
             url,
@@ -196,6 +198,22 @@ impl Draft {
             .filter(|name| !name.is_empty())
             .or_else(|| urls.filter_map(|url| identity::marketplace_of_url(url)).map(str::to_owned).next())
             .or_else(|| context.feed_marketplace.map(str::to_owned))
+    }
+
+    /// The texts of the source that mean this posting and are not its canonical form.
+    fn written(&self, id: &PostingId, scheme: &str) -> Vec<String> {
+        let mut written: Vec<String> = Vec::new();
+        for text in self.ids.iter().chain(&self.other_ids).chain(&self.url) {
+            let text = text.trim();
+            let new =
+                text != id.posting() && text.len() <= MAX_POSTING_BYTES && !written.iter().any(|w| w == text);
+            let means_it =
+                || canonical_under(id.marketplace(), scheme, text).is_ok_and(|c| c == id.posting());
+            if written.len() < MAX_WRITTEN && new && means_it() {
+                written.push(text.to_owned());
+            }
+        }
+        written
     }
 
     /// The best of what the source gives. An id in the marketplace's own form beats whatever stands before
