@@ -13,6 +13,7 @@
 //! | [`bid`] | a bid, its claim, its frozen payload, its events |
 //! | [`store`] | [`LedgerStore`], the implementor's minimum, and what it takes and answers |
 //! | [`chain`] | the hash chain over a bid's events |
+//! | `memory` | a ledger for tests, which forgets everything (feature `memory`) |
 //! | [`sqlite`] | the embedded ledger |
 //! | `postgres` | the shared ledger (feature `postgres`) |
 //! | `conformance` | the cases that every engine must pass (feature `conformance`) |
@@ -23,6 +24,8 @@ pub mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
+#[cfg(feature = "memory")]
+pub mod memory;
 pub mod money;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -36,6 +39,8 @@ pub use bid::{
     Bid, BidBrief, BidEvent, BidId, Claim, ClaimId, ClaimRef, Claimant, Epoch, LedgerId, Payload, WallTime,
 };
 pub use error::{Effect, ErrorKind, LedgerError, Result};
+#[cfg(feature = "memory")]
+pub use memory::MemoryLedger;
 pub use money::{Currency, InvalidCurrency, Money};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;

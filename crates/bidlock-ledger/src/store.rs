@@ -15,7 +15,7 @@ use crate::{
     posting::PostingId,
     state::Action,
 };
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 use crate::{
     ErrorKind, LedgerError,
     bid::{ClaimId, Epoch},
@@ -43,7 +43,7 @@ pub(crate) fn check_protocol(operation: &'static str, place: &str, floor: i64) -
 }
 
 /// Refuses a batch that is too long.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 pub(crate) fn check_batch(operation: &'static str, length: usize) -> Result<()> {
     if length <= MAX_BATCH {
         return Ok(());
@@ -205,10 +205,10 @@ pub struct NewImport {
 }
 
 /// As whom imported bids stand in the ledger: no scanner of ours ever held them.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 pub(crate) const LEGACY_HOLDER: &str = "legacy";
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 impl NewImport {
     /// The row that it begins.
     pub(crate) fn bid(&self, id: BidId, epoch: i64, withdrawals: u32, at: WallTime) -> Bid {
@@ -238,7 +238,7 @@ impl NewImport {
 }
 
 /// Refuses imports in a state that could still be sent.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 pub(crate) fn check_imports(operation: &'static str, bids: &[NewImport]) -> Result<()> {
     check_batch(operation, bids.len())?;
     match bids.iter().find(|bid| !IMPORTED.contains(&bid.state)) {

@@ -1,0 +1,87 @@
+//! Sweeping: what expired is moved on, each row with a reason.
+
+use serde_json::json;
+
+use super::{
+    clock::StoreTime,
+    tables::{Line, Row, Tables},
+};
+use crate::{Action, Swept, UnknownCause, WallTime, state::Rule};
+
+/// Who the events name.
+const ACTOR: &str = "sweeper";
+/// What a sweeper does, in this order.
+const ACTIONS: [Action; 3] = [Action::SweepSubmitting, Action::SweepClaimed, Action::ExpireApproval];
+
+impl Tables {
+    /// Moves at most `limit` expired rows.
+    pub(super) fn sweep(&mut self, limit: u32, now: StoreTime) -> Swept {
+        let mut swept = Swept::default();
+        let mut left = limit as usize;
+        for action in ACTIONS {
+            for rule in self.law.rules(action) {
+                let expired =
+                    |(_, row): &(usize, &Row)| row.bid.state == rule.from && row.admits(rule.guard, now);
+                let mut places: Vec<usize> =
+                    self.rows().iter().enumerate().filter(expired).map(|(at, _)| at).collect();
+                places.sort_unstable_by_key(|at| self.row(*at).bid.id);
+                places.truncate(left);
+                left -= places.len();
+                let count = u32::try_from(places.len()).unwrap_or(limit);
+                for at in places {
+                    move_on(self.row_mut(at), &rule, now);
+                }
+                match action {
+                    Action::SweepSubmitting => swept.unknown += count,
+                    Action::SweepClaimed => swept.abandoned += count,
+                    _ => swept.approvals_expired += count,
+                }
+            }
+        }
+        swept
+    }
+}
+
+fn move_on(row: &mut Row, rule: &Rule, now: StoreTime) {
+    let reason = reason(row, rule.action, now);
+    let holder = row.bid.claimant.holder.clone();
+    let cause = (rule.action == Action::SweepSubmitting).then_some(UnknownCause::ClaimantSilent);
+    row.bid.state = rule.to;
+    row.bid.reason = Some(reason.clone());
+    row.bid.unknown_cause = cause.or(row.bid.unknown_cause);
+    let detail = match cause {
+        Some(cause) => json!({ "cause": cause, "holder": holder }),
+        None => json!({ "holder": holder }),
+    };
+    let line = Line {
+        action: Some(rule.action),
+        from: Some(rule.from),
+        actor: ACTOR,
+        reason: Some(&reason),
+        detail,
+        event_key: None,
+    };
+    row.record(now, line);
+}
+
+fn reason(row: &Row, action: Action, now: StoreTime) -> String {
+    if action == Action::ExpireApproval {
+        let until = row.bid.approved_until.map_or("a time that is not recorded".to_owned(), shown);
+        return format!("the approval held until {until} and was not used");
+    }
+    let what = match action {
+        Action::SweepSubmitting => "after the one-way door",
+        _ => "before the one-way door",
+    };
+    let overdue_s = now.running.saturating_sub(row.claim_until).as_secs();
+    let (holder, since) = (&row.bid.claimant.holder, shown(row.bid.updated_at));
+    format!("{holder} has been silent {what} since {since}; its claim expired {overdue_s} s ago")
+}
+
+/// A time for people, to the second.
+fn shown(at: WallTime) -> String {
+    match time::OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1_000)) {
+        Ok(t) => format!("{}T{:02}:{:02}:{:02}Z", t.date(), t.hour(), t.minute(), t.second()),
+        Err(_) => format!("{} ms since 1970", at.0),
+    }
+}
