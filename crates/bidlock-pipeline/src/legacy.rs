@@ -1,0 +1,254 @@
+//! The replaced system, while instances of it still run: its bids count, and ours are shown to it.
+//!
+//! Those instances know neither ledger nor canonical ids. They lock `bid_lock:MARKETPLACE:JOB` as their source writes
+//! both, look into their table `bids`, and bid where it has no row. So, for each posting: every key that they may lock
+//! is locked beside the posting's own; under these locks their table is read, and what is found there enters the
+//! ledger; and our bid stands in their table before it may be sent. Where their table can't be reached, nothing is sent.
+
+use async_trait::async_trait;
+use bidlock::{Attempt, Held, Lease, LockKey};
+use bidlock_ledger::{
+    Applied, Bid, BidBrief, BidId, BidState, Change, ClaimId, ImportOutcome, Move, NewImport, PostingId,
+    WallTime,
+};
+use uuid::Uuid;
+
+use crate::{
+    batch::Batch,
+    outcome::{DeferReason, Outcome},
+    pipeline::{Pipeline, PipelineError, lock_key},
+};
+
+/// How often a row that others move meanwhile is shut again before it counts as a fault.
+const ROUNDS: usize = 8;
+
+/// A name under which the replaced system may know a posting: nothing in it is brought into one form.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegacyName {
+    /// As its instances write it.
+    pub marketplace: String,
+    /// As its instances write it.
+    pub job_id: String,
+}
+
+/// The replaced system's database can't be used: nothing is sent.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct LegacyError {
+    /// What broke, and where.
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
+    /// Whether asking again can help.
+    pub retryable: bool,
+}
+
+/// Whether our bid stands in the replaced system's table.
+#[derive(Clone, Debug)]
+pub enum Mirrored {
+    /// It does: instances of the replaced system that look now see it.
+    Done,
+    /// There is a bid that is not ours, and ours was not written.
+    Taken(Box<NewImport>),
+}
+
+/// The replaced system's table of bids.
+#[async_trait]
+pub trait LegacyBids: std::fmt::Debug + Send + Sync + 'static {
+    /// The names under which it may know a posting, the best first, given the texts by which a source names it
+    /// ([`bidlock_market::Posting::written`]). Never empty, and bounded.
+    fn names(&self, posting: &PostingId, written: &[String]) -> Vec<LegacyName>;
+
+    /// The strongest of the bids that it has under these names and that are not mirrored ones of ours; one answer a
+    /// posting, in order.
+    ///
+    /// # Errors
+    /// It can't answer: nothing may be sent.
+    async fn find(
+        &self,
+        postings: &[(PostingId, Vec<LegacyName>)],
+    ) -> Result<Vec<Option<NewImport>>, LegacyError>;
+
+    /// Writes our bid, which is not sent yet, under these names, unless there is one that is not ours: both in one
+    /// transaction. Harmless to repeat.
+    ///
+    /// # Errors
+    /// It may or may not stand there: nothing may be sent.
+    async fn mirror(&self, bid: &Bid, names: &[LegacyName]) -> Result<Mirrored, LegacyError>;
+
+    /// Says what became of the bid that this claim mirrored; `None`: nothing was accepted, and the mirrored bid goes.
+    /// Changes nothing that another claim has mirrored since.
+    ///
+    /// # Errors
+    /// It may or may not be written. The replaced system still sees the bid that was mirrored, so nothing is unsafe.
+    async fn settle(&self, claim: ClaimId, became: Option<BidState>) -> Result<(), LegacyError>;
+}
+
+impl Pipeline {
+    /// The keys that keep everybody else from this posting, the posting's own first.
+    pub(crate) fn keys(&self, posting: &PostingId, written: &[String]) -> Result<Vec<LockKey>, PipelineError> {
+        let mut keys = vec![lock_key(posting)?];
+        let Some(legacy) = &self.options.legacy else { return Ok(keys) };
+        for name in legacy.names(posting, written) {
+            // A text that can't be in a key is in none of theirs either: an instance that wrote it would have a key
+            // that no engine of ours can hold, and the table's row still speaks for it.
+            if let Ok(key) = LockKey::verbatim(&name.marketplace, &name.job_id)
+                && !keys.contains(&key)
+            {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Takes all the keys of each posting, or none of them: in the order of the postings, and of each one's keys.
+    pub(crate) async fn try_all(
+        &self,
+        postings: &[Vec<LockKey>],
+    ) -> Result<Vec<Result<Vec<Lease>, Held>>, PipelineError> {
+        let keys: Vec<LockKey> = postings.iter().flatten().cloned().collect();
+        let mut attempts = self.locks.try_lock_many(&keys).await?.into_iter();
+        let (mut all, mut given_back) = (Vec::with_capacity(postings.len()), Vec::new());
+        for keys in postings {
+            let (mut leases, mut held) = (Vec::with_capacity(keys.len()), None);
+            for attempt in attempts.by_ref().take(keys.len()) {
+                match attempt {
+                    Attempt::Acquired(lease) => leases.push(lease),
+                    Attempt::Held(other) => held = held.or(Some(other)),
+                }
+            }
+            all.push(match held {
+                None => Ok(leases),
+                Some(other) => {
+                    given_back.append(&mut leases);
+                    Err(other)
+                }
+            });
+        }
+        if !given_back.is_empty()
+            && let Err(error) = self.locks.release_many(given_back).await
+        {
+            tracing::warn!(%error, "locks could not be released; they expire by their TTL");
+        }
+        Ok(all)
+    }
+
+    /// Reads the replaced system's table for postings that are locked. What it has enters the ledger, and is a bid
+    /// already.
+    pub(crate) async fn ask_the_legacy(
+        &self,
+        batch: &mut Batch<'_>,
+        held: Vec<(usize, Option<BidBrief>)>,
+    ) -> Result<Vec<(usize, Option<BidBrief>)>, PipelineError> {
+        let Some(legacy) = self.options.legacy.clone().filter(|_| !held.is_empty()) else { return Ok(held) };
+        let asked = held.iter().map(|(index, _)| {
+            let posting = batch.posting(*index);
+            (posting.id.clone(), legacy.names(&posting.id, &posting.written))
+        });
+        let found = legacy.find(&asked.collect::<Vec<_>>()).await?;
+        let mut open = Vec::with_capacity(held.len());
+        for ((index, approved), found) in held.into_iter().zip(found) {
+            match found {
+                None => open.push((index, approved)),
+                Some(found) => batch.settle(index, self.legacy_outcome(found).await?),
+            }
+        }
+        Ok(open)
+    }
+
+    /// A bid of the replaced system, as this scanner answers it. A dry run writes no row.
+    async fn legacy_outcome(&self, found: NewImport) -> Result<Outcome, PipelineError> {
+        if !self.marketplace.capabilities().sends {
+            return Ok(Outcome::AlreadyBid(unrecorded(&found)));
+        }
+        let bid = bring_in(&*self.ledger, found).await?;
+        let brief = bid.brief();
+        self.cache.remember(&bid.posting, &brief, self.clock.now());
+        Ok(Outcome::AlreadyBid(brief))
+    }
+
+    /// Before the door: our bid stands in the replaced system's table. Answers an outcome where the posting is taken
+    /// there.
+    ///
+    /// # Errors
+    /// The table can't be reached: the claim is handed back, and nothing was sent.
+    pub(crate) async fn show_to_the_legacy(
+        &self,
+        bid: &Bid,
+        written: &[String],
+    ) -> Result<Option<Outcome>, PipelineError> {
+        let Some(legacy) = &self.options.legacy else { return Ok(None) };
+        match legacy.mirror(bid, &legacy.names(&bid.posting, written)).await {
+            Ok(Mirrored::Done) => Ok(None),
+            Ok(Mirrored::Taken(found)) => self.legacy_outcome(*found).await.map(Some),
+            Err(error) => {
+                let why = DeferReason::LegacyAway { detail: error.to_string() };
+                self.leave(bid, why).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// After the door: what became of the bid. The replaced system sees it in any case, so a failure is told and no
+    /// more.
+    pub(crate) async fn tell_the_legacy(&self, before: &Bid, outcome: &Outcome) {
+        let Some(legacy) = &self.options.legacy else { return };
+        let claim = before.claim_id;
+        let became = match outcome {
+            Outcome::Submitted(_) => Some(BidState::Submitted),
+            Outcome::Refused { .. } => Some(BidState::Rejected),
+            Outcome::Unknown { .. } => Some(BidState::Unknown),
+            // An approved bid is not this scanner's alone: another may be sending it, and somebody will.
+            Outcome::Deferred(_) if before.state == BidState::Approved => return,
+            // With proof that nothing was accepted, or before the door.
+            Outcome::Deferred(_) => None,
+            // Another claim has the row now, and has mirrored it.
+            _ => return,
+        };
+        if let Err(error) = legacy.settle(claim, became).await {
+            tracing::warn!(%error, %claim, "the replaced system's table was not brought up to date; it still shows our bid");
+        }
+    }
+}
+
+/// Brings a bid of the replaced system into the ledger. A row of ours that could still be sent is shut by it.
+///
+/// # Errors
+/// The ledger failed, or others move the row again and again.
+pub async fn bring_in(ledger: &dyn bidlock_ledger::LedgerStore, found: NewImport) -> Result<Bid, PipelineError> {
+    let posting = found.posting.clone();
+    for _ in 0..ROUNDS {
+        let Some(outcome) = ledger.import(std::slice::from_ref(&found)).await?.pop() else { break };
+        let existing = match outcome {
+            ImportOutcome::Imported(bid) => return Ok(*bid),
+            ImportOutcome::Existing(bid) => *bid,
+        };
+        if !can_be_sent(existing.state) {
+            return Ok(existing);
+        }
+        let change = Change::new(existing.claim_ref(), found.actor.clone(), Move::Import)
+            .because(found.reason.clone())
+            .with_detail(found.detail.clone());
+        if let Some(Applied::Moved { bid, .. } | Applied::Already(bid)) = ledger.apply(&[change]).await?.pop() {
+            return Ok(*bid);
+        }
+    }
+    Err(PipelineError::Invariant(format!("the bid on {posting} moves again and again under an import")))
+}
+
+/// The states that [`Move::Import`] shuts.
+pub fn can_be_sent(state: BidState) -> bool {
+    bidlock_ledger::state::rules_for(bidlock_ledger::Action::Import).any(|rule| rule.from == state)
+}
+
+/// A bid that only the replaced system knows: without a name in the ledger.
+fn unrecorded(found: &NewImport) -> BidBrief {
+    BidBrief {
+        id: BidId(Uuid::nil()),
+        state: found.state,
+        claim_id: ClaimId(Uuid::nil()),
+        holder: "legacy".to_owned(),
+        claim_remaining: None,
+        created_at: found.sent_at.unwrap_or(WallTime(0)),
+    }
+}
