@@ -2,7 +2,8 @@
 //!
 //! No named prepared statement, no session setting and no session lock outlives its transaction, so everything
 //! works behind a transaction pooler. A statement is one message there and one back: text, arguments and execution
-//! together; what that costs in planning is shared by the batch.
+//! together; what that costs in planning is shared by the batch, or saved by a function in the schema, whose plan the
+//! server's session keeps for everybody.
 //!
 //! # Layout
 //!

@@ -10,7 +10,8 @@
 
 use bidlock::backends::postgres::{lock_in_transaction, try_lock_in_transaction};
 use bidlock::{
-    Acquire, Acquired, Attempt, ErrorKind, Grant, HolderId, LockKey, LockManager, Nonce, Released, Wait,
+    Acquire, Acquired, Attempt, ErrorKind, Grant, HolderId, LockKey, LockManager, Nonce, Released, Renewed,
+    Wait,
 };
 use bidlock_postgres::tokio_postgres::{Client, NoTls};
 use std::io::{BufRead, BufReader};
@@ -21,7 +22,7 @@ use std::time::Duration;
 use bidlock::LockBackend;
 use bidlock::backends::postgres::PostgresBackend;
 use bidlock::conformance::Fixture;
-use bidlock_testkit::{PostgresOptions, PostgresServer};
+use bidlock_testkit::{PgBouncer, PostgresOptions, PostgresServer};
 
 fn server() -> PostgresServer {
     PostgresServer::start_or_exit(PostgresOptions::new())
@@ -131,6 +132,77 @@ async fn losers_write_nothing() {
     let answers = backend.try_acquire(&others).await.unwrap();
     assert!(answers.iter().all(|answer| matches!(answer, Acquired::Held(_))));
     assert_eq!(next_id(), before);
+}
+
+/// A plan that a session has kept since the table was empty still only probes the index when it has grown.
+#[tokio::test]
+async fn a_kept_plan_probes_the_index_however_small_the_table_was() {
+    let server = server();
+    PostgresBackend::open(&server.url()).await.unwrap();
+    let client = client(&server).await;
+    client.batch_execute("BEGIN").await.unwrap();
+    let exchange = async |round: i32| {
+        let call = format!(
+            "SELECT e.* FROM (SELECT array_agg('key ' || {} || i) AS freed, array_agg('key ' || {round} || i) AS wanted,
+                array_agg(gen_random_uuid()) AS nonces, array_agg(60000000::BIGINT) AS ttls
+                FROM generate_series(1, 3) AS i) AS a,
+                bidlock.exchange_1(a.freed, a.nonces, a.wanted, a.wanted, a.nonces, a.ttls) AS e",
+            round - 1
+        );
+        client.query(&call, &[]).await.unwrap()
+    };
+    // More often than a session plans anew before it keeps a plan.
+    for round in 0..10 {
+        assert!(exchange(round).await.len() >= 3);
+    }
+    client
+        .batch_execute(
+            "INSERT INTO bidlock.lease SELECT 'x' || n, 'x', gen_random_uuid(), 1, 1, 1
+             FROM generate_series(1, 20000) AS n",
+        )
+        .await
+        .unwrap();
+    let read = async || -> i64 {
+        let rows =
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'lease'";
+        client.query_one(rows, &[]).await.unwrap().get(0)
+    };
+    let before = read().await;
+    assert_eq!(exchange(10).await.len(), 6, "three are freed by none, three are granted");
+    let looked_at = read().await - before;
+    assert!(looked_at < 100, "{looked_at} rows were looked at for three keys");
+}
+
+/// Four processes' worth of locks through a pooler that hands one connection of the server to all of them in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_work_behind_a_transaction_pooler() {
+    let server = server();
+    let Some(pooler) = PgBouncer::start(&server) else { return };
+    let mut openers = Vec::new();
+    for opener in 1..=4 {
+        let url = pooler.url();
+        openers.push(tokio::spawn(async move {
+            let backend = PostgresBackend::open(&url).await.unwrap();
+            let mut won = 0;
+            for n in 0..40 {
+                let Some(grant) = granted(&backend, &format!("{}", (n + opener * 10) % 40), opener).await
+                else {
+                    continue;
+                };
+                won += 1;
+                if n % 2 == 0 {
+                    let renewed = backend.renew(std::slice::from_ref(&grant), Duration::from_secs(90)).await;
+                    assert_eq!(renewed.unwrap(), [Renewed::Renewed]);
+                }
+            }
+            won
+        }));
+    }
+    let mut won = 0;
+    for opener in openers {
+        won += opener.await.unwrap();
+    }
+    assert_eq!(won, 40, "each key has one holder");
 }
 
 /// Rows that have been free for long are taken out while others come; young ones and held ones stay.

@@ -1,5 +1,5 @@
-//! What waits for a connection, and how a batch is worked off: one statement for all that is to be released, one for
-//! all that is to be renewed, one for all that is to be acquired, sent together.
+//! What waits for a connection, and how a batch is worked off: one statement for all that is to be released and
+//! acquired, one for all that is to be renewed, sent together.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -87,28 +87,31 @@ pub(super) async fn work(lane: &mut Lane, jobs: Vec<LockJob>) {
         let freed = Batch::of(releases.open(|grant| grant.key.as_str()), |grant| (grant, Duration::ZERO));
         let renewed = Batch::of(renewals.open(|(grant, _)| grant.key.as_str()), |(grant, ttl)| (grant, *ttl));
         let wanted = Batch::acquiring(acquires.open(|request| request.key.as_str()));
-        let statements: Vec<(&str, Vec<Argument<'_>>)> = [
-            (statements::RELEASE, freed.arguments(false, false), freed.places.is_empty()),
-            (statements::RENEW, renewed.arguments(false, true), renewed.places.is_empty()),
-            (statements::ACQUIRE, wanted.arguments(true, true), wanted.places.is_empty()),
-        ]
-        .into_iter()
-        .filter_map(|(statement, arguments, none)| (!none).then_some((statement, arguments)))
-        .collect();
+        let mut statements = Vec::with_capacity(2);
+        if !renewed.places.is_empty() {
+            statements.push((statements::RENEW, renewed.arguments(false, true)));
+        }
+        if !(freed.places.is_empty() && wanted.places.is_empty()) {
+            statements.push((
+                statements::EXCHANGE,
+                [freed.arguments(false, false), wanted.arguments(true, true)].concat(),
+            ));
+        }
         if statements.is_empty() {
             break;
         }
         let mut answers = lane.pipeline(&statements).await.into_iter();
         drop(statements);
         let (freed, renewed, wanted) = (freed.places, renewed.places, wanted.places);
-        if !freed.is_empty() {
-            releases.settle(&freed, answers.next(), read_released);
-        }
+        let mut next =
+            || answers.next().unwrap_or_else(|| Err(Error::unreadable("a statement got no answer")));
         if !renewed.is_empty() {
-            renewals.settle(&renewed, answers.next(), read_renewed);
+            renewals.settle(&renewed, &next(), read_renewed);
         }
-        if !wanted.is_empty() {
-            acquires.settle(&wanted, answers.next(), read_acquired);
+        if !(freed.is_empty() && wanted.is_empty()) {
+            let exchanged = next();
+            releases.settle(&freed, &exchanged, read_released);
+            acquires.settle(&wanted, &exchanged, read_acquired);
         }
     }
     releases.reply();
@@ -153,11 +156,10 @@ impl<Q, A> Calls<Q, A> {
     fn settle(
         &mut self,
         places: &[usize],
-        rows: Option<Result<Vec<Row>>>,
+        rows: &Result<Vec<Row>>,
         read: impl Fn(&[Q], &[usize], &[Row]) -> Result<Vec<(usize, A)>>,
     ) {
-        let rows = rows.unwrap_or_else(|| Err(Error::unreadable("a statement got no answer")));
-        match rows.and_then(|rows| read(&self.requests, places, &rows)) {
+        match rows.as_ref().map_err(Clone::clone).and_then(|rows| read(&self.requests, places, rows)) {
             Ok(answers) => {
                 answers.into_iter().for_each(|(place, answer)| self.answers[place] = Some(Ok(answer)))
             }
@@ -231,45 +233,46 @@ fn micros(ttl: Duration) -> i64 {
 }
 
 /// To which request a row belongs: ordinals count from one.
-fn place(row: &Row, places: &[usize]) -> Result<usize> {
-    let at = usize::try_from(column::<i64>(row, 0)? - 1).ok().and_then(|at| places.get(at));
+fn place(row: &Row, index: usize, places: &[usize]) -> Result<usize> {
+    let at = usize::try_from(column::<i64>(row, index)? - 1).ok().and_then(|at| places.get(at));
     at.copied().ok_or_else(|| Error::unreadable("an ordinal that was not sent"))
 }
 
 fn read_acquired(requests: &[Acquire], places: &[usize], rows: &[Row]) -> Result<Vec<(usize, Acquired)>> {
-    let mut answers = Vec::with_capacity(rows.len());
+    let of_key: HashMap<&str, usize> = places.iter().map(|&at| (requests[at].key.as_str(), at)).collect();
+    let mut answers = Vec::with_capacity(places.len());
     for row in rows {
-        let place = place(row, places)?;
-        let request = &requests[place];
-        if let Some(token) = column::<Option<i64>>(row, 1)? {
-            let token = FencingToken::new(token.unsigned_abs());
+        if let Some(key) = column::<Option<&str>>(row, 2)? {
+            let place = of_key.get(key).ok_or_else(|| Error::unreadable("a key that was not sent"))?;
+            let request = &requests[*place];
+            let token = FencingToken::new(column::<i64>(row, 3)?.unsigned_abs());
             let (key, holder) = (request.key.clone(), request.holder.clone());
-            answers.push((place, Acquired::Granted(Grant { key, holder, nonce: request.nonce, token })));
-        } else if let Some(holder) = column::<Option<String>>(row, 2)? {
-            let remaining = Duration::from_micros(u64::try_from(column::<i64>(row, 3)?).unwrap_or(0));
-            answers.push((place, Acquired::Held(Held { holder, remaining })));
+            answers.push((*place, Acquired::Granted(Grant { key, holder, nonce: request.nonce, token })));
+        } else if let Some(holder) = column::<Option<String>>(row, 4)? {
+            let remaining = Duration::from_micros(u64::try_from(column::<i64>(row, 5)?).unwrap_or(0));
+            answers.push((place(row, 1, places)?, Acquired::Held(Held { holder, remaining })));
         }
     }
     Ok(answers)
 }
 
 fn read_renewed(_: &[(Grant, Duration)], places: &[usize], rows: &[Row]) -> Result<Vec<(usize, Renewed)>> {
-    let renewed = rows.iter().map(|row| place(row, places)).collect::<Result<Vec<_>>>()?;
+    let renewed = rows.iter().map(|row| place(row, 0, places)).collect::<Result<Vec<_>>>()?;
     let mut answers: HashMap<usize, Renewed> = places.iter().map(|&place| (place, Renewed::Lost)).collect();
     answers.extend(renewed.into_iter().map(|place| (place, Renewed::Renewed)));
     Ok(answers.into_iter().collect())
 }
 
 fn read_released(_: &[Grant], places: &[usize], rows: &[Row]) -> Result<Vec<(usize, Released)>> {
-    let read = |row: &Row| {
-        let released = match (column(row, 1)?, column(row, 2)?) {
-            (true, _) => Released::Released,
-            (false, true) => Released::Stolen,
-            (false, false) => Released::Expired,
-        };
-        Ok((place(row, places)?, released))
-    };
-    rows.iter().map(read).collect()
+    let mut answers: HashMap<usize, Released> =
+        places.iter().map(|&place| (place, Released::Expired)).collect();
+    for row in rows {
+        if let Some(freed) = column::<Option<bool>>(row, 0)? {
+            let released = if freed { Released::Released } else { Released::Stolen };
+            answers.insert(place(row, 1, places)?, released);
+        }
+    }
+    Ok(answers.into_iter().collect())
 }
 
 /// Takes out old rows of one part of the table, each part in its turn.

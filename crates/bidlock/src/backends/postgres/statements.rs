@@ -10,12 +10,13 @@ use crate::backend::{HeldLock, KeyFilter, Page};
 use crate::key::LockKey;
 use crate::token::FencingToken;
 
-pub(super) const ACQUIRE: &str = include_str!("acquire.sql");
 pub(super) const ADVISORY: &str = include_str!("advisory.sql");
+/// Calls the function of `exchange.sql`: arguments and rows stand there.
+pub(super) const EXCHANGE: &str = "SELECT * FROM bidlock.exchange_1($1, $2, $3, $4, $5, $6)";
+const EXCHANGE_FUNCTION: &str = include_str!("exchange.sql");
 pub(super) const FORCE_RELEASE: &str = include_str!("force_release.sql");
 const INSPECT: &str = include_str!("inspect.sql");
-pub(super) const LOOK: &str = include_str!("look.sql");
-pub(super) const RELEASE: &str = include_str!("release.sql");
+const LOOK: &str = include_str!("look.sql");
 pub(super) const RENEW: &str = include_str!("renew.sql");
 const SCHEMA: &str = include_str!("schema.sql");
 pub(super) const SWEEP: &str = include_str!("sweep.sql");
@@ -32,29 +33,51 @@ pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<T
 
 /// Makes what is missing, in one transaction.
 pub(super) async fn make_schema(session: &Session, target: &Target) -> Result<()> {
-    if look(session).await?.1 {
+    if look(session).await?.is_complete() {
         return Ok(());
     }
     session.run(&format!("BEGIN; {LOCK}")).await?;
     // Somebody may have been faster.
-    let (schema, table, standby) = look(session).await?;
-    if standby {
+    let found = look(session).await?;
+    if found.standby {
         let error = Error::new(ErrorKind::Unfit, target.place(), "the server is a read-only standby");
         return Err(error.with_hint("name the primary"));
     }
-    if !schema {
+    if !found.schema {
         session.run("CREATE SCHEMA bidlock").await?;
     }
-    if !table {
+    if !found.table {
         session.run(SCHEMA).await?;
+    }
+    if !found.function {
+        session.run(EXCHANGE_FUNCTION).await?;
     }
     session.run("COMMIT").await
 }
 
-async fn look(session: &Session) -> Result<(bool, bool, bool)> {
+/// What of the locks a database holds.
+pub(super) struct Found {
+    pub(super) standby: bool,
+    schema: bool,
+    table: bool,
+    function: bool,
+}
+
+impl Found {
+    pub(super) fn is_complete(&self) -> bool {
+        self.table && self.function
+    }
+}
+
+pub(super) async fn look(session: &Session) -> Result<Found> {
     let rows = session.query(LOOK, &[]).await?;
     let row = rows.first().ok_or_else(|| Error::unreadable("no answer to a look"))?;
-    Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?))
+    Ok(Found {
+        standby: column(row, 0)?,
+        schema: column(row, 1)?,
+        table: column(row, 2)?,
+        function: column(row, 3)?,
+    })
 }
 
 pub(super) async fn inspect(session: &Session, filter: &KeyFilter, page: &Page) -> Result<Vec<HeldLock>> {
