@@ -22,7 +22,11 @@ use rig::{
     nth::{Fault, Nth, NthLedger, NthLocks, NthMarket, Reached},
     posting, posting_id,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 /// What the marketplace does with each posting's first submission; a second one is always accepted.
 const POSTINGS: [&str; 5] = ["accepted", "lost-after", "lost-before", "refused", "later"];
@@ -150,6 +154,18 @@ async fn approve_all(ledger: &dyn LedgerStore) {
     }
 }
 
+/// What another scanner does while the struck one sleeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    /// It works a whole day.
+    WorksThrough,
+    /// It falls asleep as soon as it has made a claim, and wakes up after the other: it never slept for long.
+    SleepsOnItsClaim,
+}
+
+/// The first claim of a day: after a sweep, a look at the ledger, and the locks.
+const FIRST_CLAIM: usize = 3;
+
 /// A process: a runtime of its own, so that it can die in the middle of everything.
 struct Process(Option<Runtime>);
 
@@ -158,7 +174,7 @@ impl Process {
         Process(Some(Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()))
     }
 
-    fn start(&self, day: Day) -> tokio::task::JoinHandle<Result<(), String>> {
+    fn start(&self, day: Day) -> JoinHandle<Result<(), String>> {
         self.0.as_ref().unwrap().spawn(day.work())
     }
 
@@ -178,7 +194,7 @@ impl Drop for Process {
 }
 
 /// One day with the fault at call `at`, then a quiet one, then the checks. Says which call was struck.
-async fn strike(approval: ApprovalPolicy, at: usize, fault: Fault) -> Option<String> {
+async fn strike(approval: ApprovalPolicy, at: usize, fault: Fault, meanwhile: Meanwhile) -> Option<String> {
     let world = World::new(approval);
     let (nth, mut hear) = Nth::new(at, fault);
     let mut process = Process::new();
@@ -194,10 +210,20 @@ async fn strike(approval: ApprovalPolicy, at: usize, fault: Fault) -> Option<Str
         Some(Reached::Dead) => process.kill().await,
         Some(Reached::Asleep(wake)) => {
             world.age();
-            world.quiet_day("meanwhile").await;
+            let mut other = None;
+            match meanwhile {
+                Meanwhile::WorksThrough => world.quiet_day("meanwhile").await,
+                Meanwhile::SleepsOnItsClaim => other = Some(sleeper(&world).await),
+            }
             let _ = wake.send(());
             let ended = tokio::time::timeout(LIMIT, &mut day).await.expect("it woke up and did not end");
             let _ = ended.expect("a day does not panic");
+            if let Some((wake, day)) = other {
+                let _ = wake.map(|wake| wake.send(()));
+                let ended =
+                    tokio::time::timeout(LIMIT, day).await.expect("the other woke up and did not end");
+                let _ = ended.expect("a day does not panic");
+            }
         }
         None => {}
     }
@@ -207,6 +233,18 @@ async fn strike(approval: ApprovalPolicy, at: usize, fault: Fault) -> Option<Str
     assert_eq!(*nth.violations.lock().unwrap(), [""; 0], "{fault:?} at {at} ({name})");
     check(&world, &name, fault, at).await;
     Some(name)
+}
+
+type Sleeper = (Option<oneshot::Sender<()>>, JoinHandle<Result<(), String>>);
+
+/// A scanner that sleeps on its first claim; its day ends before if there is nothing left to claim.
+async fn sleeper(world: &World) -> Sleeper {
+    let (nth, mut hear) = Nth::new(FIRST_CLAIM, Fault::AsleepAfter);
+    let mut day = tokio::spawn(world.scanner("sleeper", &nth).work());
+    tokio::select! {
+        Some(Reached::Asleep(wake)) = hear.recv() => (Some(wake), day),
+        ended = &mut day => (None, tokio::spawn(async { ended.expect("a day does not panic") })),
+    }
 }
 
 async fn check(world: &World, name: &str, fault: Fault, at: usize) {
@@ -259,7 +297,7 @@ async fn calls(approval: ApprovalPolicy) -> Vec<String> {
     nth.names.lock().unwrap().clone()
 }
 
-async fn sweep(approval: ApprovalPolicy, fault: Fault) {
+async fn sweep(approval: ApprovalPolicy, fault: Fault, meanwhile: Meanwhile) {
     let calls = calls(approval).await;
     println!("{} calls: {}", calls.len(), calls.join(" "));
     let door = if approval == ApprovalPolicy::Always { "take_sending" } else { "enter_submitting" };
@@ -269,31 +307,36 @@ async fn sweep(approval: ApprovalPolicy, fault: Fault) {
         assert!(calls.iter().any(|call| call == name), "a day has no {name}");
     }
     for (at, expected) in calls.iter().enumerate() {
-        let name = strike(approval, at, fault).await;
+        // The other's claim is in the way of what follows the struck one's own.
+        if meanwhile == Meanwhile::SleepsOnItsClaim && !(expected == door || expected == "submit") {
+            continue;
+        }
+        let name = strike(approval, at, fault, meanwhile).await;
         assert_eq!(name.as_ref(), Some(expected), "{fault:?}: call {at} is another one");
     }
 }
 
 macro_rules! sweeps {
-    ($($name:ident: $approval:ident, $fault:ident;)*) => {$(
+    ($($name:ident: $approval:ident, $fault:ident, $meanwhile:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            sweep(ApprovalPolicy::$approval, Fault::$fault).await;
+            sweep(ApprovalPolicy::$approval, Fault::$fault, Meanwhile::$meanwhile).await;
         }
     )*};
 }
 
 sweeps! {
-    a_call_that_is_not_done: Never, NotDone;
-    a_call_whose_answer_is_lost: Never, AnswerLost;
-    death_before_a_call: Never, KilledBefore;
-    death_after_a_call: Never, KilledAfter;
-    sleep_beyond_every_ttl_before_a_call: Never, AsleepBefore;
-    sleep_beyond_every_ttl_after_a_call: Never, AsleepAfter;
-    approved_a_call_that_is_not_done: Always, NotDone;
-    approved_a_call_whose_answer_is_lost: Always, AnswerLost;
-    approved_death_before_a_call: Always, KilledBefore;
-    approved_death_after_a_call: Always, KilledAfter;
-    approved_sleep_beyond_every_ttl_before_a_call: Always, AsleepBefore;
-    approved_sleep_beyond_every_ttl_after_a_call: Always, AsleepAfter;
+    a_call_that_is_not_done: Never, NotDone, WorksThrough;
+    a_call_whose_answer_is_lost: Never, AnswerLost, WorksThrough;
+    death_before_a_call: Never, KilledBefore, WorksThrough;
+    death_after_a_call: Never, KilledAfter, WorksThrough;
+    sleep_beyond_every_ttl_before_a_call: Never, AsleepBefore, WorksThrough;
+    sleep_beyond_every_ttl_after_a_call: Never, AsleepAfter, WorksThrough;
+    waking_up_beside_anothers_claim: Never, AsleepBefore, SleepsOnItsClaim;
+    approved_a_call_that_is_not_done: Always, NotDone, WorksThrough;
+    approved_a_call_whose_answer_is_lost: Always, AnswerLost, WorksThrough;
+    approved_death_before_a_call: Always, KilledBefore, WorksThrough;
+    approved_death_after_a_call: Always, KilledAfter, WorksThrough;
+    approved_sleep_beyond_every_ttl_before_a_call: Always, AsleepBefore, WorksThrough;
+    approved_sleep_beyond_every_ttl_after_a_call: Always, AsleepAfter, WorksThrough;
 }
