@@ -36,6 +36,36 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [ErrorKind; 9] = [
+        ErrorKind::Unavailable,
+        ErrorKind::Busy,
+        ErrorKind::Poisoned,
+        ErrorKind::Unfit,
+        ErrorKind::Corrupt,
+        ErrorKind::Invalid,
+        ErrorKind::Forked,
+        ErrorKind::ShutDown,
+        ErrorKind::Internal,
+    ];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Busy => "busy",
+            ErrorKind::Poisoned => "poisoned",
+            ErrorKind::Unfit => "unfit",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Forked => "forked",
+            ErrorKind::ShutDown => "shut_down",
+            ErrorKind::Internal => "internal",
+        }
+    }
+}
+
 /// A fault of the lock layer: what was being done, on which backend, and whether it may have been applied.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} ({backend} locks): {message}{}", hint.map(|h| format!(" ({h})")).unwrap_or_default())]

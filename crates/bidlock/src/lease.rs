@@ -1,10 +1,11 @@
 //! A held lock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tracing::Span;
 
 use crate::backend::{Grant, Released, Renewed};
 use crate::clock::Moment;
@@ -12,7 +13,9 @@ use crate::error::Result;
 use crate::holdings::NO_SLOT;
 use crate::key::LockKey;
 use crate::manager::Inner;
-use crate::stats::Counters;
+use crate::spans;
+use crate::stats::Loss;
+use crate::sync::locked;
 use crate::token::{FencingToken, HolderId};
 
 const HELD: u8 = 0;
@@ -63,7 +66,7 @@ impl Lease {
         let released = inner.backend.release(std::slice::from_ref(&state.grant)).await?;
         let released = released.first().copied().ok_or_else(|| inner.wrong_count("release"))?;
         if released != Released::Released && ended == Ended::Now {
-            state.count_loss(inner, "its release found that it had ended");
+            state.count_loss(inner, Loss::FoundAtRelease);
         }
         self.finished = true;
         Ok(released)
@@ -192,6 +195,8 @@ pub(crate) struct LeaseState {
     /// Somebody waits for `changed`, or once did.
     watched: AtomicBool,
     changed: Notify,
+    /// The span of the hold while it lasts, where somebody listens to spans.
+    span: OnceLock<Mutex<Option<Span>>>,
 }
 
 /// How a lease was when it was finished.
@@ -219,6 +224,7 @@ impl LeaseState {
             phase: AtomicU8::new(HELD),
             watched: AtomicBool::new(false),
             changed: Notify::new(),
+            span: OnceLock::new(),
         }
     }
 
@@ -243,7 +249,7 @@ impl LeaseState {
         if inner.clock.now() < self.deadline() {
             return false;
         }
-        self.lose(inner, "its deadline passed");
+        self.lose(inner, Loss::Deadline);
         true
     }
 
@@ -257,26 +263,48 @@ impl LeaseState {
                 if self.phase.load(Ordering::Acquire) == HELD { Renewed::Renewed } else { Renewed::Lost }
             }
             Renewed::Lost => {
-                self.lose(inner, "the store says that it is no longer held");
+                self.lose(inner, Loss::Taken);
                 Renewed::Lost
             }
         }
     }
 
     /// Held -> lost, once; a lease that is being released is not lost.
-    pub(crate) fn lose(&self, inner: &Inner, why: &'static str) {
+    pub(crate) fn lose(&self, inner: &Inner, loss: Loss) {
         if self.phase.compare_exchange(HELD, LOST, Ordering::SeqCst, Ordering::Acquire).is_err() {
             return;
         }
         inner.holdings.remove(self);
-        self.count_loss(inner, why);
+        self.count_loss(inner, loss);
+        self.end_hold(inner, loss.as_str());
         self.tell();
     }
 
-    fn count_loss(&self, inner: &Inner, why: &'static str) {
-        Counters::add(&inner.counters.lost, 1);
+    fn count_loss(&self, inner: &Inner, loss: Loss) {
+        inner.counters.lost(loss);
         let (key, holder) = (&self.grant.key, &self.grant.holder);
-        tracing::warn!(backend = inner.name, %key, %holder, why, "lease lost");
+        tracing::warn!(backend = inner.name, %key, %holder, why = loss.as_str(), "lease lost");
+    }
+
+    /// Opens the span of the hold, once, as a child of whatever the caller is in; nothing where nobody listens.
+    pub(crate) fn trace_hold(&self, inner: &Inner) {
+        let span = spans::hold(inner.name, &self.grant);
+        if !span.is_disabled() {
+            let _ = self.span.set(Mutex::new(Some(span))); // a lease entered again goes on in its first span
+        }
+    }
+
+    /// When the phase has left held, whatever it is now.
+    fn end_hold(&self, inner: &Inner, how: &'static str) {
+        let span = self.span.get();
+        if span.is_none() && !inner.counters.wants_times() {
+            return;
+        }
+        let held_for = inner.clock.now().since(self.granted_at);
+        inner.counters.hold_ended(&self.grant.key, held_for);
+        if let Some(span) = span.and_then(|span| locked(span).take()) {
+            spans::hold_ended(&span, held_for, how);
+        }
     }
 
     /// Anything -> done, and says what it was.
@@ -285,6 +313,7 @@ impl LeaseState {
         inner.holdings.remove(self);
         match before {
             HELD => {
+                self.end_hold(inner, "released");
                 self.tell();
                 Ended::Now
             }

@@ -34,7 +34,8 @@
 //! | `layers/` | backends that wrap or stand in for others |
 //! | `measure.rs` | how fast a manager is, for benchmarks (feature `measure`) |
 //! | `conformance/` | one suite for every backend (feature `conformance`) |
-//! | `audit.rs`, `clock.rs`, `error.rs`, `fork.rs`, `holdings.rs`, `stats.rs` | as they are called |
+//! | `stats.rs`, `instruments.rs`, `spans.rs` | what a manager counts, for its stats and for metrics; its spans |
+//! | `audit.rs`, `clock.rs`, `error.rs`, `fork.rs`, `holdings.rs` | as they are called |
 //!
 //! # Features
 //!
@@ -50,6 +51,7 @@ pub mod conformance;
 mod error;
 mod fork;
 mod holdings;
+mod instruments;
 mod key;
 pub mod layers;
 mod lease;
@@ -58,6 +60,7 @@ mod manager;
 pub mod measure;
 mod releaser;
 mod renewer;
+mod spans;
 mod stats;
 mod sync;
 mod token;

@@ -1,5 +1,6 @@
 //! `LockManager`: what callers use. Asks a backend, and does once for all engines what engines should not each do.
 
+mod asking;
 mod builder;
 mod guarded;
 mod inner;
@@ -17,12 +18,13 @@ pub(crate) use inner::Inner;
 pub use operator::CleanupScope;
 pub use waiting::Wait;
 
+use self::asking::Asking;
 use crate::backend::{Acquire, Capability, Held, LockBackend, MAX_BATCH, Released};
 use crate::backends;
 use crate::error::Result;
 use crate::key::LockKey;
 use crate::lease::Lease;
-use crate::stats::{Counters, Stats};
+use crate::stats::{Outcome, Stats};
 use crate::token::HolderId;
 
 /// Takes and gives back locks, on any backend. Cheap to clone; clones share everything.
@@ -135,27 +137,13 @@ impl LockManager {
     /// The store broke. The lock may have been taken for a moment: what was is given back in the background.
     pub async fn try_lock(&self, key: &LockKey) -> Result<Attempt> {
         self.inner.usable("try_lock")?;
-        let counters = &self.inner.counters;
-        Counters::add(&counters.attempts, 1);
-        if let Some(lease) = self.inner.reenter(key) {
-            Counters::add(&counters.successes, 1);
-            return Ok(Attempt::Acquired(lease));
-        }
-        let request = self.inner.request(key);
-        match self.inner.ask_one(&request).await {
-            Ok(Attempt::Acquired(lease)) => {
-                Counters::add(&counters.successes, 1);
-                Ok(Attempt::Acquired(lease))
+        let answer = async {
+            match self.inner.reenter(key) {
+                Some(lease) => Ok(Attempt::Acquired(lease)),
+                None => self.inner.ask_one(&self.inner.request(key)).await,
             }
-            Ok(Attempt::Held(held)) => {
-                Counters::add(&counters.conflicts, 1);
-                Ok(Attempt::Held(held))
-            }
-            Err(error) => {
-                Counters::add(&counters.errors, 1);
-                Err(error)
-            }
-        }
+        };
+        Asking::about(&self.inner, key).answered_by(answer, Outcome::Held).await
     }
 
     /// Tries each of the keys, in as few calls to the store as there are [`MAX_BATCH`]es; answers in the same order.
@@ -165,26 +153,31 @@ impl LockManager {
     /// The store broke: no lease is returned, and what may have been granted is given back in the background.
     pub async fn try_lock_many(&self, keys: &[LockKey]) -> Result<Vec<Attempt>> {
         self.inner.usable("try_lock_many")?;
-        let counters = &self.inner.counters;
-        Counters::add(&counters.attempts, keys.len());
+        let asking: Vec<Asking<'_>> = keys.iter().map(|key| Asking::about(&self.inner, key)).collect();
+        let answers = self.ask_many(keys).await;
+        match &answers {
+            Ok(attempts) => {
+                let each = asking.into_iter().zip(attempts);
+                each.for_each(|(asking, attempt)| asking.ended(attempt, Outcome::Held));
+            }
+            Err(_) => asking.into_iter().for_each(Asking::failed),
+        }
+        answers
+    }
+
+    async fn ask_many(&self, keys: &[LockKey]) -> Result<Vec<Attempt>> {
         let mut attempts: Vec<Option<Attempt>> = Vec::with_capacity(keys.len());
         attempts.extend(keys.iter().map(|key| self.inner.reenter(key).map(Attempt::Acquired)));
         let open: Vec<usize> = (0..keys.len()).filter(|at| attempts[*at].is_none()).collect();
         for places in open.chunks(MAX_BATCH) {
             let requests: Vec<Acquire> = places.iter().map(|at| self.inner.request(&keys[*at])).collect();
             // On an error the leases of earlier batches are dropped here, and so released in the background.
-            let answers = self.inner.ask(&requests).await.inspect_err(|_| {
-                Counters::add(&counters.errors, keys.len());
-            })?;
+            let answers = self.inner.ask(&requests).await?;
             for (at, answer) in places.iter().zip(answers) {
                 attempts[*at] = Some(answer);
             }
         }
-        let attempts: Vec<Attempt> = attempts.into_iter().flatten().collect();
-        let acquired = attempts.iter().filter(|attempt| attempt.is_acquired()).count();
-        Counters::add(&counters.successes, acquired);
-        Counters::add(&counters.conflicts, attempts.len() - acquired);
-        Ok(attempts)
+        Ok(attempts.into_iter().flatten().collect())
     }
 
     /// Takes the lock, waiting for a holder up to the limit. A failed wait lasts at least the limit and less than
@@ -200,22 +193,13 @@ impl LockManager {
             return self.try_lock(key).await;
         }
         self.inner.usable("lock")?;
-        let counters = &self.inner.counters;
-        Counters::add(&counters.attempts, 1);
-        if let Some(lease) = self.inner.reenter(key) {
-            Counters::add(&counters.successes, 1);
-            return Ok(Attempt::Acquired(lease));
-        }
-        let attempt = waiting::wait_for(&self.inner, key, wait).await;
-        Counters::add(
-            match &attempt {
-                Ok(Attempt::Acquired(_)) => &counters.successes,
-                Ok(Attempt::Held(_)) => &counters.timeouts,
-                Err(_) => &counters.errors,
-            },
-            1,
-        );
-        attempt
+        let answer = async {
+            match self.inner.reenter(key) {
+                Some(lease) => Ok(Attempt::Acquired(lease)),
+                None => waiting::wait_for(&self.inner, key, wait).await,
+            }
+        };
+        Asking::about(&self.inner, key).answered_by(answer, Outcome::Timeout).await
     }
 
     /// Releases many leases in as few calls as there are [`MAX_BATCH`]es; answers in the same order. Dropping the

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bidlock_metrics::Marketplaces;
+
 use super::inner::{Inner, checked_ttl};
 use super::{LockManager, reentry::Reentry};
 use crate::backend::LockBackend;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
+use crate::instruments::Instruments;
+use crate::stats::Counters;
 use crate::token::HolderId;
 
 /// How long a lease lasts without renewal, unless set otherwise.
@@ -25,6 +29,7 @@ pub struct LockManagerBuilder {
     clock: Arc<dyn Clock>,
     renewal: bool,
     reentrant: bool,
+    metrics: Option<Marketplaces>,
 }
 
 impl LockManagerBuilder {
@@ -36,6 +41,7 @@ impl LockManagerBuilder {
             clock: Arc::new(SystemClock),
             renewal: true,
             reentrant: false,
+            metrics: None,
         }
     }
 
@@ -72,6 +78,15 @@ impl LockManagerBuilder {
         self
     }
 
+    /// Counts attempts, waits, holds and losses for the recorder of the `metrics` facade that is installed when the
+    /// manager is built, with these marketplaces as labels. Off unless asked for: then nothing but
+    /// [`Stats`](crate::Stats) is counted, and no clock is read for it. Errors of the store are counted below the
+    /// manager, by [`layers::metrics`](crate::layers::metrics).
+    pub fn metrics(mut self, marketplaces: &Marketplaces) -> LockManagerBuilder {
+        self.metrics = Some(marketplaces.clone());
+        self
+    }
+
     /// The manager.
     ///
     /// # Errors
@@ -84,7 +99,10 @@ impl LockManagerBuilder {
     pub(super) fn build_with_valid_ttl(self) -> LockManager {
         let holder = self.holder.unwrap_or_else(HolderId::for_this_process);
         let reentry = self.reentrant.then(Reentry::default);
-        let inner = Inner::new(self.backend, self.clock, holder, self.ttl, self.renewal, reentry);
+        let name = self.backend.capability().name;
+        let instruments = self.metrics.as_ref().map(|marketplaces| Instruments::new(name, marketplaces));
+        let counters = Counters::new(instruments);
+        let inner = Inner::new(self.backend, self.clock, holder, self.ttl, self.renewal, reentry, counters);
         LockManager { inner: Arc::new(inner) }
     }
 }

@@ -59,6 +59,7 @@ impl Inner {
         ttl: Duration,
         renewal: bool,
         reentry: Option<Reentry>,
+        counters: Counters,
     ) -> Inner {
         fork::watch();
         Inner {
@@ -67,7 +68,7 @@ impl Inner {
             backend,
             clock,
             holder,
-            counters: Counters::default(),
+            counters,
             audit: AuditTrail::default(),
             holdings: Holdings::default(),
             releaser: Releaser::default(),
@@ -199,6 +200,7 @@ impl Inner {
         self.releaser.remember_runtime();
         let state = Arc::new(LeaseState::new(grant, ttl, firm_for, sent));
         self.holdings.insert(&state);
+        self.counters.hold_began(&state.grant.key);
         let lease = Lease::new(Arc::clone(self), Arc::clone(&state));
         if let Some(reentry) = &self.reentry {
             reentry.note(&state);
