@@ -36,6 +36,36 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [ErrorKind; 9] = [
+        ErrorKind::Unavailable,
+        ErrorKind::Busy,
+        ErrorKind::Poisoned,
+        ErrorKind::SchemaBehind,
+        ErrorKind::SchemaNewer,
+        ErrorKind::Unfit,
+        ErrorKind::Corrupt,
+        ErrorKind::Invalid,
+        ErrorKind::Internal,
+    ];
+
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Busy => "busy",
+            ErrorKind::Poisoned => "poisoned",
+            ErrorKind::SchemaBehind => "schema_behind",
+            ErrorKind::SchemaNewer => "schema_newer",
+            ErrorKind::Unfit => "unfit",
+            ErrorKind::Corrupt => "corrupt",
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Internal => "internal",
+        }
+    }
+}
+
 /// A ledger fault: what was being done, where, whether it may have been applied.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {message}{}", hint.map(|h| format!(" ({h})")).unwrap_or_default())]

@@ -17,6 +17,7 @@
 //! | [`sqlite`] | the embedded ledger |
 //! | `postgres` | the shared ledger (feature `postgres`) |
 //! | `conformance` | the cases that every engine must pass (feature `conformance`) |
+//! | [`layers`] | ledgers around another: metrics |
 //! | [`error`] | [`LedgerError`]: what broke, whether it may have been applied, whether to retry |
 
 pub mod bid;
@@ -24,6 +25,7 @@ pub mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
+pub mod layers;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod money;

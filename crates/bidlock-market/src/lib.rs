@@ -24,7 +24,7 @@ pub mod posting;
 pub mod sources;
 
 pub use budget::{Budget, BudgetKind, Period};
-pub use identity::{canonical, canonical_url, marketplace_name, spellings};
+pub use identity::{canonical, canonical_url, known_marketplaces, marketplace_name, spellings};
 pub use marketplace::{
     Answer, Approval, CLOCK_ALLOWANCE, Capabilities, LookUpError, LostCause, Marketplace, RemoteBid,
     Submission, WithdrawAnswer, find_ours,

@@ -6,20 +6,21 @@ use std::{
     time::Duration,
 };
 
-use bidlock::Attempt;
 use bidlock_ledger::{
     Applied, Bid, BidBrief, BidFilter, BidState, ClaimOutcome, Cursor, Money, Move, NewClaim, Page, Payload,
     PostingId,
 };
 use bidlock_market::Approval;
 use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+use tracing::{Instrument, Span};
 
 use crate::{
     batch::Batch,
     options::ApprovalPolicy,
     outcome::{DeferReason, Outcome},
-    pipeline::{Pipeline, PipelineError, lock_key},
+    pipeline::{Pipeline, PipelineError},
     rules::Decision,
+    spans,
 };
 
 /// How many approved bids one pass sends at the most; the next pass goes on.
@@ -156,7 +157,7 @@ impl Pipeline {
             }
         }
         if !requests.is_empty() {
-            let claimed = self.ledger.claim(&requests).await.inspect_err(|_| {
+            let claimed = self.claim(&requests).await.inspect_err(|_| {
                 indices.iter().for_each(|_| self.give_back_to_run_limit());
             })?;
             for (index, outcome) in indices.into_iter().zip(claimed) {
@@ -171,9 +172,10 @@ impl Pipeline {
         }
         for ((index, bid), permit) in ready.into_iter().zip(permits) {
             let pipeline = Arc::clone(self);
+            let written = batch.posting(index).written.clone();
             // A task of its own: a caller that goes away must not leave a request without its record.
             senders.0.spawn(async move {
-                let outcome = pipeline.carry_out(bid).await;
+                let outcome = pipeline.carry_out(bid, &written).await;
                 drop(permit);
                 (index, outcome)
             });
@@ -181,8 +183,23 @@ impl Pipeline {
         Ok(())
     }
 
-    /// From a claim to its outcome.
-    async fn carry_out(&self, bid: Bid) -> Result<Outcome, PipelineError> {
+    /// Asks the ledger; counts and traces each claim.
+    async fn claim(&self, requests: &[NewClaim]) -> Result<Vec<ClaimOutcome>, PipelineError> {
+        let spans: Vec<Span> = requests.iter().map(spans::claim).collect();
+        let began = self.clock.now();
+        let claimed = self.ledger.claim(requests).await?;
+        let took = self.clock.now().since(began);
+        for ((request, span), outcome) in requests.iter().zip(spans).zip(&claimed) {
+            spans::claimed(&span, outcome, took);
+            if let Some(metrics) = &self.options.metrics {
+                metrics.claimed(&request.posting, took);
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// From a claim to its outcome. `written`: see [`bidlock_market::Posting::written`].
+    async fn carry_out(&self, bid: Bid, written: &[String]) -> Result<Outcome, PipelineError> {
         let posting = bid.posting.clone();
         let outcome = if bid.payload.via != self.marketplace.via() {
             // Approved for another marketplace implementation than this scanner's.
@@ -195,8 +212,16 @@ impl Pipeline {
                     Outcome::HeldElsewhere { holder: self.claimant.holder.clone(), remaining: Duration::ZERO }
                 }
             }
+        } else if let Some(taken) =
+            self.show_to_the_legacy(&bid, written).await.inspect_err(|_| self.give_back_to_run_limit())?
+        {
+            taken
         } else {
-            self.send(bid).await?
+            let (span, began) = (spans::send(&bid), self.clock.now());
+            let outcome = self.send(bid.clone()).instrument(span.clone()).await?;
+            spans::sent(&span, &outcome, self.clock.now().since(began));
+            self.tell_the_legacy(&bid, &outcome).await;
+            outcome
         };
         if !matches!(outcome, Outcome::Submitted(_) | Outcome::Unknown { .. }) {
             self.give_back_to_run_limit();
@@ -253,14 +278,15 @@ impl Pipeline {
 
     /// `None` where another scanner has its lock.
     async fn send_one_approved(self: &Arc<Self>, bid: Bid) -> Result<Option<Outcome>, PipelineError> {
-        let Attempt::Acquired(lease) = self.locks.try_lock(&lock_key(&bid.posting)?).await? else {
-            return Ok(None);
-        };
+        // No sighting is at hand to tell how the source writes it; the posting's page is.
+        let written: Vec<String> = bid.payload.posting_url.clone().into_iter().collect();
+        let keys = self.keys(&bid.posting, &written)?;
+        let Some(Ok(leases)) = self.try_all(&[keys]).await?.pop() else { return Ok(None) };
         let pipeline = Arc::clone(self);
         // A task of its own, as every sender.
-        let task = tokio::spawn(async move { pipeline.carry_out(bid).await });
+        let task = tokio::spawn(async move { pipeline.carry_out(bid, &written).await });
         let outcome = task.await.map_err(|e| PipelineError::Invariant(format!("a sender died: {e}")))?;
-        if let Err(error) = lease.release().await {
+        if let Err(error) = self.locks.release_many(leases).await {
             tracing::warn!(%error, "a lock could not be released; it expires by its TTL");
         }
         outcome.map(Some)

@@ -20,6 +20,8 @@
 //! | [`cache`] | postings that are settled for good |
 //! | [`reconcile`] | settles what is unknown by looking it up |
 //! | [`mod@withdraw`] | takes a submitted bid back |
+//! | `metrics`, `spans` | what is counted and traced |
+//! | [`legacy`] | the replaced system, while instances of it still run |
 //! | [`options`], `caps`, `gate` | what the owner may set; daily caps; what the marketplace told all senders |
 //! | [`stop`] | graceful and hard stops |
 //!
@@ -32,6 +34,8 @@ pub mod cache;
 mod caps;
 mod claiming;
 mod gate;
+pub mod legacy;
+mod metrics;
 pub mod options;
 pub mod outcome;
 pub mod pipeline;
@@ -39,10 +43,13 @@ pub mod reconcile;
 pub mod rules;
 pub mod scan;
 pub mod send;
+mod spans;
 pub mod stop;
 pub mod withdraw;
 
 pub use cache::SettledCache;
+pub use legacy::{LegacyBids, LegacyError, LegacyName, Mirrored, bring_in};
+pub use metrics::BidMetrics;
 pub use options::{ApprovalPolicy, Caps, PipelineOptions};
 pub use outcome::{DeclineReason, DeferReason, Outcome};
 pub use pipeline::{Parts, Pipeline, PipelineError};

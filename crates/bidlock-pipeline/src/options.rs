@@ -1,6 +1,8 @@
 //! What the owner may set.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use crate::{legacy::LegacyBids, metrics::BidMetrics};
 
 /// What the owner may set of a [`crate::Pipeline`].
 #[derive(Clone, Debug)]
@@ -17,6 +19,10 @@ pub struct PipelineOptions {
     pub caps: Caps,
     /// At most so many bids in the life of this pipeline.
     pub run_limit: Option<u64>,
+    /// The replaced system's table of bids, while instances of it still run.
+    pub legacy: Option<Arc<dyn LegacyBids>>,
+    /// Where outcomes and claims are counted; nowhere unless set.
+    pub metrics: Option<Arc<BidMetrics>>,
 }
 
 impl Default for PipelineOptions {
@@ -28,6 +34,8 @@ impl Default for PipelineOptions {
             approval: ApprovalPolicy::ByMarketplace,
             caps: Caps::default(),
             run_limit: None,
+            legacy: None,
+            metrics: None,
         }
     }
 }

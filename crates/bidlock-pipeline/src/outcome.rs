@@ -69,6 +69,12 @@ impl Outcome {
         }
     }
 
+    /// The place of its name in [`Outcome::NAMES`].
+    pub(crate) fn place(&self) -> usize {
+        let name = self.name();
+        Outcome::NAMES.iter().position(|known| *known == name).unwrap_or_default()
+    }
+
     /// Every name, in the order of a summary.
     pub const NAMES: [&'static str; 9] = [
         "submitted",
@@ -176,6 +182,12 @@ pub enum DeferReason {
     #[error("sending has stopped: {detail}")]
     SendingStopped {
         /// The marketplace's words.
+        detail: String,
+    },
+    /// The replaced system's table can't be reached, and its instances still run.
+    #[error("the replaced system's table of bids can't be used: {detail}")]
+    LegacyAway {
+        /// What failed.
         detail: String,
     },
     /// The scanner is shutting down.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bidlock::{Attempt, Clock, Lease, LockKey, LockManager};
+use bidlock::{Clock, Lease, LockKey, LockManager};
 use bidlock_ledger::{
     Bid, BidBrief, BidState, Claimant, ErrorKind, LedgerError, LedgerStore, PostingId, Standing,
 };
@@ -21,6 +21,7 @@ use crate::{
     batch::{Batch, Told},
     cache::{DEFAULT_CAPACITY, SettledCache},
     gate::Gate,
+    legacy::LegacyError,
     options::PipelineOptions,
     outcome::{DeclineReason, Outcome},
     rules::Evaluator,
@@ -39,6 +40,9 @@ pub enum PipelineError {
     /// The lock engine.
     #[error("locks: {0}")]
     Locks(#[from] bidlock::Error),
+    /// The replaced system's table: nothing is sent without it while it is in use.
+    #[error("replaced system: {0}")]
+    Legacy(#[from] LegacyError),
     /// What can't be, is: a person must look.
     #[error("an invariant is violated: {0}")]
     Invariant(String),
@@ -50,6 +54,7 @@ impl PipelineError {
         match self {
             PipelineError::Ledger(e) => e.is_retryable(),
             PipelineError::Locks(e) => e.is_retryable(),
+            PipelineError::Legacy(e) => e.retryable,
             PipelineError::Invariant(_) => false,
         }
     }
@@ -164,7 +169,20 @@ impl Pipeline {
         self: &Arc<Self>,
         postings: &[Posting],
     ) -> Vec<Result<Outcome, PipelineError>> {
-        self.process_batch_telling(postings, None).await
+        let outcomes = self.process_batch_telling(postings, None).await;
+        for (posting, outcome) in postings.iter().zip(&outcomes) {
+            self.count(&posting.id, outcome.as_ref());
+        }
+        outcomes
+    }
+
+    /// Counts a final answer.
+    pub(crate) fn count(&self, posting: &PostingId, outcome: Result<&Outcome, &PipelineError>) {
+        match (&self.options.metrics, outcome) {
+            (None, _) => {}
+            (Some(metrics), Ok(outcome)) => metrics.answered(posting, outcome),
+            (Some(metrics), Err(error)) => metrics.broke(error),
+        }
     }
 
     pub(crate) async fn process_batch_telling(
@@ -181,13 +199,23 @@ impl Pipeline {
         let fresh = self.answer_without_asking(batch);
         let open = self.ask_the_ledger(batch, fresh).await?;
         let (leases, held) = self.lock(batch, open).await?;
-        let candidates = self.evaluate(batch, held);
-        let sent = self.claim_and_send(batch, candidates).await;
+        let sent = self.work(batch, held).await;
         // Given back together, whatever happened; a lease whose release fails runs out by its TTL.
         if let Err(error) = self.locks.release_many(leases).await {
             tracing::warn!(%error, "locks could not be released; they expire by their TTL");
         }
         sent
+    }
+
+    /// What happens under the locks.
+    async fn work(
+        self: &Arc<Self>,
+        batch: &mut Batch<'_>,
+        held: Vec<(usize, Option<BidBrief>)>,
+    ) -> Result<(), PipelineError> {
+        let held = self.ask_the_legacy(batch, held).await?;
+        let candidates = self.evaluate(batch, held);
+        self.claim_and_send(batch, candidates).await
     }
 
     /// Cache, age and identity: no round trip at all. Only what is left open gets a leader.
@@ -242,19 +270,20 @@ impl Pipeline {
     ) -> Result<(Vec<Lease>, Vec<(usize, Option<BidBrief>)>), PipelineError> {
         let mut keys = Vec::with_capacity(open.len());
         for (index, _) in &open {
-            keys.push(lock_key(&batch.posting(*index).id)?);
+            let posting = batch.posting(*index);
+            keys.push(self.keys(&posting.id, &posting.written)?);
         }
         let (mut leases, mut held) = (Vec::new(), Vec::new());
         if keys.is_empty() {
             return Ok((leases, held));
         }
-        for ((index, approved), attempt) in open.into_iter().zip(self.locks.try_lock_many(&keys).await?) {
-            match attempt {
-                Attempt::Acquired(lease) => {
-                    leases.push(lease);
+        for ((index, approved), locked) in open.into_iter().zip(self.try_all(&keys).await?) {
+            match locked {
+                Ok(mut all) => {
+                    leases.append(&mut all);
                     held.push((index, approved));
                 }
-                Attempt::Held(other) => batch.settle(
+                Err(other) => batch.settle(
                     index,
                     Outcome::HeldElsewhere { holder: other.holder, remaining: other.remaining },
                 ),

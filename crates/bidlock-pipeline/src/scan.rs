@@ -63,11 +63,11 @@ pub struct ScanSummary {
 }
 
 impl ScanSummary {
-    fn count(&mut self, outcome: &Outcome) {
+    /// Counts a final answer, here and in the pipeline's metrics.
+    fn count(&mut self, pipeline: &Pipeline, posting: &Posting, outcome: &Outcome) {
         self.sightings += 1;
-        if let Some(slot) = Outcome::NAMES.iter().position(|n| *n == outcome.name()) {
-            self.outcomes[slot] += 1;
-        }
+        self.outcomes[outcome.place()] += 1;
+        pipeline.count(&posting.id, Ok(outcome));
     }
 
     /// The count of one outcome name; zero for a name that is none.
@@ -135,7 +135,7 @@ impl Scan {
             if self.pipeline.stop.is_stopping() {
                 for held in batch {
                     let outcome = Outcome::Deferred(DeferReason::ShuttingDown);
-                    self.summary.count(&outcome);
+                    self.summary.count(&self.pipeline, &held.posting, &outcome);
                     answered(&held.posting, &outcome);
                 }
                 continue;
@@ -204,6 +204,9 @@ impl Scan {
                 }
                 other => {
                     self.away_since = None;
+                    for (posting, outcome) in other.iter().flatten() {
+                        self.pipeline.count(posting, Ok(outcome));
+                    }
                     return other;
                 }
             }
@@ -230,7 +233,7 @@ impl Scan {
                     self.wait_or_answer(Waiting { posting, since }, outcome, waiting, answered);
                 }
                 Ok(outcome) => {
-                    self.summary.count(&outcome);
+                    self.summary.count(&self.pipeline, &posting, &outcome);
                     answered(&posting, &outcome);
                 }
                 Err(error) if error.is_retryable() => {
@@ -238,7 +241,10 @@ impl Scan {
                     away = Some(error);
                 }
                 // Told at the end: what became of the others must not be lost with it.
-                Err(error) => broken = broken.or(Some(error)),
+                Err(error) => {
+                    self.pipeline.count(&posting.id, Err(&error));
+                    broken = broken.or(Some(error));
+                }
             }
         }
         broken.map_or_else(|| self.keep_patience(away, waiting), Err)
@@ -258,7 +264,7 @@ impl Scan {
         let mut tell = |summary: &mut ScanSummary, (index, outcome): (usize, Outcome)| {
             // A held posting is tried again instead.
             if !matches!(outcome, Outcome::HeldElsewhere { .. }) {
-                summary.count(&outcome);
+                summary.count(&self.pipeline, &postings[index], &outcome);
                 answered(&postings[index], &outcome);
                 told.insert(index);
             }
@@ -292,7 +298,7 @@ impl Scan {
         } else {
             outcome
         };
-        self.summary.count(&outcome);
+        self.summary.count(&self.pipeline, &held.posting, &outcome);
         answered(&held.posting, &outcome);
     }
 

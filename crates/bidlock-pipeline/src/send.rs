@@ -127,6 +127,9 @@ impl Pipeline {
             }
             Applied::Not(NotMoved::StaleClaim(row) | NotMoved::Expired(row) | NotMoved::WrongState(row)) => {
                 self.stale_claims.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if let Some(metrics) = &self.options.metrics {
+                    metrics.stale_claim(&bid.posting);
+                }
                 Ok(Door::Shut(self.outcome_of_other(&row)))
             }
             Applied::Not(NotMoved::NoSuchBid(id)) => {

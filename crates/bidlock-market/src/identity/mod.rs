@@ -114,6 +114,11 @@ pub fn canonical_url(text: &str) -> Option<PostingId> {
     canonical(scheme.name, text).ok()
 }
 
+/// The names of the marketplaces with rules of their own, in alphabetical order.
+pub fn known_marketplaces() -> impl Iterator<Item = &'static str> {
+    SCHEMES.iter().map(|scheme| scheme.name)
+}
+
 /// The one name of a marketplace: known other names are replaced, anything else is trimmed and in lower case.
 pub fn marketplace_name(name: &str) -> String {
     let name = tidy(name).to_lowercase();

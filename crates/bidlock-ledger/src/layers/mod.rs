@@ -1,0 +1,3 @@
+//! Ledgers that change what another does, or watch it.
+
+pub mod metrics;
