@@ -45,6 +45,13 @@ pub trait LockBackend: std::fmt::Debug + Send + Sync + 'static {
     /// The store broke; keys may have been freed.
     async fn release(&self, grants: &[Grant]) -> Result<Vec<Released>>;
 
+    /// Which of its stores keeps this grant, where a backend is made of several. A call to renew is for the grants of
+    /// one store, so that a store that is away keeps only its own leases from being renewed.
+    fn store_of(&self, grant: &Grant) -> usize {
+        let _ = grant;
+        0
+    }
+
     /// The live locks that match, ordered by key, at most [`MAX_PAGE`].
     ///
     /// # Errors

@@ -76,6 +76,7 @@ pub struct Error {
     operation: &'static str,
     message: String,
     hint: Option<&'static str>,
+    retried: bool,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -95,6 +96,7 @@ impl Error {
             operation,
             message: message.into(),
             hint: None,
+            retried: false,
             source: None,
         }
     }
@@ -110,6 +112,21 @@ impl Error {
     #[must_use]
     pub fn maybe_applied(mut self) -> Error {
         self.effect = Effect::Unknown;
+        self
+    }
+
+    /// Says that a layer has asked as often as it was told to; see [`Error::was_retried`].
+    #[must_use]
+    pub fn retried(mut self) -> Error {
+        self.retried = true;
+        self
+    }
+
+    /// Adds what else went wrong to the message.
+    #[must_use]
+    pub(crate) fn also(mut self, what: &str) -> Error {
+        self.message.push_str("; ");
+        self.message.push_str(what);
         self
     }
 
@@ -145,9 +162,15 @@ impl Error {
         self.operation
     }
 
-    /// Whether asking again can help.
+    /// Whether asking again can help: the error is a passing one, not one that lasts until somebody mends something.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Busy)
+    }
+
+    /// Whether a layer below has asked again already, as often as it was told to. Whoever sees this does not ask
+    /// again at once, so that layers of retries never multiply; whoever waits for an engine to come back may.
+    pub fn was_retried(&self) -> bool {
+        self.retried
     }
 }
 

@@ -152,7 +152,7 @@ async fn release(backend: &dyn LockBackend, clock: &dyn Clock, grants: &[Grant])
     for left in (0..MAX_TRIES).rev() {
         match backend.release(grants).await {
             Ok(released) => return released,
-            Err(error) if left > 0 && error.is_retryable() => {
+            Err(error) if left > 0 && error.is_retryable() && !error.was_retried() => {
                 tracing::debug!(%error, left, "a release in the background failed, trying again");
                 clock.sleep_until(clock.now().later(pause)).await;
                 pause *= 2;

@@ -101,10 +101,11 @@ async fn round(inner: &Inner) -> Option<Moment> {
     let now = inner.clock.now();
     let mut due: Vec<Arc<LeaseState>> = inner.holdings.snapshot();
     due.retain(|lease| !lease.is_over(inner) && lease.renew_at() <= now.later(lease.renewal_slack()));
-    // One call has one TTL.
-    due.sort_by_key(|lease| lease.ttl);
-    for same_ttl in due.chunk_by(|a, b| a.ttl == b.ttl) {
-        for batch in same_ttl.chunks(MAX_RENEWALS) {
+    // One call has one TTL, and is for one store: one that is away keeps no other's leases from their renewal.
+    let kind = |lease: &Arc<LeaseState>| (inner.backend.store_of(&lease.grant), lease.ttl);
+    due.sort_by_cached_key(kind);
+    for of_a_kind in due.chunk_by(|a, b| kind(a) == kind(b)) {
+        for batch in of_a_kind.chunks(MAX_RENEWALS) {
             renew(inner, batch).await;
         }
     }

@@ -92,6 +92,10 @@ impl LockBackend for Faulty {
         self.spoil(&self.releases, self.store.release(grants)).await
     }
 
+    fn store_of(&self, grant: &Grant) -> usize {
+        self.store.store_of(grant)
+    }
+
     async fn inspect(&self, filter: &KeyFilter, page: Page) -> Result<Vec<HeldLock>> {
         self.store.inspect(filter, page).await
     }
@@ -182,6 +186,16 @@ async fn an_attempt_that_stays_unanswered_is_an_error_and_given_back() {
     let error = bench.locks.try_lock(&key()).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::Unknown));
     assert_eq!(bench.locks.stats().errors, 1);
+    assert!(!bench.is_free().await);
+    bench.until_free().await;
+}
+
+/// The refusals are of later tries, and say nothing of the first.
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_is_given_back_all_the_same() {
+    let bench = bench();
+    bench.backend.acquires.lock().unwrap().extend([Fault::AnswerLost, Fault::Refused, Fault::Refused]);
+    assert_eq!(bench.locks.try_lock(&key()).await.unwrap_err().effect(), Effect::Unknown);
     assert!(!bench.is_free().await);
     bench.until_free().await;
 }

@@ -69,6 +69,10 @@ impl LockBackend for GrantAll {
         Ok(vec![Released::Released; grants.len()])
     }
 
+    fn store_of(&self, _grant: &Grant) -> usize {
+        0
+    }
+
     async fn inspect(&self, _filter: &KeyFilter, _page: Page) -> Result<Vec<HeldLock>> {
         Ok(Vec::new())
     }

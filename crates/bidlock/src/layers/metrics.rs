@@ -71,6 +71,10 @@ impl LockBackend for Metered {
         noted(&self.engine, self.inner.release(grants).await)
     }
 
+    fn store_of(&self, grant: &Grant) -> usize {
+        self.inner.store_of(grant)
+    }
+
     async fn inspect(&self, filter: &KeyFilter, page: Page) -> Result<Vec<HeldLock>> {
         noted(&self.engine, self.inner.inspect(filter, page).await)
     }

@@ -64,7 +64,8 @@ impl Inner {
         fork::watch();
         Inner {
             name: backend.capability().name,
-            in_process: backend.capability().shared == Shared::Process,
+            in_process: backend.capability().shared == Shared::Process
+                && backend.capability().name == "memory",
             backend,
             clock,
             holder,
@@ -164,11 +165,14 @@ impl Inner {
                     return Ok((sent, answers));
                 }
                 Ok(_) => return Err(self.wrong_count("try_acquire")),
-                Err(error) if error.effect() == Effect::NotApplied => {
+                // A refusal after a lost answer says nothing of the attempt whose answer was lost.
+                Err(error) if error.effect() == Effect::NotApplied && retries_left == LOST_ANSWER_RETRIES => {
                     pending.requests = &[];
                     return Err(error);
                 }
-                Err(error) if retries_left == 0 || !error.is_retryable() => return Err(error),
+                Err(error) if retries_left == 0 || !error.is_retryable() || error.was_retried() => {
+                    return Err(error.maybe_applied());
+                }
                 Err(error) => {
                     retries_left -= 1;
                     tracing::debug!(%error, "the answer was lost, asking again for the same attempt");
