@@ -86,7 +86,11 @@ pub trait LegacyBids: std::fmt::Debug + Send + Sync + 'static {
 
 impl Pipeline {
     /// The keys that keep everybody else from this posting, the posting's own first.
-    pub(crate) fn keys(&self, posting: &PostingId, written: &[String]) -> Result<Vec<LockKey>, PipelineError> {
+    pub(crate) fn keys(
+        &self,
+        posting: &PostingId,
+        written: &[String],
+    ) -> Result<Vec<LockKey>, PipelineError> {
         let mut keys = vec![lock_key(posting)?];
         let Some(legacy) = &self.options.legacy else { return Ok(keys) };
         for name in legacy.names(posting, written) {
@@ -215,7 +219,10 @@ impl Pipeline {
 ///
 /// # Errors
 /// The ledger failed, or others move the row again and again.
-pub async fn bring_in(ledger: &dyn bidlock_ledger::LedgerStore, found: NewImport) -> Result<Bid, PipelineError> {
+pub async fn bring_in(
+    ledger: &dyn bidlock_ledger::LedgerStore,
+    found: NewImport,
+) -> Result<Bid, PipelineError> {
     let posting = found.posting.clone();
     for _ in 0..ROUNDS {
         let Some(outcome) = ledger.import(std::slice::from_ref(&found)).await?.pop() else { break };
@@ -229,7 +236,8 @@ pub async fn bring_in(ledger: &dyn bidlock_ledger::LedgerStore, found: NewImport
         let change = Change::new(existing.claim_ref(), found.actor.clone(), Move::Import)
             .because(found.reason.clone())
             .with_detail(found.detail.clone());
-        if let Some(Applied::Moved { bid, .. } | Applied::Already(bid)) = ledger.apply(&[change]).await?.pop() {
+        if let Some(Applied::Moved { bid, .. } | Applied::Already(bid)) = ledger.apply(&[change]).await?.pop()
+        {
             return Ok(*bid);
         }
     }

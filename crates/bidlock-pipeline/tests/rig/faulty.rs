@@ -8,8 +8,8 @@ use std::sync::{
 use async_trait::async_trait;
 use bidlock_ledger::{
     Action, Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, ErrorKind,
-    Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page, PostingId, Result, Standing, Swept,
-    WallTime,
+    Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page,
+    PostingId, Result, Standing, Swept, WallTime,
 };
 use tokio::sync::oneshot;
 

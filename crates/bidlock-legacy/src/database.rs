@@ -1,0 +1,308 @@
+//! [`LegacyDatabase`]: the old table in one of two engines, and how a scan works beside it.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use bidlock_ledger::{Actor, Bid, BidState, ClaimId, Money, NewImport, PostingId};
+use bidlock_market::{canonical, marketplace_name, spellings};
+use bidlock_pipeline::{LegacyBids, LegacyError, LegacyName, Mirrored};
+use jiff::{Timestamp, tz::TimeZone};
+use uuid::Uuid;
+
+use crate::{
+    postgres,
+    row::{OldRow, Origin, VIA, import_of},
+    shape::{DEMANDED, OPTIONAL, Shape},
+    sqlite,
+    status::word_of,
+};
+
+/// How many names of one posting are locked, read and mirrored: a bound on what one bid costs in the old world.
+const MAX_NAMES: usize = 16;
+/// How many ways of writing one marketplace count.
+const MAX_SPELLINGS: usize = 4;
+/// How often a posting's rows are read again where somebody else wrote between look and insertion.
+const ROUNDS: usize = 3;
+
+/// Where the replaced system keeps its bids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In this SQLite file.
+    Sqlite(PathBuf),
+    /// In the database of this URL.
+    Postgres(String),
+}
+
+/// The replaced system's database. Clones share the connection.
+#[derive(Clone, Debug)]
+pub struct LegacyDatabase {
+    pub(crate) engine: Engine,
+    pub(crate) origin: Origin,
+    /// How the old table writes each marketplace, by our name of it.
+    written_as: Arc<HashMap<String, Vec<String>>>,
+    now: fn() -> Timestamp,
+}
+
+/// One of two engines.
+#[derive(Clone, Debug)]
+pub(crate) enum Engine {
+    Sqlite(sqlite::Table),
+    Postgres(postgres::Table),
+}
+
+/// What the mirroring of a bid came to.
+pub(crate) enum Written {
+    Done,
+    /// Rows that are not ours, as far as they were seen; nothing was written.
+    Foreign(Vec<OldRow>),
+}
+
+/// A mirrored bid's row.
+pub(crate) struct NewRow {
+    pub(crate) bid: Uuid,
+    pub(crate) amount: Option<String>,
+    pub(crate) proposal: String,
+    pub(crate) at: Timestamp,
+}
+
+impl NewRow {
+    /// The value of a column of [`filled`].
+    pub(crate) fn value(&self, column: &str, kind: &str, name: &LegacyName, status: &str) -> Option<String> {
+        match column {
+            "marketplace" => Some(name.marketplace.clone()),
+            "job_id" => Some(name.job_id.clone()),
+            "status" => Some(status.to_owned()),
+            // One for each row of the bid.
+            "id" => Some(Uuid::new_v5(&self.bid, name.job_id.as_bytes()).to_string()),
+            "bid_amount" => self.amount.clone(),
+            "proposal" => Some(self.proposal.clone()),
+            _ => Some(written_time(self.at, kind)),
+        }
+    }
+}
+
+impl LegacyDatabase {
+    /// Opens the database to read it.
+    ///
+    /// # Errors
+    /// It can't be reached, or has no table of bids with the demanded columns.
+    pub async fn open(place: &Place, actor: Actor) -> Result<LegacyDatabase, LegacyError> {
+        LegacyDatabase::open_for(place, actor, false, Timestamp::default).await
+    }
+
+    /// Opens the database to work beside instances that use it: makes the table `bidlock_mirror` where it is missing.
+    /// `now` dates what is mirrored.
+    ///
+    /// # Errors
+    /// As `open`; or a bid of ours can't be written there.
+    pub async fn open_beside(
+        place: &Place,
+        actor: Actor,
+        now: fn() -> Timestamp,
+    ) -> Result<LegacyDatabase, LegacyError> {
+        LegacyDatabase::open_for(place, actor, true, now).await
+    }
+
+    async fn open_for(
+        place: &Place,
+        actor: Actor,
+        write: bool,
+        now: fn() -> Timestamp,
+    ) -> Result<LegacyDatabase, LegacyError> {
+        let engine = match place {
+            Place::Postgres(url) => Engine::Postgres(postgres::Table::open(url, write).await?),
+            Place::Sqlite(path) => {
+                let path = path.clone();
+                let opened = tokio::task::spawn_blocking(move || sqlite::Table::open(&path, write)).await;
+                Engine::Sqlite(opened.unwrap_or_else(|e| Err(broken_off(&e)))?)
+            }
+        };
+        let names = match &engine {
+            Engine::Sqlite(table) => table.marketplaces().await?,
+            Engine::Postgres(table) => table.marketplaces().await?,
+        };
+        let mut written_as: HashMap<String, Vec<String>> = HashMap::new();
+        for name in names {
+            let known = written_as.entry(marketplace_name(&name)).or_default();
+            if known.len() < MAX_SPELLINGS {
+                known.push(name);
+            }
+        }
+        let place = match &engine {
+            Engine::Sqlite(table) => table.place(),
+            Engine::Postgres(table) => table.place(),
+        };
+        let origin = Origin { place: place.to_owned(), actor, via: VIA.to_owned() };
+        Ok(LegacyDatabase { engine, origin, written_as: Arc::new(written_as), now })
+    }
+
+    /// The marketplace implementation to which the old instances sent: look-ups of imported bids go there.
+    #[must_use]
+    pub fn sent_through(mut self, via: &str) -> LegacyDatabase {
+        via.clone_into(&mut self.origin.via);
+        self
+    }
+
+    /// Where it is, without a password.
+    pub fn place(&self) -> &str {
+        &self.origin.place
+    }
+
+    async fn rows(&self, names: Vec<LegacyName>) -> Result<Vec<OldRow>, LegacyError> {
+        match &self.engine {
+            Engine::Sqlite(table) => table.find(names).await,
+            Engine::Postgres(table) => table.find(names).await,
+        }
+    }
+
+    pub(crate) async fn proposals(&self, rows: Vec<OldRow>) -> Result<Vec<Option<String>>, LegacyError> {
+        match &self.engine {
+            Engine::Sqlite(table) => table.proposals(rows).await,
+            Engine::Postgres(table) => table.proposals(rows).await,
+        }
+    }
+
+    fn shape(&self) -> &Shape {
+        match &self.engine {
+            Engine::Sqlite(table) => table.shape(),
+            Engine::Postgres(table) => table.shape(),
+        }
+    }
+
+    /// The bid that rows of one posting, none of them ours, speak for.
+    fn import(&self, posting: &PostingId, mut rows: Vec<OldRow>) -> Option<NewImport> {
+        rows.sort_by_key(|row| u8::MAX - row.strength());
+        let (strongest, others) = rows.split_first()?;
+        Some(import_of(posting.clone(), strongest, others, None, &self.origin))
+    }
+}
+
+#[async_trait]
+impl LegacyBids for LegacyDatabase {
+    fn names(&self, posting: &PostingId, written: &[String]) -> Vec<LegacyName> {
+        let mut ids = spellings(posting);
+        ids.extend(written.iter().filter(|text| !ids.contains(text)).cloned().collect::<Vec<_>>());
+        let own = [posting.marketplace().to_owned()];
+        let marketplaces = self.written_as.get(posting.marketplace()).map_or(&own[..], Vec::as_slice);
+        let name = |id: &String, marketplace: &String| LegacyName {
+            marketplace: marketplace.clone(),
+            job_id: id.clone(),
+        };
+        let names =
+            ids.iter().flat_map(|id| marketplaces.iter().map(move |marketplace| name(id, marketplace)));
+        names.take(MAX_NAMES).collect()
+    }
+
+    async fn find(
+        &self,
+        postings: &[(PostingId, Vec<LegacyName>)],
+    ) -> Result<Vec<Option<NewImport>>, LegacyError> {
+        let mut by_name: HashMap<LegacyName, Vec<OldRow>> = HashMap::new();
+        for row in self.rows(postings.iter().flat_map(|(_, names)| names.clone()).collect()).await? {
+            if !row.mirrored {
+                let name = LegacyName { marketplace: row.marketplace.clone(), job_id: row.job_id.clone() };
+                by_name.entry(name).or_default().push(row);
+            }
+        }
+        let each = postings.iter().map(|(posting, names)| {
+            let rows = names.iter().filter_map(|name| by_name.get(name)).flatten().cloned().collect();
+            self.import(posting, rows)
+        });
+        Ok(each.collect())
+    }
+
+    async fn mirror(&self, bid: &Bid, names: &[LegacyName]) -> Result<Mirrored, LegacyError> {
+        for _ in 0..ROUNDS {
+            let new = NewRow {
+                bid: bid.id.0,
+                amount: bid.payload.amount.map(decimal),
+                proposal: bid.payload.proposal.clone(),
+                at: (self.now)(),
+            };
+            let (names, claim) = (names.to_vec(), bid.claim_id.to_string());
+            let written = match &self.engine {
+                Engine::Sqlite(table) => table.mirror(names.clone(), claim, new).await?,
+                Engine::Postgres(table) => table.mirror(names.clone(), claim, new).await?,
+            };
+            let rows = match written {
+                Written::Done => return Ok(Mirrored::Done),
+                Written::Foreign(rows) if !rows.is_empty() => rows,
+                Written::Foreign(_) => {
+                    self.rows(names).await?.into_iter().filter(|row| !row.mirrored).collect()
+                }
+            };
+            if let Some(found) = self.import(&bid.posting, rows) {
+                return Ok(Mirrored::Taken(Box::new(found)));
+            }
+        }
+        Err(LegacyError {
+            message: format!("{}: a row of {} can't be written into `bids`", self.place(), bid.posting),
+            hint: Some("is `bids` unique in another way than by marketplace, job and status?".to_owned()),
+            retryable: false,
+        })
+    }
+
+    async fn settle(&self, claim: ClaimId, became: Option<BidState>) -> Result<(), LegacyError> {
+        let status = became.map(|state| self.shape().word(word_of(state)));
+        let (claim, at) = (claim.to_string(), (self.now)());
+        match &self.engine {
+            Engine::Sqlite(table) => table.settle(claim, status, at).await,
+            Engine::Postgres(table) => table.settle(claim, status, at).await,
+        }
+    }
+}
+
+/// A row's posting here, if its texts can be one.
+pub(crate) fn posting_of(row: &OldRow) -> Result<PostingId, String> {
+    canonical(&row.marketplace, &row.job_id).map_err(|e| e.to_string())
+}
+
+pub(crate) fn broken_off(error: &tokio::task::JoinError) -> LegacyError {
+    LegacyError { message: format!("a call broke off: {error}"), hint: None, retryable: false }
+}
+
+/// A statement without its heading.
+pub(crate) fn no_comments(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("--"));
+    lines.collect::<Vec<_>>().join(" ").trim().trim_end_matches(';').to_owned()
+}
+
+/// The columns that are read, as text; NULL for those that there are not.
+pub(crate) fn selected(shape: &Shape) -> String {
+    let optional = OPTIONAL.into_iter().map(|name| match shape.column(name) {
+        Some(_) => format!("CAST(b.{name} AS TEXT)"),
+        None => "CAST(NULL AS TEXT)".to_owned(),
+    });
+    DEMANDED
+        .into_iter()
+        .map(|name| format!("CAST(b.{name} AS TEXT)"))
+        .chain(optional)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The columns that a mirrored bid fills, with their types.
+pub(crate) fn filled(shape: &Shape) -> Vec<(String, String)> {
+    let demanded = DEMANDED.into_iter().filter_map(|name| shape.column(name));
+    demanded.chain(shape.filled()).map(|column| (column.name.clone(), column.type_name.clone())).collect()
+}
+
+/// As a column of this type holds times: seconds in numbers, otherwise as SQLAlchemy writes them, in UTC.
+pub(crate) fn written_time(at: Timestamp, kind: &str) -> String {
+    let kind = kind.to_ascii_lowercase();
+    if ["int", "real", "floa", "doub", "numeric"].iter().any(|number| kind.contains(number)) {
+        return at.as_second().to_string();
+    }
+    let zone = if kind.contains("with time zone") { "+00" } else { "" };
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S.%6f").to_string() + zone
+}
+
+/// In whole units, as the old table writes amounts.
+fn decimal(amount: Money) -> String {
+    let code = iso_currency::Currency::from_code(amount.currency.as_str());
+    let digits = usize::from(code.and_then(|currency| currency.exponent()).unwrap_or(2));
+    let text = format!("{:0>width$}", amount.minor.unsigned_abs(), width = digits + 1);
+    let (whole, part) = text.split_at(text.len() - digits);
+    let sign = if amount.minor < 0 { "-" } else { "" };
+    if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") }
+}

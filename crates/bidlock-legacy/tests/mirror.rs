@@ -1,0 +1,154 @@
+//! Ours in the old table, on SQLite and PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by them")]
+
+mod old;
+
+use bidlock_ledger::{Bid, BidState, ClaimOutcome, Currency, Money};
+use bidlock_pipeline::{LegacyBids, Mirrored};
+
+use old::{Old, posting, request};
+
+async fn claimed(old: &Old, id: &str) -> Bid {
+    let mut wanted = request(&posting("upwork", id));
+    wanted.payload.amount = Some(Money { minor: 12_550, currency: Currency::USD });
+    match old.ledger().claim(&[wanted]).await.unwrap().remove(0) {
+        ClaimOutcome::Granted(claim) => claim.bid,
+        ClaimOutcome::Existing(bid) => *bid,
+    }
+}
+
+const ROWS: &str = "SELECT marketplace, job_id, status FROM bids ORDER BY job_id";
+
+/// Under every name by which an instance may look, and with what it may read; it follows what becomes of the bid.
+#[tokio::test]
+async fn a_bid_is_shown_under_every_name_and_follows_its_outcome() {
+    for old in Old::each() {
+        old.add("Upwork", "1900000000000000999", "SUBMITTED");
+        let legacy = old.beside().await;
+        let bid = claimed(&old, "1900000000000000017").await;
+        let names = legacy.names(&bid.posting, &["A-job_~021900000000000000017".to_owned()]);
+        assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
+        let shown = |status: &str| {
+            format!(
+                "Upwork|1900000000000000017|{status}\nUpwork|1900000000000000999|SUBMITTED\n\
+                 Upwork|A-job_~021900000000000000017|{status}\nUpwork|~021900000000000000017|{status}"
+            )
+        };
+        let rows = || {
+            let mut rows: Vec<String> = old.ask(ROWS).lines().map(str::to_owned).collect();
+            rows.sort();
+            rows.join("\n")
+        };
+        assert_eq!(rows(), shown("PENDING"));
+        let read = old
+            .ask("SELECT CAST(bid_amount AS TEXT), proposal FROM bids WHERE job_id = '1900000000000000017'");
+        assert!(read.starts_with("125.5") && read.ends_with("ours"), "{read}");
+        // Our own rows are no bids of others: not for the next look, not for another attempt.
+        let asked = [(bid.posting.clone(), names.clone())];
+        assert!(legacy.find(&asked).await.unwrap()[0].is_none());
+        assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
+        for (state, word) in [
+            (BidState::Unknown, "SUBMITTED"),
+            (BidState::Rejected, "REJECTED"),
+            (BidState::Submitted, "SUBMITTED"),
+        ] {
+            legacy.settle(bid.claim_id, Some(state)).await.unwrap();
+            assert_eq!(rows(), shown(word), "{state}");
+        }
+        let report = old.import(&old.ledger()).await;
+        assert_eq!((report.mirrored, report.postings), (3, 1), "our own bids are not imported");
+    }
+}
+
+/// The table of an instance that bid first, under whatever name and status, keeps ours out of it.
+#[tokio::test]
+async fn what_an_old_instance_has_keeps_ours_out() {
+    for old in Old::each() {
+        old.add("upwork", "~021900000000000000017", "PENDING");
+        let legacy = old.beside().await;
+        let bid = claimed(&old, "1900000000000000017").await;
+        let names = legacy.names(&bid.posting, &[]);
+        let found = legacy.find(&[(bid.posting.clone(), names.clone())]).await.unwrap().remove(0).unwrap();
+        assert_eq!((found.posting, found.state), (bid.posting.clone(), BidState::Unknown));
+        let Mirrored::Taken(found) = legacy.mirror(&bid, &names).await.unwrap() else {
+            panic!("ours was written")
+        };
+        assert_eq!(found.state, BidState::Unknown);
+        assert_eq!(old.ask("SELECT count(*) FROM bids"), "1");
+        assert_eq!(old.ask("SELECT count(*) FROM bidlock_mirror"), "0");
+    }
+}
+
+/// Of what was handed back nothing is left; but another claim's rows stay.
+#[tokio::test]
+async fn only_its_own_claim_takes_a_mirrored_bid_away() {
+    for old in Old::each() {
+        let legacy = old.beside().await;
+        let first = claimed(&old, "1900000000000000017").await;
+        let names = legacy.names(&first.posting, &[]);
+        legacy.mirror(&first, &names).await.unwrap();
+        let mut second = first.clone();
+        second.claim_id = bidlock_ledger::ClaimId(uuid::Uuid::new_v4());
+        legacy.mirror(&second, &names).await.unwrap();
+        legacy.settle(first.claim_id, None).await.unwrap();
+        assert_eq!(
+            old.ask("SELECT count(*) FROM bids WHERE status = 'PENDING'"),
+            "2",
+            "the second one sends now"
+        );
+        legacy.settle(second.claim_id, None).await.unwrap();
+        assert_eq!(old.ask("SELECT count(*) FROM bids"), "0");
+        assert_eq!(old.ask("SELECT count(*) FROM bidlock_mirror"), "0");
+    }
+}
+
+/// An enumerated type, words in lower case, keys and times of their own kind.
+#[tokio::test]
+async fn a_row_is_written_as_the_table_wants_it() {
+    let tables = [
+        (
+            Some(Old::sqlite()),
+            "CREATE TABLE bids (id TEXT PRIMARY KEY, marketplace TEXT, job_id TEXT, \
+            status TEXT CHECK (status IN ('pending', 'submitted')), created_at INTEGER NOT NULL);
+            INSERT INTO bids VALUES ('x', 'upwork', 'other', 'submitted', 0)",
+        ),
+        (
+            Old::postgres(),
+            "CREATE TYPE word AS ENUM ('pending', 'submitted');
+            CREATE TABLE bids (id UUID PRIMARY KEY, marketplace TEXT, job_id TEXT, status word, \
+            created_at TIMESTAMPTZ NOT NULL, updated_at BIGINT)",
+        ),
+    ];
+    for (old, table) in tables {
+        let Some(old) = old else { continue };
+        old.sql(table);
+        let legacy = old.beside().await;
+        let bid = claimed(&old, "1900000000000000017").await;
+        legacy.mirror(&bid, &legacy.names(&bid.posting, &[])).await.unwrap();
+        legacy.settle(bid.claim_id, Some(BidState::Submitted)).await.unwrap();
+        let count = old.ask("SELECT count(*) FROM bids WHERE status = 'submitted' AND job_id LIKE '%17'");
+        assert_eq!(count, "2");
+    }
+    let old = Old::sqlite();
+    old.sql("CREATE TABLE bids (marketplace TEXT, job_id TEXT, status TEXT, user_id TEXT NOT NULL)");
+    let opened =
+        bidlock_legacy::LegacyDatabase::open_beside(&old.place(), old::actor(), Default::default).await;
+    let error = opened.unwrap_err();
+    assert!(error.to_string().contains("needs user_id"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_has_gone_is_an_error_and_comes_back() {
+    let Some(mut old) = Old::postgres() else { return };
+    old.sql(&old::TABLE.replace("{id}", "SERIAL PRIMARY KEY"));
+    let legacy = old.beside().await;
+    let bid = claimed(&old, "1900000000000000017").await;
+    let names = legacy.names(&bid.posting, &[]);
+    let asked = [(bid.posting.clone(), names.clone())];
+    old.server.as_mut().unwrap().kill();
+    assert!(legacy.find(&asked).await.unwrap_err().retryable);
+    assert!(legacy.mirror(&bid, &names).await.unwrap_err().retryable);
+    old.server.as_mut().unwrap().start_again();
+    assert!(legacy.find(&asked).await.unwrap()[0].is_none());
+    assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
+}
