@@ -1,15 +1,17 @@
 //! [`App`]: what every command works with, made from the command line once. Nothing is read or opened before
 //! a command asks for it, so that `completions` works with a broken configuration.
 
-use std::{cell::OnceCell, path::Path, sync::Arc};
+use std::{cell::OnceCell, sync::Arc};
 
-use bidlock::{HolderId, LockManager};
+use bidlock::{HolderId, LockBackend, LockManager, Shared};
 use bidlock_ledger::LedgerStore;
 use bidlock_market::{HttpOptions, Marketplace, Target};
+use bidlock_pipeline::Stop;
 
 use crate::{
     args::{GlobalArgs, Override},
-    config::{Config, LockPlace, Surroundings},
+    binding::{self, Binding, Bound},
+    config::{Config, LedgerPlace, LockPlace, Surroundings},
     failure::{CliError, chain_of},
     output::Output,
 };
@@ -72,43 +74,84 @@ impl App {
     /// # Errors
     /// The settings choose none, or it can't be opened.
     pub(crate) async fn ledger(&self, access: Access) -> Result<Arc<dyn LedgerStore>, CliError> {
-        let path = self.config()?.ledger_path()?;
-        self.ledger_at(&path, access).await
-    }
-
-    /// Opens the ledger in this file, and says so where that made it.
-    ///
-    /// # Errors
-    /// It can't be opened.
-    pub(crate) async fn ledger_at(
-        &self,
-        path: &Path,
-        access: Access,
-    ) -> Result<Arc<dyn LedgerStore>, CliError> {
-        let origin = self.config()?.named("ledger.url");
-        let (ledger, made) = crate::stores::open_ledger(path, access, &origin).await?;
+        let config = self.config()?;
+        let place = config.ledger_place()?;
+        let (ledger, made) = crate::stores::open_ledger(&place, access, &config.named("ledger.url")).await?;
         if made {
-            self.out.say(format!("made a new ledger at {}", path.display()));
+            self.out.say(format!("made a new ledger at {place}"));
         }
         Ok(ledger)
     }
 
-    /// Opens the locks.
+    /// Opens the engine of the locks, and says what is odd about the choice.
     ///
     /// # Errors
-    /// The settings choose an engine that is not there, or it can't be opened.
-    pub(crate) async fn locks(&self) -> Result<LockManager, CliError> {
-        let config = self.config()?;
-        let place = config.lock_place()?;
-        if place == LockPlace::Memory {
-            self.out.warn(
+    /// A setting can't be understood, or the engine can't be opened.
+    pub(crate) async fn lock_backend(&self) -> Result<Arc<dyn LockBackend>, CliError> {
+        let choice = self.config()?.lock_choice()?;
+        choice.notes.iter().for_each(|note| self.out.say(format!("note: {note}")));
+        match choice.place {
+            LockPlace::Memory => self.out.warn(
                 "locks are in memory: they hold within this process alone (the ledger still makes second bids impossible)",
-            );
+            ),
+            LockPlace::GrantAll => {
+                self.out.warn("the locks grant everything to everybody: for tests of the ledger only");
+            }
+            LockPlace::Sqlite(_) | LockPlace::Redis(_) | LockPlace::Postgres(_) => {}
         }
-        if place == LockPlace::GrantAll {
-            self.out.warn("the locks grant everything to everybody: for tests of the ledger only");
+        crate::stores::open_lock_backend(&choice).await
+    }
+
+    /// Opens the locks under this process's name.
+    ///
+    /// # Errors
+    /// As [`App::lock_backend`].
+    pub(crate) async fn locks(&self) -> Result<LockManager, CliError> {
+        let backend = self.lock_backend().await?;
+        crate::stores::lock_manager(backend, self.config()?, &self.holder()?)
+    }
+
+    /// Opens what a scan that sends works with: the ledger, and locks that serve this ledger and no other. With
+    /// `rebind`, they serve it from now on. The scan is stopped if that changes while the binding lives.
+    ///
+    /// # Errors
+    /// One of them can't be opened, or the locks serve another ledger.
+    pub(crate) async fn stores_to_send(
+        &self,
+        rebind: bool,
+        stop: &Stop,
+    ) -> Result<(Arc<dyn LedgerStore>, LockManager, Binding), CliError> {
+        let config = self.config()?;
+        let ledger = self.ledger(Access::ReadWrite).await?;
+        let backend = self.lock_backend().await?;
+        let (place, choice) = (config.ledger_place()?, config.lock_choice()?);
+        if backend.capability().shared == Shared::Fleet && matches!(place, LedgerPlace::Sqlite(_)) {
+            self.out.warn(format!(
+                "locks are shared between hosts ({}), but the ledger is a file of this host ({place}): scanners of \
+                 another host have another ledger, are refused by these locks, and would bid again without them. For \
+                 several hosts set DATABASE_URL=postgres://…",
+                choice.place
+            ));
         }
-        crate::stores::open_locks(&place, config, &self.holder()?).await
+        let bound = self.bound(ledger.as_ref())?;
+        binding::bind(backend.as_ref(), &bound, rebind).await?;
+        let binding = Binding::keep(Arc::clone(&backend), bound, stop.clone());
+        let locks = crate::stores::lock_manager(backend, config, &self.holder()?)?;
+        Ok((ledger, locks, binding))
+    }
+
+    /// Which ledger and which locks belong together here.
+    ///
+    /// # Errors
+    /// The settings choose none.
+    pub(crate) fn bound(&self, ledger: &dyn LedgerStore) -> Result<Bound, CliError> {
+        let config = self.config()?;
+        let choice = config.lock_choice()?;
+        Ok(Bound {
+            id: ledger.ledger_id().to_string(),
+            ledger: format!("{}, {}", config.ledger_place()?, config.named("ledger.url")),
+            locks: format!("{}, {}", choice.place, choice.place_by),
+        })
     }
 
     /// Opens the locks for a look. `None`, and a note, where there is no file of them: looking makes none.
@@ -117,7 +160,7 @@ impl App {
     /// As [`App::locks`].
     pub(crate) async fn locks_to_look_at(&self) -> Result<Option<LockManager>, CliError> {
         // What cannot be looked at is told by the opening.
-        if let LockPlace::Sqlite(path) = self.config()?.lock_place()?
+        if let LockPlace::Sqlite(path) = self.config()?.lock_choice()?.place
             && matches!(path.try_exists(), Ok(false))
         {
             self.out.say(format!("there are no locks at {}", path.display()));

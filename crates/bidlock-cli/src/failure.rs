@@ -37,6 +37,12 @@ impl CliError {
         self
     }
 
+    /// Names the setting behind the thing that failed.
+    pub(crate) fn because_of(mut self, origin: &str) -> CliError {
+        self.message = format!("{origin}: {}", self.message);
+        self
+    }
+
     /// The reader of stdout has gone (`bidlock bid list | head`).
     pub(crate) fn closed_pipe() -> CliError {
         CliError { code: Exit::Ok, message: "stdout was closed".to_owned(), hint: None, closed_pipe: true }

@@ -7,6 +7,7 @@
 //! | [`args`] | the command line |
 //! | [`config`] | settings with their origins |
 //! | [`app`] | what commands work with: configuration, ledger, locks, marketplace |
+//! | [`binding`] | locks that serve one ledger and no other |
 //! | [`stores`] | opening ledger and locks, and their errors in words for people |
 //! | [`commands`] | one file per subcommand |
 //! | [`output`], [`failure`], [`exit`] | what is written, how errors read, how commands end |
@@ -14,6 +15,7 @@
 
 mod app;
 mod args;
+mod binding;
 mod commands;
 mod config;
 mod exit;

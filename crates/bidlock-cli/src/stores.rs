@@ -2,84 +2,127 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use bidlock::{HolderId, LockBackend, LockManager, backends::sqlite::SqliteBackend};
-use bidlock_ledger::{Effect, ErrorKind, LedgerError, LedgerStore, SqliteLedger, sqlite::Options};
+use bidlock::{
+    HolderId, LockBackend, LockManager,
+    backends::{
+        postgres::PostgresBackend,
+        redis::{RedisBackend, RedisOptions},
+        sqlite::SqliteBackend,
+    },
+};
+use bidlock_ledger::{
+    Effect, ErrorKind, LedgerError, LedgerStore, PostgresLedger, SqliteLedger, postgres::PostgresOptions,
+    sqlite::Options,
+};
 
 use crate::{
     app::Access,
-    config::{Config, LockPlace},
+    config::{Config, LedgerPlace, LockChoice, LockPlace, ServerUrl},
     exit::Exit,
     failure::{CliError, chain_of},
+    telemetry,
 };
 
-/// Opens the ledger in this file, and answers whether that made it. `origin` says which setting chose it.
+/// Opens the ledger at this place, and answers whether that made its file. `origin` says which setting chose it.
 ///
 /// # Errors
 /// There is none and it is not to be made, or it can't be opened.
 pub(crate) async fn open_ledger(
-    path: &Path,
+    place: &LedgerPlace,
     access: Access,
     origin: &str,
 ) -> Result<(Arc<dyn LedgerStore>, bool), CliError> {
+    let opened = match place {
+        LedgerPlace::Sqlite(path) => open_file(path, access).await,
+        LedgerPlace::Postgres(url) => open_database(url, access).await.map(|ledger| (ledger, false)),
+    };
+    opened.map_err(|error| error.because_of(origin))
+}
+
+async fn open_file(
+    path: &Path,
+    access: Access,
+
+) -> Result<(Arc<dyn LedgerStore>, bool), CliError> {
     let create = access == Access::ReadWrite;
     let is_there = path.try_exists().map_err(|e| {
-        CliError::unavailable(format!("{origin}: cannot look at {}: {e}", path.display()))
+        CliError::unavailable(format!("cannot look at {}: {e}", path.display()))
             .hint("let this user read the folder, or name another ledger: --database FILE")
     })?;
     if !create && !is_there {
-        return Err(CliError::unavailable(format!("{origin}: there is no ledger at {}", path.display()))
+        return Err(CliError::unavailable(format!("there is no ledger at {}", path.display()))
             .hint("the first `bidlock scan … --submit URL` makes it; or name another with --database FILE"));
     }
     let mut options = Options::new(path);
     options.create = create;
     // Opening waits for other processes that open it, on this thread.
-    let opened = tokio::task::spawn_blocking(move || SqliteLedger::open_with(options)).await;
-    match opened {
-        Ok(Ok(ledger)) => Ok((Arc::new(ledger), !is_there)),
-        Ok(Err(error)) => {
-            let mut error = CliError::from(error);
-            error.message = format!("{origin}: {}", error.message);
-            Err(error)
-        }
+    match tokio::task::spawn_blocking(move || SqliteLedger::open_with(options)).await {
+        Ok(opened) => Ok((Arc::new(opened?), !is_there)),
         Err(panic) => Err(CliError::unavailable(format!("opening the ledger failed: {panic}"))
             .hint("this is a fault of bidlock; please report it")),
     }
 }
 
-/// Opens the engine that keeps the locks.
+async fn open_database(url: &ServerUrl, access: Access) -> Result<Arc<dyn LedgerStore>, CliError> {
+    let options = PostgresOptions::new(url.with_password()).with_create(access == Access::ReadWrite);
+    Ok(Arc::new(PostgresLedger::open_with(options).await?))
+}
+
+/// Opens the engine that keeps the locks: the one place where it is made.
 ///
 /// # Errors
-/// It can't be opened.
-pub(crate) async fn open_lock_backend(place: &LockPlace) -> Result<Arc<dyn LockBackend>, CliError> {
-    let path = match place {
-        LockPlace::Memory => return Ok(bidlock::backends::open("memory:").await?),
-        LockPlace::GrantAll => return Ok(bidlock::backends::open("unsafe-grant-all:").await?),
-        LockPlace::Sqlite(path) => path.clone(),
+/// It can't be opened; the error names the setting that says where it is.
+pub(crate) async fn open_lock_backend(choice: &LockChoice) -> Result<Arc<dyn LockBackend>, CliError> {
+    let opened = match &choice.place {
+        LockPlace::Memory => return in_memory().await,
+        LockPlace::GrantAll => bidlock::backends::open("unsafe-grant-all:").await,
+        LockPlace::Sqlite(path) => open_lock_file(path).await?,
+        LockPlace::Redis(url) => open_redis(url).await,
+        LockPlace::Postgres(url) => PostgresBackend::open(url.with_password()).await.map(shared),
     };
-    // By its path, not by a URL: any file name is right. Opening waits for other processes that open it.
+    opened.map(telemetry::metered).map_err(|error| CliError::from(error).because_of(&choice.place_by))
+}
+
+/// Locks that hold within this process alone.
+///
+/// # Errors
+/// None that is known.
+pub(crate) async fn in_memory() -> Result<Arc<dyn LockBackend>, CliError> {
+    Ok(telemetry::metered(bidlock::backends::open("memory:").await?))
+}
+
+async fn open_redis(url: &ServerUrl) -> bidlock::Result<Arc<dyn LockBackend>> {
+    RedisBackend::connect(RedisOptions::from_url(url.with_password())?).await.map(shared)
+}
+
+fn shared(backend: impl LockBackend) -> Arc<dyn LockBackend> {
+    Arc::new(backend)
+}
+
+/// By its path, not by a URL: any file name is right. Opening waits for other processes that open it.
+async fn open_lock_file(path: &Path) -> Result<bidlock::Result<Arc<dyn LockBackend>>, CliError> {
+    let path = path.to_owned();
     match tokio::task::spawn_blocking(move || SqliteBackend::open(path)).await {
-        Ok(opened) => Ok(Arc::new(opened?)),
+        Ok(opened) => Ok(opened.map(shared)),
         Err(panic) => Err(CliError::unavailable(format!("opening the locks failed: {panic}"))
             .hint("this is a fault of bidlock; please report it")),
     }
 }
 
-/// Opens the locks under this process's name.
+/// The locks of this backend under this process's name.
 ///
 /// # Errors
-/// The engine can't be opened.
-pub(crate) async fn open_locks(
-    place: &LockPlace,
+/// The settings do not fit the manager.
+pub(crate) fn lock_manager(
+    backend: Arc<dyn LockBackend>,
     config: &Config,
     holder: &HolderId,
 ) -> Result<LockManager, CliError> {
-    let backend = open_lock_backend(place).await?;
     let manager = LockManager::builder(backend)
         .ttl(config.lock.ttl)
         .holder(holder.clone())
-        .renewal(config.lock.renew)
-        .build()?;
-    Ok(manager)
+        .renewal(config.lock.renew);
+    Ok(telemetry::counting(manager).build()?)
 }
 
 /// Asks again after a passing error of the lock engine, as often as `lock.retry_count` says. Contention is no
@@ -194,6 +237,8 @@ impl From<bidlock_pipeline::PipelineError> for CliError {
                 CliError::new(Exit::InvariantViolated, format!("an invariant is violated: {what}"))
                     .hint("stop the scanners and look at the bid with `bidlock bid history`")
             }
+            #[allow(unreachable_patterns, reason = "an engine that joins later has its own words")]
+            other => CliError::unavailable(chain_of(&other)).hint("`bidlock doctor` looks at everything"),
         }
     }
 }

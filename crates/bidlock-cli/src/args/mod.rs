@@ -144,7 +144,7 @@ pub(crate) fn given(flags: &[(&'static str, &'static str, Option<String>)]) -> V
 /// Which ledger.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct LedgerArgs {
-    /// The ledger: a path, sqlite:///relative.db or sqlite:////absolute.db
+    /// The ledger: postgres://user@host/database, or a file: a path, sqlite:///relative.db
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
 }
@@ -160,7 +160,7 @@ impl LedgerArgs {
 pub(crate) struct StoreArgs {
     #[command(flatten)]
     pub(crate) ledger: LedgerArgs,
-    /// The locks: a path, or memory: for this process alone [default: beside the ledger]
+    /// The locks: redis://host:6379/0, postgres://…, a path, or memory: [default: beside the ledger]
     #[arg(long, value_name = "URL")]
     pub(crate) locks: Option<String>,
     /// This instance's name in locks and bids [default: host:pid:random]

@@ -42,6 +42,9 @@ pub(crate) struct ScanArgs {
     pub(crate) submit: Option<String>,
     #[command(flatten)]
     pub(crate) stores: StoreArgs,
+    /// Let these locks serve this ledger from now on, whichever they served before
+    #[arg(long)]
+    pub(crate) rebind_ledger: bool,
     /// A TOML file of rules that say what is suitable [default: everything that can be read]
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<String>,

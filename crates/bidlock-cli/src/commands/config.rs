@@ -8,7 +8,6 @@ use super::posting;
 use crate::{
     app::App,
     args::{ConfigArgs, ConfigCommand, InitArgs, ShowConfigArgs},
-    config::LockPlace,
     exit::Exit,
     failure::CliError,
 };
@@ -57,24 +56,20 @@ fn show(app: &App, args: &ShowConfigArgs) -> Result<Exit, CliError> {
 fn check(app: &App) -> Result<Exit, CliError> {
     let config = app.config()?;
     verify(app)?;
-    let ledger = config.ledger_path()?;
-    let locks = match config.lock_place()? {
-        LockPlace::Memory => "memory".to_owned(),
-        LockPlace::GrantAll => "unsafe-grant-all".to_owned(),
-        LockPlace::Sqlite(path) => path.display().to_string(),
-    };
+    let (ledger, locks) = (config.ledger_place()?, config.lock_choice()?);
+    locks.notes.iter().for_each(|note| app.out.say(format!("note: {note}")));
     if app.out.json {
         let file = config.file().map(|f| f.display().to_string());
         app.out.json_document(&json!({
-            "ok": true, "file": file, "ledger": ledger, "locks": locks, "submit": config.target().to_string(),
+            "ok": true, "file": file, "ledger": ledger.to_string(), "locks": locks.place.to_string(), "submit": config.target().to_string(),
         }))?;
         return Ok(Exit::Ok);
     }
     let file = config.file().map_or("none".to_owned(), |f| f.display().to_string());
     app.out.fields(&[
         ("file", file),
-        ("ledger", ledger.display().to_string()),
-        ("locks", locks),
+        ("ledger", ledger.to_string()),
+        ("locks", locks.place.to_string()),
         ("submit", config.target().to_string()),
     ])?;
     app.out.say("the configuration is fine; `bidlock doctor` also opens what it names");
@@ -87,8 +82,8 @@ fn check(app: &App) -> Result<Exit, CliError> {
 /// The first that can't be used.
 pub(crate) fn verify(app: &App) -> Result<(), CliError> {
     let config = app.config()?;
-    config.ledger_path()?;
-    config.lock_place()?;
+    config.ledger_place()?;
+    config.lock_choice()?;
     config.token()?;
     config.proposal()?;
     posting::evaluator(config)?;

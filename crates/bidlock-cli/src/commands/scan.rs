@@ -21,6 +21,7 @@ use self::{
 use crate::{
     app::{Access, App},
     args::{MinAmount, ScanArgs},
+    binding::Binding,
     config,
     exit::Exit,
     failure::CliError,
@@ -46,7 +47,7 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     }
     let stop = Stop::default();
     listen_for_signals(stop.clone());
-    let pipeline = pipeline(app, &args, marketplace, stop.clone()).await?;
+    let (pipeline, binding) = pipeline(app, &args, marketplace, stop.clone()).await?;
     let options = ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: PATIENCE };
     let mut report = Report::new(app, !sends, stop.clone());
     loop {
@@ -67,6 +68,9 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     }
     pipeline.shutdown().await;
     report.write_failure()?;
+    if let Some(refused) = binding.as_ref().and_then(Binding::refused) {
+        return Err(refused);
+    }
     if let Some(detail) = pipeline.sending_stopped() {
         return Err(CliError::new(Exit::SendingStopped, format!("sending has stopped: {detail}"))
             .hint("nothing was accepted; mend the account or the token, then scan again"));
@@ -112,13 +116,17 @@ async fn pipeline(
     args: &ScanArgs,
     marketplace: Arc<dyn Marketplace>,
     stop: Stop,
-) -> Result<Arc<Pipeline>, CliError> {
+) -> Result<(Arc<Pipeline>, Option<Binding>), CliError> {
     let config = app.config()?;
     let sends = marketplace.capabilities().sends;
     let evaluator = evaluator(config, args)?;
-    let ledger = app.ledger(Access::ReadWrite).await?;
-    // A dry run keeps nobody from work, and writes nothing.
-    let locks = if sends { app.locks().await? } else { LockManager::connect("memory:").await? };
+    let (ledger, locks, binding) = if sends {
+        let (ledger, locks, binding) = app.stores_to_send(args.rebind_ledger, &stop).await?;
+        (ledger, locks, Some(binding))
+    } else {
+        // A dry run keeps nobody from work, and writes nothing.
+        (app.ledger(Access::ReadWrite).await?, LockManager::connect("memory:").await?, None)
+    };
     let claimant = Claimant { holder: app.holder()?.to_string(), instance: ledger.instance() };
     let options = PipelineOptions {
         ttl: config.lock.ttl,
@@ -127,13 +135,15 @@ async fn pipeline(
         approval: config.submit.approval,
         caps: caps(config),
         run_limit: args.max_bids.map(u64::from).filter(|_| sends),
+        ..PipelineOptions::default()
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let parts = Parts { ledger, locks, marketplace, evaluator, clock, claimant };
-    Pipeline::new(parts, options, stop).map_err(|e| {
+    let pipeline = Pipeline::new(parts, options, stop).map_err(|e| {
         CliError::usage(format!("{}: {e}", config.named("submit.time_limit")))
             .hint("set submit.time_limit below lock.ttl, or raise lock.ttl")
-    })
+    })?;
+    Ok((pipeline, binding))
 }
 
 fn caps(config: &config::Config) -> Caps {

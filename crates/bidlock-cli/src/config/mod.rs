@@ -6,18 +6,23 @@
 //! | [`layers`] | flags, variables, files, defaults, merged with their origins |
 //! | [`values`] | text into typed values |
 //! | [`reader`] | the typed values out of the layers |
-//! | [`places`] | which ledger and which locks the settings choose |
+//! | [`places`], [`locks`] | which ledger and which locks the settings choose |
+//! | [`redis`], [`server_url`] | where Redis is; URLs that hide their password |
 //! | [`show`] | all settings with values and origins, secrets hidden |
 
 mod layers;
+mod locks;
 mod places;
 mod reader;
+mod redis;
+mod server_url;
 pub(crate) mod settings;
 mod show;
 pub(crate) mod values;
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -31,7 +36,9 @@ use self::{
 };
 pub(crate) use self::{
     layers::{Surroundings, read_bounded},
-    places::LockPlace,
+    locks::{LockChoice, LockPlace},
+    places::LedgerPlace,
+    server_url::ServerUrl,
     show::Shown,
 };
 use crate::{args::Override, failure::CliError};
@@ -52,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) caps: CapsConfig,
     /// Withdrawals.
     pub(crate) withdrawal: WithdrawalConfig,
+    /// Metrics.
+    pub(crate) metrics: MetricsConfig,
     /// Logs.
     pub(crate) log: LogConfig,
     /// What to tell the user although nothing is wrong.
@@ -63,20 +72,21 @@ pub(crate) struct Config {
 /// Without the layers: they hold secrets.
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Config { lock, scan, submit, caps, withdrawal, log, warnings, layers: _, around: _ } = self;
+        let Config { lock, scan, submit, caps, withdrawal, metrics, log, warnings, layers: _, around: _ } = self;
         f.debug_struct("Config")
             .field("lock", lock)
             .field("scan", scan)
             .field("submit", submit)
             .field("caps", caps)
             .field("withdrawal", withdrawal)
+            .field("metrics", metrics)
             .field("log", log)
             .field("warnings", warnings)
             .finish_non_exhaustive()
     }
 }
 
-/// `[lock]`, but for the place, which [`Config::lock_place`] chooses.
+/// `[lock]`, but for the place, which [`Config::lock_choice`] chooses.
 #[derive(Clone, Debug)]
 pub(crate) struct LockConfig {
     /// This instance's name; `None` for `host:pid:random`.
@@ -145,6 +155,13 @@ pub(crate) struct WithdrawalConfig {
     pub(crate) allow_rebid: bool,
 }
 
+/// `[metrics]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MetricsConfig {
+    /// Where a scan serves them; nowhere unless set.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
 /// `[log]`.
 #[derive(Clone, Debug)]
 pub(crate) struct LogConfig {
@@ -180,8 +197,10 @@ impl Config {
             withdrawal: WithdrawalConfig {
                 allow_rebid: from.needed("withdrawal.allow_rebid", values::boolean)?,
             },
+            metrics: from.metrics()?,
             log: from.log()?,
-            warnings: places::warnings(&layers, &around),
+            // What can't be chosen is told by whoever opens the locks.
+            warnings: locks::choose(&layers, &around).map(|choice| choice.warnings).unwrap_or_default(),
             around: around.clone(),
             layers: layers.clone(),
         };
@@ -198,20 +217,20 @@ impl Config {
         named(key, self.layers.get(key))
     }
 
-    /// The ledger's file.
+    /// Where the ledger is.
     ///
     /// # Errors
-    /// The setting chooses an engine that this release does not have, or no file.
-    pub(crate) fn ledger_path(&self) -> Result<PathBuf, CliError> {
-        places::ledger_path(&self.layers, &self.around)
+    /// The setting names no database that bidlock knows.
+    pub(crate) fn ledger_place(&self) -> Result<LedgerPlace, CliError> {
+        places::ledger(&self.layers, &self.around)
     }
 
-    /// Where locks are.
+    /// Where locks are, and why there.
     ///
     /// # Errors
-    /// The settings choose an engine that this release does not have, or contradict each other.
-    pub(crate) fn lock_place(&self) -> Result<LockPlace, CliError> {
-        places::lock_place(&self.layers, &self.around)
+    /// A setting that has a say can't be understood.
+    pub(crate) fn lock_choice(&self) -> Result<LockChoice, CliError> {
+        locks::choose(&self.layers, &self.around)
     }
 
     /// Where bids go; nowhere, if nobody said it.

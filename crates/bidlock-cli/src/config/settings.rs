@@ -44,6 +44,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     named("lock.timeout", Some("\"10s\""), &["BID_LOCK_TIMEOUT"]),
     named("lock.retry_count", Some("3"), &["BID_LOCK_RETRY_COUNT"]),
     plain("lock.renew", Some("true")),
+    named("lock.use_redis", None, &["USE_REDIS_LOCKS"]),
+    url("redis.url", &["REDIS_URL"]),
+    named("redis.host", None, &["REDIS_HOST"]),
+    named("redis.port", None, &["REDIS_PORT"]),
+    named("redis.db", None, &["REDIS_DB"]),
+    Setting { secret: true, ..named("redis.password", None, &["REDIS_PASSWORD"]) },
     plain("scan.format", Some("\"auto\"")),
     path("scan.map"),
     plain("scan.marketplace", None),
@@ -66,11 +72,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("log.level", Some("\"warn\"")),
     plain("log.format", Some("\"text\"")),
 ];
-
-/// Variables of Redis in the replaced system: those that choose it are refused clearly, see `places`.
-#[cfg(test)]
-pub(crate) const REDIS_NAMES: &[&str] =
-    &["USE_REDIS_LOCKS", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD"];
 
 /// `BIDLOCK_*` variables that are no settings of this table.
 const OTHER_VARIABLES: &[&str] = &[
@@ -111,7 +112,6 @@ pub(crate) fn is_other_variable(name: &str) -> bool {
 pub(crate) fn is_known_variable(name: &str) -> bool {
     let known = |name: &str| {
         SETTINGS.iter().any(|s| s.known_names.contains(&name))
-            || REDIS_NAMES.contains(&name)
             || OTHER_VARIABLES.contains(&name)
             || key_of(name).is_some_and(|key| find(&key).is_some())
             || ["NO_COLOR", "ENV", "RUST_LOG"].contains(&name)

@@ -137,62 +137,49 @@ fn ledger_urls_in_every_form() {
         ("odd:name.db", "/work-folder/odd:name.db"),
     ] {
         let config = load(&[("DATABASE_URL", url)]).unwrap();
-        assert_eq!(config.ledger_path().unwrap(), PathBuf::from(path), "{url}");
+        assert_eq!(config.ledger_place().unwrap(), LedgerPlace::Sqlite(PathBuf::from(path)), "{url}");
     }
     let (folder, config) = load_file("[ledger]\nurl = \"x.db\"\n", &[]);
-    assert_eq!(config.unwrap().ledger_path().unwrap(), folder.path().join("x.db"), "beside its file");
+    assert_eq!(config.unwrap().ledger_place().unwrap(), LedgerPlace::Sqlite(folder.path().join("x.db")), "beside its file");
 }
 
 #[test]
-fn ledgers_that_this_release_has_not_are_refused_by_name() {
+fn a_ledger_on_postgresql_in_the_forms_that_its_users_know() {
+    for url in [
+        "postgres://u:hunter2@h/db",
+        "postgresql://u:hunter2@h:5433/db?sslmode=require",
+        "postgresql+asyncpg://u:hunter2@h/db",
+        "PostgreSQL+psycopg2://u:hunter2@h/db",
+    ] {
+        let config = load(&[("DATABASE_URL", url)]).unwrap();
+        let place = config.ledger_place().unwrap();
+        assert!(matches!(&place, LedgerPlace::Postgres(whole) if whole.with_password() == url), "{place:?}");
+        let shown = format!("{place} {place:?}");
+        assert!(shown.contains("u:***@h") && !shown.contains("hunter2"), "{shown}");
+        // Without another word, locks are rows of the same database.
+        let choice = config.lock_choice().unwrap();
+        assert!(matches!(&choice.place, LockPlace::Postgres(_)), "{choice:?}");
+        assert_eq!(choice.place_by, "ledger.url (DATABASE_URL)");
+    }
+}
+
+#[test]
+fn ledgers_that_cannot_be_are_refused_by_name() {
     for (url, part) in [
-        ("postgres://u:hunter2@h/db", "PostgreSQL"),
-        ("postgresql+asyncpg://u:hunter2@h/db", "DATABASE_URL"),
-        ("mysql://h/db", "no engine"),
+        ("mysql://u:hunter2@h/db", "no engine"),
+        ("postgres://u:hunter2@h:port/db", "port"),
+        ("postgres://u:hunter2@h/db?sslmod=require", "sslmod"),
         ("sqlite://", "three slashes"),
         ("sqlite://x.db", "three slashes"),
         ("sqlite:///:memory:", "names no file"),
         (":memory:", "names no file"),
     ] {
-        let error = load(&[("DATABASE_URL", url)]).unwrap().ledger_path().unwrap_err();
+        let error = load(&[("DATABASE_URL", url)]).unwrap().ledger_place().unwrap_err();
         let text = format!("{} {}", error.message, error.hint.unwrap());
         assert!(text.contains(part) && text.contains("DATABASE_URL"), "{url}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
         assert_eq!(error.code.code(), 2);
     }
-}
-
-#[test]
-fn what_chooses_redis_is_refused_by_name_and_never_replaced() {
-    for (name, value) in [
-        ("BID_LOCK_MANAGER_TYPE", "redis"),
-        ("USE_REDIS_LOCKS", "1"),
-        ("REDIS_URL", "redis://:hunter2@h"),
-        ("REDIS_HOST", "h"),
-        ("BIDLOCK_LOCK__URL", "redis://:hunter2@h"),
-    ] {
-        let error = load(&[(name, value)]).unwrap().lock_place().unwrap_err();
-        let text = format!("{} {}", error.message, error.hint.unwrap());
-        assert!(text.contains(name) && text.contains("BID_LOCK_MANAGER_TYPE=database"), "{name}: {text}");
-        assert!(!text.contains("hunter2"), "{text}");
-    }
-}
-
-#[test]
-fn an_explicit_database_overrides_a_redis_that_is_merely_there() {
-    let ledger = ("DATABASE_URL", "/d/ledger.db");
-    let beside = LockPlace::Sqlite(PathBuf::from("/d/ledger-locks.db"));
-    let place =
-        |extra: &[(&str, &str)]| load(&[&[ledger][..], extra].concat()).unwrap().lock_place().unwrap();
-    assert_eq!(place(&[]), beside);
-    assert_eq!(place(&[("BID_LOCK_MANAGER_TYPE", "database"), ("REDIS_URL", "redis://h")]), beside);
-    assert_eq!(place(&[("USE_REDIS_LOCKS", "no"), ("REDIS_URL", "redis://h")]), beside);
-    assert_eq!(place(&[("BID_LOCK_MANAGER_TYPE", "memory")]), LockPlace::Memory);
-    assert_eq!(place(&[("BIDLOCK_LOCK__URL", "memory:")]), LockPlace::Memory);
-    let config = load(&[("BID_LOCK_MANAGER_TYPE", "database"), ("USE_REDIS_LOCKS", "1")]).unwrap();
-    assert!(config.warnings[0].contains("USE_REDIS_LOCKS"), "{:?}", config.warnings);
-    let contradiction = load(&[("BID_LOCK_MANAGER_TYPE", "memory"), ("BIDLOCK_LOCK__URL", "/l.db")]).unwrap();
-    assert!(contradiction.lock_place().unwrap_err().message.contains("contradict"));
 }
 
 #[test]
@@ -202,7 +189,7 @@ fn secrets_come_from_files_and_show_nowhere() {
     std::fs::write(&file, "/secret/place.db\n").unwrap();
     let path = file.display().to_string();
     let config = load(&[("DATABASE_URL_FILE", &path), ("BIDLOCK_SUBMIT__TOKEN", "hunter2")]).unwrap();
-    assert_eq!(config.ledger_path().unwrap(), PathBuf::from("/secret/place.db"));
+    assert_eq!(config.ledger_place().unwrap(), LedgerPlace::Sqlite(PathBuf::from("/secret/place.db")));
     assert!(config.named("ledger.url").contains("DATABASE_URL_FILE"));
     let shown = serde_json::to_string(&config.shown()).unwrap();
     assert!(!shown.contains("hunter2") && shown.contains("***"), "{shown}");
@@ -269,8 +256,7 @@ fn env_example_names_only_what_is_read_and_all_known_names() {
     }
     let own = SETTINGS.iter().filter(|s| !s.key.ends_with(".*")).map(|s| settings::variable_of(s.key));
     let known = SETTINGS.iter().flat_map(|s| s.known_names.iter().map(|n| (*n).to_owned()));
-    let redis = settings::REDIS_NAMES.iter().map(|n| (*n).to_owned());
-    for name in own.chain(known).chain(redis) {
+    for name in own.chain(known) {
         assert!(names.contains(&name.as_str()), "{name} is missing in .env.example");
     }
 }

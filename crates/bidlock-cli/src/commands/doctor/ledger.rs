@@ -1,15 +1,16 @@
 //! The ledger: its schema, a durable write, its history, and what waits for somebody.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use bidlock_ledger::{
-    Bid, BidFilter, BidState, LedgerStore, Page, SqliteLedger, WallTime, chain, store::MAX_PAGE,
+    Bid, BidFilter, BidState, LedgerStore, Page, WallTime, chain, store::MAX_PAGE,
 };
 
 use super::Check;
 use crate::{
     app::{Access, App},
-    config::values::show_duration,
+    commands::migrate,
+    config::{LedgerPlace, values::show_duration},
     failure::CliError,
 };
 
@@ -21,6 +22,7 @@ const RECENT: Duration = Duration::from_secs(7 * 24 * 3_600);
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// The rows' names, also where a check fails.
+const NAME: &str = "ledger";
 const HISTORY: &str = "history";
 const UNKNOWN: &str = "unknown outcomes";
 const EXPIRED: &str = "expired claims";
@@ -28,20 +30,12 @@ const APPROVALS: &str = "approvals";
 
 /// All rows about the ledger.
 pub(super) async fn ledger(app: &App) -> Vec<Check> {
-    const NAME: &str = "ledger";
-    let path = match app.config().and_then(|c| c.ledger_path()) {
-        Ok(path) => path,
+    let place = match app.config().and_then(|c| c.ledger_place()) {
+        Ok(place) => place,
         // The configuration's own row says so.
         Err(_) => return Vec::new(),
     };
-    // What cannot be looked at is told by the opening below.
-    if !path.try_exists().unwrap_or(true) {
-        return vec![Check::skipped(
-            NAME,
-            format!("none yet at {}; it is made at first use", path.display()),
-        )];
-    }
-    if let Some(check) = schema(&path).await {
+    if let Some(check) = schema(app, &place).await {
         return vec![check];
     }
     let ledger = match app.ledger(Access::Existing).await {
@@ -62,35 +56,31 @@ pub(super) async fn ledger(app: &App) -> Vec<Check> {
     checks
 }
 
-/// A schema that does not fit; `None` where it does.
-async fn schema(path: &Path) -> Option<Check> {
-    const NAME: &str = "ledger";
-    let path = path.to_owned();
-    let status = tokio::task::spawn_blocking(move || SqliteLedger::schema_status(path)).await;
-    match status {
-        Ok(Ok(status)) => match status.found {
-            Some(found) if found > status.latest => Some(Check::unhealthy(
-                NAME,
-                format!("schema {found} is newer than this bidlock ({})", status.latest),
-                "upgrade bidlock",
-            )),
-            Some(found) if found < status.latest => Some(Check::unhealthy(
-                NAME,
-                format!("schema {found} is behind this bidlock ({})", status.latest),
-                "run `bidlock migrate up`",
-            )),
-            _ => None,
-        },
-        Ok(Err(error)) => Some(Check::failed(NAME, error.into())),
-        Err(panic) => {
-            Some(Check::unhealthy(NAME, panic.to_string(), "this is a fault of bidlock; please report it"))
-        }
+/// A ledger that is not there yet, or whose schema does not fit; `None` where it does.
+async fn schema(app: &App, place: &LedgerPlace) -> Option<Check> {
+    let schema = match migrate::schema(app, place).await {
+        Ok(schema) => schema,
+        Err(error) => return Some(Check::failed(NAME, error)),
+    };
+    let latest = schema.latest;
+    match schema.found {
+        None => Some(Check::skipped(NAME, format!("none yet at {place}; it is made at first use"))),
+        Some(found) if found > latest => Some(Check::unhealthy(
+            NAME,
+            format!("schema {found} is newer than this bidlock ({latest})"),
+            "upgrade bidlock",
+        )),
+        Some(found) if found < latest => Some(Check::unhealthy(
+            NAME,
+            format!("schema {found} is behind this bidlock ({latest})"),
+            "run `bidlock migrate up`",
+        )),
+        Some(_) => None,
     }
 }
 
 /// A write that is durable before the check returns.
 async fn writable(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
-    const NAME: &str = "ledger";
     let health = ledger.check().await?;
     // The clocks have a row of their own.
     let clocks = ["boot id", "boot clock", "wall clock"];

@@ -8,7 +8,7 @@ use crate::{app::App, config::LockPlace, failure::CliError};
 /// Takes and gives back a lock that nobody else uses.
 pub(super) async fn locks(app: &App) -> Check {
     const NAME: &str = "locks";
-    let place = match app.config().and_then(|c| c.lock_place()) {
+    let place = match app.config().and_then(|c| c.lock_choice()).map(|choice| choice.place) {
         Ok(place) => place,
         // The configuration's own row says so.
         Err(_) => return Check::skipped(NAME, "the configuration chooses none"),
@@ -34,7 +34,7 @@ pub(super) async fn locks(app: &App) -> Check {
                 "unset lock.manager_type and lock.url to keep them beside the ledger",
             );
         }
-        LockPlace::Sqlite(_) => {}
+        LockPlace::Sqlite(_) | LockPlace::Redis(_) | LockPlace::Postgres(_) => {}
     }
     match probe(app).await {
         Ok(check) => check,

@@ -8,7 +8,7 @@ use std::{
 use rustix::fs::{Access, access, statfs, statvfs};
 
 use super::Check;
-use crate::app::App;
+use crate::{app::App, config::LedgerPlace};
 
 /// Below this a ledger can't be trusted to go on: a full disk stops sending.
 const LEAST_FREE_BYTES: u64 = 100 << 20;
@@ -26,13 +26,13 @@ const FILE_SYSTEMS: &[(u64, &str)] = &[
 ];
 const TMPFS: u64 = 0x0102_1994;
 
-/// Permissions, free space, the kind of file system.
+/// Permissions, free space, the kind of file system; nothing where the ledger is on a server.
 pub(super) fn data_folder(app: &App) -> Vec<Check> {
     const NAME: &str = "data folder";
-    let path = match app.config().and_then(|c| c.ledger_path()) {
-        Ok(path) => path,
-        // The configuration's own row says so.
-        Err(_) => return Vec::new(),
+    let path = match app.config().and_then(|c| c.ledger_place()) {
+        Ok(LedgerPlace::Sqlite(path)) => path,
+        // Where the configuration names none, its own row says so.
+        Ok(LedgerPlace::Postgres(_)) | Err(_) => return Vec::new(),
     };
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     let existing = nearest_existing(&folder);

@@ -150,14 +150,13 @@ fn lost(grant: &Grant) -> CliError {
 
 /// The configured engine, unless its locks would end with this process.
 async fn shared_backend(app: &App) -> Result<Arc<dyn LockBackend>, CliError> {
-    let place = app.config()?.lock_place()?;
-    if matches!(place, LockPlace::Memory) {
+    if app.config()?.lock_choice()?.place == LockPlace::Memory {
         return Err(CliError::usage(
             "locks in memory end with this command, so no lease could be given back",
         )
-        .hint("use `bidlock lock run`, or locks in a file: --locks FILE"));
+        .hint("use `bidlock lock run`, or locks that outlive it: --locks FILE or a server's URL"));
     }
-    crate::stores::open_lock_backend(&place).await
+    app.lock_backend().await
 }
 
 fn no_answer() -> CliError {
