@@ -1,0 +1,93 @@
+//! The marketplace at its worst: it accepts every request that arrives, also a second one under the same key,
+//! and what it shows may be old.
+
+use bidlock_ledger::BidState;
+
+use crate::{
+    settings::{Gaps, Settings},
+    step::{Reply, Step},
+    world::{Answer, Asked, At, Fate, MAX_REMOTE, Remote, Stage, Word, World},
+};
+
+/// The steps that the marketplace and the client can take now.
+pub(crate) fn steps(settings: &Settings, world: &World, steps: &mut Vec<Step>) {
+    for (who, scanner) in (0u8..).zip(&world.scanners) {
+        if let Stage::Waiting(_) = scanner.stage {
+            steps.extend([Reply::Yes, Reply::No, Reply::Later].map(|reply| Step::Answers(who, reply)));
+        }
+    }
+    for (posting, here) in (0u8..).zip(&world.postings) {
+        for (row, bid) in here.bids() {
+            let at = At { posting, row, claim: bid.claim };
+            if bid.strays > 0 {
+                steps.push(Step::StrayArrives(at));
+            }
+            if !settings.afterwards || bid.state != BidState::Withdrawing {
+                continue;
+            }
+            let fate = bid.external_ref.and_then(|name| here.remote[usize::from(name)]).map(|r| r.fate);
+            let words: &[Word] = match fate {
+                None => &[],
+                Some(Fate::Standing) => &[Word::Withdrawn, Word::Refused],
+                Some(Fate::Kept) => &[Word::Refused],
+                Some(Fate::TakenBack) => &[Word::Withdrawn],
+                Some(Fate::Won) => &[Word::Won],
+                Some(Fate::Lost) => &[Word::Lost],
+            };
+            steps.extend(words.iter().map(|word| Step::AskWithdrawal(at, *word)));
+        }
+        if settings.afterwards {
+            let standing = here.accepted().filter(|(_, bid)| matches!(bid.fate, Fate::Standing | Fate::Kept));
+            let decides = |name, fate| Step::ClientDecides { posting, name, fate };
+            steps.extend(standing.flat_map(|(name, _)| [Fate::Won, Fate::Lost].map(|f| decides(name, f))));
+        }
+    }
+}
+
+/// Answers the request that a scanner waits for.
+pub(crate) fn answer(world: &mut World, who: u8, reply: Reply) -> Option<()> {
+    let Stage::Waiting(at) = world.scanners[usize::from(who)].stage else { return None };
+    let answer = match reply {
+        Reply::Yes => Answer::Accepted(accept(world, at)?),
+        Reply::No => Answer::Refused,
+        Reply::Later => Answer::Nothing,
+    };
+    world.scanners[usize::from(who)].stage = Stage::Answered(at, answer);
+    Some(())
+}
+
+/// Accepts a request; `None` where the model holds no more bids on the posting.
+pub(crate) fn accept(world: &mut World, at: At) -> Option<u8> {
+    let key = world.row(at).map_or(0, |row| row.key);
+    let remote = &mut world.postings[usize::from(at.posting)].remote;
+    let name = (0..MAX_REMOTE).find(|name| remote[*name].is_none())?;
+    remote[name] = Some(Remote { row: at.row, key, fate: Fate::Standing });
+    Some(name as u8)
+}
+
+/// Accepts a request that nobody waits for.
+pub(crate) fn stray_arrives(world: &mut World, at: At) -> Option<()> {
+    accept(world, at)?;
+    world.row_mut(at)?.strays -= 1;
+    Some(())
+}
+
+/// The client chooses this bid or another.
+pub(crate) fn client_decides(world: &mut World, posting: u8, name: u8, fate: Fate) -> Option<()> {
+    world.postings[usize::from(posting)].remote[usize::from(name)].as_mut()?.fate = fate;
+    Some(())
+}
+
+/// Takes a bid back or refuses to; somebody then holds the answer.
+pub(crate) fn ask_withdrawal(settings: &Settings, world: &mut World, at: At, word: Word) -> Option<()> {
+    let name = world.row(at)?.external_ref?;
+    let place = world.askers.iter().position(Option::is_none)?;
+    world.askers[place] = Some(Asked { at, word });
+    let fate = match word {
+        Word::Withdrawn => Fate::TakenBack,
+        Word::Refused if !settings.gaps.has(Gaps::FICKLE_WITHDRAWAL) => Fate::Kept,
+        _ => return Some(()),
+    };
+    world.postings[usize::from(at.posting)].remote[usize::from(name)].as_mut()?.fate = fate;
+    Some(())
+}

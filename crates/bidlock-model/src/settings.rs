@@ -1,0 +1,227 @@
+//! Which space is searched: how many scanners, postings and faults, and which parts of the protocol take part.
+
+/// One space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// At most [`crate::world::MAX_SCANNERS`].
+    pub scanners: u8,
+    /// At most [`crate::world::MAX_POSTINGS`].
+    pub postings: u8,
+    /// How many bids a posting may have in the ledger, at most [`crate::world::MAX_ROWS`].
+    pub rows: u8,
+    /// How many faults happen at the most.
+    pub faults: u8,
+    /// Of which kinds.
+    pub kinds: Faults,
+    /// What the lock layer does.
+    pub locks: Locks,
+    /// Scanners may ask for a person's approval.
+    pub approvals: bool,
+    /// A person resolves and declines.
+    pub operator: bool,
+    /// Look-ups, which may be stale.
+    pub reconciler: bool,
+    /// The client decides, bids are withdrawn, and a confirmed withdrawal may allow another bid.
+    pub afterwards: bool,
+    /// The protocol, or a variant of it without one of its mechanisms.
+    pub protocol: Protocol,
+    /// What is known not to hold yet, and is left out of the search unless it is asked for.
+    pub gaps: Gaps,
+    /// From every world the faults end and everybody goes on: is every posting settled (L1, L2)?
+    pub recovery: bool,
+    /// Worlds that differ in names alone are one. Off for traces, in which names must stay.
+    pub symmetry: bool,
+}
+
+/// What the lock layer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locks {
+    /// Grants everything to everybody: the worst that a lock can do, at any time. Whatever holds here holds with
+    /// every lock, as a lock can only keep steps from happening.
+    GrantEverything,
+    /// Leases with a deadline of the holder's own, which comes before the store's.
+    Leases,
+}
+
+/// Kinds of faults, as a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Faults(u8);
+
+impl Faults {
+    /// `kill -9` of a scanner, at any step; it starts again with nothing remembered.
+    pub const CRASH: Faults = Faults(1);
+    /// A scanner sleeps until its claim has expired, or its lease, and goes on as if nothing had happened.
+    pub const PAUSE: Faults = Faults(2);
+    /// The ledger commits a claim, and the reply is lost.
+    pub const CLAIM_REPLY: Faults = Faults(4);
+    /// The ledger commits a passage through the door, and the reply is lost.
+    pub const DOOR_REPLY: Faults = Faults(8);
+    /// The marketplace accepts, and its answer is lost.
+    pub const ANSWER: Faults = Faults(16);
+    /// A request stays in a proxy: its sender gives up, and it may arrive at any later time.
+    pub const LATE: Faults = Faults(32);
+    /// The lock store forgets a lease, and grants it to somebody else.
+    pub const LOCK_LOSS: Faults = Faults(64);
+    /// All of them.
+    pub const ALL: Faults = Faults(127);
+
+    /// Both.
+    pub const fn and(self, other: Faults) -> Faults {
+        Faults(self.0 | other.0)
+    }
+
+    /// Whether this kind is among them.
+    pub const fn has(self, kind: Faults) -> bool {
+        self.0 & kind.0 == kind.0
+    }
+}
+
+/// What the protocol as it is does not give yet; each is shown by a counterexample, and the spaces that must have none
+/// leave it out. Where one is closed its test fails, and the case belongs to every space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gaps(u8);
+
+impl Gaps {
+    /// None is looked for.
+    pub const NONE: Gaps = Gaps(0);
+    /// The marketplace refuses a withdrawal to one who asks and grants it to another; the refusal is recorded last.
+    pub const FICKLE_WITHDRAWAL: Gaps = Gaps(1);
+    /// A look-up gives a bid to a later row, and then the earlier row's late "yes" names it too.
+    pub const ONE_NAME_TWICE: Gaps = Gaps(2);
+    /// Bids of the replaced system are imported, while a claimant of ours still prepares one.
+    pub const IMPORT: Gaps = Gaps(4);
+
+    /// Whether this one is looked for.
+    pub const fn has(self, gap: Gaps) -> bool {
+        self.0 & gap.0 != 0
+    }
+
+    /// Each, with the property that it breaks.
+    pub const ALL: [(&'static str, Gaps, &'static str); 3] = [
+        ("fickle-withdrawal", Gaps::FICKLE_WITHDRAWAL, crate::properties::S8),
+        ("one-name-twice", Gaps::ONE_NAME_TWICE, crate::properties::ONE_NAME),
+        ("import", Gaps::IMPORT, crate::properties::S9),
+    ];
+}
+
+/// The protocol, or a variant without one of its mechanisms, which must yield a counterexample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// As it is.
+    Bidlock,
+    /// `SET NX EX`, then "is there a bid already?", then send; released by GET and DEL. No claim, no door.
+    LockOnly,
+    /// A lost answer is taken as a reason to send again within the claim.
+    ResendUnknown,
+    /// The door compares the row's state and not the claim.
+    DoorIgnoresClaim,
+    /// A submission whose claimant went silent goes back to `claimed`, and is taken over.
+    SweeperGoesBack,
+    /// A posting may have one row of each status, instead of one live row.
+    UniquePerStatus,
+    /// A look-up that finds nothing counts as proof that nothing was accepted.
+    NotFoundIsProof,
+    /// A take-over inserts a new row instead of changing the old one.
+    TakeOverMakesNewRow,
+    /// A lost answer hands the row back, as if nothing had been accepted.
+    LostAnswerHandsBack,
+    /// The door and the take-over do not look at the posting's earlier bids.
+    BlindToEarlierBids,
+    /// A claim's epoch grows within its row only.
+    EpochPerRow,
+    /// A declined bid is taken over like an abandoned one.
+    DeclinedIsTakenOver,
+    /// `submitted` is written when the request leaves.
+    SubmittedBeforeAnswer,
+    /// The holder counts its lease's deadline from the store's answer, so that the store's expiry comes first.
+    NoDriftMargin,
+}
+
+impl Protocol {
+    /// Every variant, with the property that it must break.
+    pub const VARIANTS: [(&'static str, Protocol, &'static str); 14] = {
+        use crate::properties as p;
+        [
+            ("lock-only", Protocol::LockOnly, p::S1),
+            ("get-then-del", Protocol::LockOnly, p::S4),
+            ("resend-unknown", Protocol::ResendUnknown, p::S1),
+            ("door-ignores-claim", Protocol::DoorIgnoresClaim, p::S1),
+            ("sweeper-goes-back", Protocol::SweeperGoesBack, p::S1),
+            ("unique-per-status", Protocol::UniquePerStatus, p::S1),
+            ("not-found-is-proof", Protocol::NotFoundIsProof, p::S1),
+            ("take-over-makes-new-row", Protocol::TakeOverMakesNewRow, p::S1),
+            ("lost-answer-hands-back", Protocol::LostAnswerHandsBack, p::S9),
+            ("blind-to-earlier-bids", Protocol::BlindToEarlierBids, p::BESIDE),
+            ("epoch-per-row", Protocol::EpochPerRow, p::S5),
+            ("declined-is-taken-over", Protocol::DeclinedIsTakenOver, p::S7),
+            ("submitted-before-answer", Protocol::SubmittedBeforeAnswer, p::S8),
+            ("no-drift-margin", Protocol::NoDriftMargin, p::S10),
+        ]
+    };
+}
+
+impl Protocol {
+    /// A small space in which a variant shows what it lacks.
+    pub const fn settings(self) -> Settings {
+        let space = match self {
+            Protocol::LockOnly => Settings { kinds: Faults::PAUSE, ..LEASES }.sized(3, 1, 1),
+            Protocol::NoDriftMargin => LEASES.sized(3, 1, 1),
+            _ => CORE.sized(3, 1, 1),
+        };
+        Settings { protocol: self, rows: 3, afterwards: matches!(self, Protocol::EpochPerRow), ..space }
+    }
+}
+
+impl Gaps {
+    /// A small space in which a gap shows.
+    pub const fn settings(self) -> Settings {
+        Settings { gaps: self, afterwards: self.0 == Gaps::FICKLE_WITHDRAWAL.0, ..CORE }.sized(2, 1, 1)
+    }
+}
+
+impl Settings {
+    /// Everything takes part: one scanner, one posting, no fault, until set otherwise.
+    pub const fn all() -> Settings {
+        Settings {
+            scanners: 1,
+            postings: 1,
+            rows: 2,
+            faults: 0,
+            kinds: Faults::ALL,
+            locks: Locks::GrantEverything,
+            approvals: true,
+            operator: true,
+            reconciler: true,
+            afterwards: true,
+            protocol: Protocol::Bidlock,
+            gaps: Gaps::NONE,
+            recovery: false,
+            symmetry: true,
+        }
+    }
+
+    /// Sets the three sizes.
+    pub const fn sized(self, scanners: u8, postings: u8, faults: u8) -> Settings {
+        Settings { scanners, postings, faults, ..self }
+    }
+}
+
+/// The spaces that must have no counterexample, with what each is for. Together they take about a minute on two cores.
+pub const SPACES: [(&str, Settings); 7] = [
+    ("claims", CORE.sized(4, 2, 3)),
+    ("claims-many-faults", CORE.sized(4, 1, 5)),
+    ("approvals", Settings { approvals: true, ..CORE }.sized(4, 1, 3)),
+    ("afterwards", Settings { approvals: false, ..Settings::all() }.sized(4, 1, 2)),
+    ("everything", Settings::all().sized(2, 1, 2)),
+    ("leases", LEASES.sized(4, 2, 2)),
+    ("recovery", Settings { recovery: true, afterwards: false, ..Settings::all() }.sized(3, 1, 2)),
+];
+
+/// The largest spaces that about ten minutes of two cores allow.
+pub const LARGEST: [(&str, Settings); 1] = [("claims", CORE.sized(4, 2, 3))];
+
+/// Claims, door, sweeper, reconciler and operator, without what only adds states of its own.
+const CORE: Settings = Settings { approvals: false, afterwards: false, ..Settings::all() };
+
+/// The lock layer; S10.
+const LEASES: Settings = Settings { locks: Locks::Leases, operator: false, ..CORE };
