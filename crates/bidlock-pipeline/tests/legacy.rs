@@ -1,0 +1,233 @@
+//! A scan beside instances of the replaced system: their table is read under the lock, every key of theirs is locked,
+//! ours stands there before the door, and where it can't, nothing is sent.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by them")]
+
+mod rig;
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bidlock::{Acquire, Acquired, HolderId, LockKey, Nonce};
+use bidlock_ledger::{Actor, Bid, BidState, ClaimId, Move, NewImport, Payload, PostingId, UnknownCause};
+use bidlock_market::Posting;
+use bidlock_pipeline::{LegacyBids, LegacyError, LegacyName, Mirrored, Outcome, PipelineError};
+
+use rig::{
+    Rig, batch,
+    market::{Step, accepted, stop},
+    one, posting,
+};
+
+/// The old table: rows by job id, and what was done to them.
+#[derive(Debug, Default)]
+struct Table {
+    /// Bids of old instances.
+    foreign: Mutex<Vec<String>>,
+    /// Ours: job id, claim, status.
+    ours: Mutex<Vec<(String, ClaimId, &'static str)>>,
+    away: Mutex<bool>,
+    /// Rows that an old instance writes right after we looked.
+    in_between: Mutex<Vec<String>>,
+}
+
+impl Table {
+    fn reach(&self) -> Result<(), LegacyError> {
+        match *self.away.lock().unwrap() {
+            true => {
+                Err(LegacyError { message: "the old table is away".to_owned(), hint: None, retryable: true })
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn of(&self, posting: &PostingId, names: &[LegacyName]) -> Option<NewImport> {
+        let foreign = self.foreign.lock().unwrap();
+        names.iter().any(|name| foreign.contains(&name.job_id)).then(|| import(posting))
+    }
+
+    fn statuses(&self) -> Vec<&'static str> {
+        self.ours.lock().unwrap().iter().map(|(_, _, status)| *status).collect()
+    }
+}
+
+fn import(posting: &PostingId) -> NewImport {
+    NewImport {
+        posting: posting.clone(),
+        state: BidState::Unknown,
+        payload: Payload {
+            amount: None,
+            proposal: String::new(),
+            posting_url: None,
+            via: "legacy".to_owned(),
+            evaluation: None,
+        },
+        sent_at: None,
+        actor: Actor::scanner("here"),
+        reason: "legacy: PENDING in the replaced system".to_owned(),
+        detail: serde_json::Value::Null,
+    }
+}
+
+#[async_trait]
+impl LegacyBids for Table {
+    fn names(&self, posting: &PostingId, written: &[String]) -> Vec<LegacyName> {
+        let ids = std::iter::once(posting.posting().to_owned()).chain(written.iter().cloned());
+        ids.map(|job_id| LegacyName { marketplace: "Old".to_owned(), job_id }).collect()
+    }
+
+    async fn find(
+        &self,
+        postings: &[(PostingId, Vec<LegacyName>)],
+    ) -> Result<Vec<Option<NewImport>>, LegacyError> {
+        self.reach()?;
+        let found = postings.iter().map(|(posting, names)| self.of(posting, names)).collect();
+        self.foreign.lock().unwrap().append(&mut self.in_between.lock().unwrap());
+        Ok(found)
+    }
+
+    async fn mirror(&self, bid: &Bid, names: &[LegacyName]) -> Result<Mirrored, LegacyError> {
+        self.reach()?;
+        if let Some(found) = self.of(&bid.posting, names) {
+            return Ok(Mirrored::Taken(Box::new(found)));
+        }
+        let mut ours = self.ours.lock().unwrap();
+        ours.extend(names.iter().map(|name| (name.job_id.clone(), bid.claim_id, "PENDING")));
+        Ok(Mirrored::Done)
+    }
+
+    async fn settle(&self, claim: ClaimId, became: Option<BidState>) -> Result<(), LegacyError> {
+        self.reach()?;
+        let mut ours = self.ours.lock().unwrap();
+        match became {
+            None => ours.retain(|(_, of, _)| *of != claim),
+            Some(state) => {
+                ours.iter_mut().filter(|(_, of, _)| *of == claim).for_each(|row| row.2 = state.as_str())
+            }
+        }
+        Ok(())
+    }
+}
+
+fn beside(rig: &Rig, table: &Arc<Table>) -> Arc<bidlock_pipeline::Pipeline> {
+    let table: Arc<dyn LegacyBids> = table.clone();
+    rig.scanner("here").options(|options| options.legacy = Some(table)).build()
+}
+
+fn written(id: &str, as_written: &str) -> Posting {
+    Posting { written: vec![as_written.to_owned()], ..posting(id) }
+}
+
+/// Found under any of the names, it is a bid already; the ledger has it from then on, also for scanners without the
+/// old table.
+#[tokio::test]
+async fn a_posting_of_the_old_table_is_a_bid_already() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    table.foreign.lock().unwrap().push("as-written-1".to_owned());
+    let pipeline = beside(&rig, &table);
+    let outcomes = batch(&pipeline, &[written("1", "as-written-1"), written("2", "as-written-2")]).await;
+    assert!(
+        matches!(&outcomes[0], Outcome::AlreadyBid(bid) if bid.state == BidState::Unknown),
+        "{outcomes:?}"
+    );
+    assert!(matches!(outcomes[1], Outcome::Submitted(_)), "{outcomes:?}");
+    let row = rig.row("1").await;
+    assert_eq!((row.state, row.unknown_cause), (BidState::Unknown, Some(UnknownCause::Legacy)));
+    assert_eq!(rig.story(&row).await, "import");
+    assert!(matches!(one(&rig.pipeline("another"), "1").await, Outcome::AlreadyBid(_)));
+    assert_eq!(rig.market.seen().len(), 1);
+}
+
+/// Before the request leaves, our bid stands in the old table; afterwards it says what became of it.
+#[tokio::test]
+async fn ours_stands_in_the_old_table_before_it_is_sent() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    let release = rig.market.hold("1", Step::Say(accepted()));
+    let pipeline = beside(&rig, &table);
+    let sending = tokio::spawn(async move { pipeline.process(written("1", "as-written")).await });
+    rig.market.wait_for(1).await;
+    assert_eq!(table.statuses(), ["PENDING", "PENDING"], "under both names, and before the request");
+    drop(release);
+    let outcome = sending.await.unwrap().unwrap();
+    assert!(matches!(outcome, Outcome::Submitted(_)), "{outcome:?}");
+    assert_eq!(table.statuses(), ["submitted", "submitted"]);
+}
+
+/// An old instance that bids between our look and our row: its row keeps ours out, and the ledger learns of it.
+#[tokio::test]
+async fn a_row_that_comes_in_between_keeps_ours_from_being_sent() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    table.in_between.lock().unwrap().push("1".to_owned());
+    let outcome = one(&beside(&rig, &table), "1").await;
+    assert!(matches!(outcome, Outcome::AlreadyBid(_)), "{outcome:?}");
+    assert!(rig.market.seen().is_empty());
+    let row = rig.row("1").await;
+    assert_eq!(rig.story(&row).await, "create import");
+    assert_eq!((row.state, row.unknown_cause), (BidState::Unknown, Some(UnknownCause::Legacy)));
+}
+
+/// What the marketplace took no notice of leaves nothing in the old table.
+#[tokio::test]
+async fn what_was_not_accepted_leaves_the_old_table() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    rig.market.say("1", stop());
+    let outcome = one(&beside(&rig, &table), "1").await;
+    assert!(matches!(outcome, Outcome::Deferred(_)), "{outcome:?}");
+    assert!(table.statuses().is_empty(), "{:?}", table.statuses());
+}
+
+/// Away before the look, or after it: nothing is sent, and it can be tried again.
+#[tokio::test]
+async fn while_the_old_table_is_away_nothing_is_sent() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    *table.away.lock().unwrap() = true;
+    let pipeline = beside(&rig, &table);
+    let error = pipeline.process(posting("1")).await.unwrap_err();
+    assert!(matches!(error, PipelineError::Legacy(_)) && error.is_retryable(), "{error}");
+    // An approved bid meets the table at the door alone.
+    *table.away.lock().unwrap() = false;
+    let table_again: Arc<dyn LegacyBids> = table.clone();
+    let with_approval = rig.scanner("b").options(|options| {
+        options.legacy = Some(table_again);
+        options.approval = bidlock_pipeline::ApprovalPolicy::Always;
+    });
+    let with_approval = with_approval.build();
+    one(&with_approval, "1").await;
+    let row = rig.row("1").await;
+    let valid_for = std::time::Duration::from_secs(60);
+    let change =
+        bidlock_ledger::Change::new(row.claim_ref(), Actor::operator("o"), Move::Approve { valid_for });
+    rig.ledger.apply(&[change]).await.unwrap();
+    *table.away.lock().unwrap() = true;
+    assert!(with_approval.send_approved().await.unwrap().is_empty());
+    assert_eq!(rig.row("1").await.state, BidState::Approved);
+    assert!(rig.market.seen().is_empty());
+    *table.away.lock().unwrap() = false;
+    assert_eq!(with_approval.send_approved().await.unwrap().len(), 1);
+    assert_eq!(rig.market.seen().len(), 1);
+}
+
+/// An old instance holds the key as its source writes it, which is not the posting's own.
+#[tokio::test]
+async fn the_key_of_an_old_instance_keeps_ours_away() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    let old = LockKey::verbatim("Old", "http://as/written").unwrap();
+    let request = Acquire {
+        key: old.clone(),
+        holder: HolderId::named("an old instance").unwrap(),
+        nonce: Nonce::from_bytes([7; 16]),
+        ttl: std::time::Duration::from_secs(60),
+    };
+    let held = rig.locks.try_acquire(&[request]).await.unwrap().remove(0);
+    let Acquired::Granted(grant) = held else { panic!("the lock was free") };
+    let pipeline = beside(&rig, &table);
+    let outcome = pipeline.process(written("1", "http://as/written")).await.unwrap();
+    assert!(
+        matches!(&outcome, Outcome::HeldElsewhere { holder, .. } if holder == "an old instance"),
+        "{outcome:?}"
+    );
+    assert!(rig.market.seen().is_empty());
+    rig.locks.release(&[grant]).await.unwrap();
+    // Neither key was kept: the posting's own is free for the next try.
+    let outcome = pipeline.process(written("1", "http://as/written")).await.unwrap();
+    assert!(matches!(outcome, Outcome::Submitted(_)), "{outcome:?}");
+}
