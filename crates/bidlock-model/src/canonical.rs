@@ -1,7 +1,7 @@
 //! Names: worlds that differ only in which scanner, which posting, or under which numbers, are one.
 
 use crate::{
-    settings::Settings,
+    settings::{Names, Settings},
     world::{At, MAX_POSTINGS, Posting, Reconciler, Stage, World},
 };
 
@@ -21,10 +21,13 @@ impl Renaming {
 }
 
 impl World {
-    /// The one world that stands for all that differ from this one in names only.
+    /// The one world that stands for all that differ from this one in names only, as far as the settings say.
     pub fn canonical(&self, settings: &Settings) -> World {
+        if settings.names == Names::Kept {
+            return *self;
+        }
         let straight = self.renamed(settings, false);
-        if settings.postings < 2 {
+        if settings.names == Names::Renumbered || settings.postings < 2 {
             return straight;
         }
         let [first, second] = &straight.postings;
@@ -57,8 +60,10 @@ impl World {
         for asked in world.askers.iter_mut().flatten() {
             asked.at.rename(swap, &claims);
         }
-        world.scanners[..usize::from(settings.scanners)].sort_unstable();
-        world.askers.sort_unstable();
+        if settings.names == Names::Interchangeable {
+            world.scanners[..usize::from(settings.scanners)].sort_unstable();
+            world.askers.sort_unstable();
+        }
         world
     }
 

@@ -35,4 +35,4 @@ pub mod world;
 
 pub use model::Bidding;
 pub use search::{Report, exhaust, explore, shortest_counterexample};
-pub use settings::{Faults, Locks, Protocol, Settings};
+pub use settings::{Faults, Locks, Names, Protocol, Settings};

@@ -99,7 +99,7 @@ impl Model for Bidding {
         let next = self.after(world, step)?;
         // Renamed here and not by the checker: then a path of steps leads where the search went, and a breadth-first
         // search, which knows no symmetry of its own, has it too.
-        Some(if self.settings.symmetry { next.canonical(&self.settings) } else { next })
+        Some(next.canonical(&self.settings))
     }
 
     fn properties(&self) -> Vec<Property<Bidding>> {

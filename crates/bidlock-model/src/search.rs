@@ -5,7 +5,12 @@ use std::{num::NonZeroUsize, sync::Arc};
 use bidlock_ledger::state::Rule;
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::{model::Bidding, settings::Settings, step::Step, world::World};
+use crate::{
+    model::Bidding,
+    settings::{Names, Settings},
+    step::Step,
+    world::World,
+};
 
 /// The longest counterexample that is looked for: each variant's is far shorter.
 const MAX_DEPTH: usize = 40;
@@ -58,7 +63,7 @@ pub fn shortest_counterexample(settings: Settings, property: &'static str) -> Op
     // Depth by depth: stateright looks whether to stop once per block of worlds and keeps the last it found.
     let tries = (1..=MAX_DEPTH).flat_map(|depth| (0..=settings.faults).map(move |faults| (depth, faults)));
     tries.into_iter().find_map(|(depth, faults)| {
-        let model = Bidding::new(Settings { symmetry: false, faults, ..settings });
+        let model = Bidding::new(Settings { names: Names::Kept, faults, ..settings });
         let builder = model.checker().target_max_depth(depth + 1);
         let checker = builder.finish_when(HasDiscoveries::AnyOf([property].into())).spawn_bfs().join();
         checker.discoveries().remove(property).map(|path| path.into_vec())

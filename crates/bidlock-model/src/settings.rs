@@ -29,8 +29,19 @@ pub struct Settings {
     pub gaps: Gaps,
     /// From every world the faults end and everybody goes on: is every posting settled (L1, L2)?
     pub recovery: bool,
-    /// Worlds that differ in names alone are one. Off for traces, in which names must stay.
-    pub symmetry: bool,
+    /// Which worlds are one.
+    pub names: Names,
+}
+
+/// Which worlds that differ in names alone are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// None. For ways that a person reads; numbers grow without end, so that only the depth bounds a search.
+    Kept,
+    /// Claims and epochs count from zero, in their order, among those that anybody still refers to.
+    Renumbered,
+    /// Also scanners, and postings, can be exchanged for one another.
+    Interchangeable,
 }
 
 /// What the lock layer does.
@@ -196,7 +207,7 @@ impl Settings {
             protocol: Protocol::Bidlock,
             gaps: Gaps::NONE,
             recovery: false,
-            symmetry: true,
+            names: Names::Interchangeable,
         }
     }
 
