@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,9 +12,13 @@ const MAX_STARTS: usize = 10;
 /// How often a server that has started is asked whether it is ready, every 5 ms.
 const MAX_LOOKS: usize = 2_000;
 
+/// Names another program than `redis-server`: another version, or a Valkey.
+const PROGRAM: &str = "BIDLOCK_REDIS_SERVER";
+
 /// A running server, killed on drop.
 #[derive(Debug)]
 pub struct RedisServer {
+    program: PathBuf,
     child: Child,
     port: u16,
     args: Vec<String>,
@@ -24,18 +29,24 @@ impl RedisServer {
     /// Starts a server on a free port of the loopback interface with these further arguments, such as
     /// `["--requirepass", "secret"]`; `None` where there is no `redis-server`, see [`missing`](crate::missing).
     ///
-    /// The server dies with the thread that calls this.
+    /// The variable `BIDLOCK_REDIS_SERVER` names another program. The server dies with the thread that calls this.
     pub fn start(args: &[&str]) -> Option<RedisServer> {
-        if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-            crate::missing("redis", "no redis-server");
+        let program = std::env::var_os(PROGRAM).map_or_else(|| "redis-server".into(), PathBuf::from);
+        RedisServer::start_program(&program, args)
+    }
+
+    /// The same with this program.
+    pub fn start_program(program: &Path, args: &[&str]) -> Option<RedisServer> {
+        if Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err() {
+            crate::missing("redis", &format!("no {}", program.display()));
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         for _ in 0..MAX_STARTS {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if let Some(child) = spawn(port, &args, folder.path()) {
-                return Some(RedisServer { child, port, args, folder });
+            let port = free_port();
+            if let Some(child) = spawn(program, port, &args, folder.path()) {
+                return Some(RedisServer { program: program.to_owned(), child, port, args, folder });
             }
         }
         panic!("redis-server does not start: {}", last_words(folder.path()));
@@ -52,7 +63,7 @@ impl RedisServer {
     }
 
     /// Its folder.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -64,7 +75,8 @@ impl RedisServer {
 
     /// Starts it again on the same port, after [`RedisServer::kill`]; empty, since nothing was saved.
     pub fn start_again(&mut self) {
-        self.child = spawn(self.port, &self.args, self.folder.path()).expect("the port was ours");
+        self.child =
+            spawn(&self.program, self.port, &self.args, self.folder.path()).expect("the port was ours");
     }
 
     /// Stops its process in the middle of whatever it does: connections stay, answers don't come.
@@ -92,10 +104,14 @@ impl Drop for RedisServer {
     }
 }
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A server that is ready, or `None` if it ended at once, as it does when its port is taken.
-fn spawn(port: u16, args: &[String], folder: &std::path::Path) -> Option<Child> {
+fn spawn(program: &Path, port: u16, args: &[String], folder: &Path) -> Option<Child> {
     let log = std::fs::File::create(folder.join("log")).unwrap();
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(program);
     command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"])
         .arg("--dir")
@@ -136,6 +152,6 @@ fn answers(port: u16) -> bool {
         && matches!(&first, b"+" | b"-")
 }
 
-fn last_words(folder: &std::path::Path) -> String {
+fn last_words(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }

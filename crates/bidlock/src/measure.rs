@@ -186,7 +186,7 @@ pub struct PeerLine {
 }
 
 /// Measures all that other clients of Redis are compared by: pairs for 2 s times `scale`, contention of 100 tasks
-/// that hold for 1 ms, hand-over among tasks that hold for 5 ms.
+/// that hold for 1 ms, hand-over among tasks that hold for 5 ms. The backend's key prefix stands before all keys.
 ///
 /// # Errors
 /// The server broke.
@@ -224,7 +224,7 @@ pub async fn peer_lines(backend: &crate::backends::redis::RedisBackend, scale: f
     Ok(lines)
 }
 
-/// Keys of one run, `peer:{run}:{n}` as named locks, so that runs do not meet.
+/// Keys of one run, named locks `bench:{run}/{n}`, so that runs do not meet.
 #[derive(Clone, Debug)]
 pub struct Namespace(String);
 
@@ -239,7 +239,7 @@ impl Namespace {
     /// # Errors
     /// The namespace's name can't be one.
     pub fn key(&self, n: usize) -> Result<LockKey> {
-        LockKey::named("peer", &format!("{}/{n}", self.0))
+        LockKey::named("bench", &format!("{}/{n}", self.0))
             .map_err(|error| Error::new(ErrorKind::Invalid, "any", "measure", error.to_string()))
     }
 }

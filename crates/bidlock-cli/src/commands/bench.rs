@@ -5,6 +5,9 @@ use bidlock::measure::{self, PeerLine};
 
 use crate::{app::App, args::BenchArgs, exit::Exit, failure::CliError};
 
+/// What the keys of these benchmarks begin with, ours and other clients'.
+const KEY_PREFIX: &str = "peer:";
+
 /// Runs it.
 pub(crate) async fn run(app: &App, args: BenchArgs) -> Result<Exit, CliError> {
     let [url, scale] = <[String; 2]>::try_from(args.peer_json)
@@ -25,7 +28,8 @@ pub(crate) async fn run(app: &App, args: BenchArgs) -> Result<Exit, CliError> {
 }
 
 fn measure_at(url: &str, scale: f64) -> Result<Vec<PeerLine>, CliError> {
-    let options = RedisOptions::from_url(url).map_err(|error| CliError::usage(error.to_string()))?;
+    let options = RedisOptions::from_url(url).and_then(|options| options.with_key_prefix(KEY_PREFIX));
+    let options = options.map_err(|error| CliError::usage(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime
         .block_on(async {

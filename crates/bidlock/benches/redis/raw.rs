@@ -8,8 +8,12 @@ use bidlock::{Clock, SystemClock};
 use bidlock_testkit::RedisServer;
 use redis::{Cmd, Parser, Value};
 
-const ACQUIRE: &str = include_str!("../../src/backends/redis/acquire.lua");
-const RELEASE: &str = include_str!("../../src/backends/redis/release.lua");
+const ACQUIRE: &str =
+    concat!("local in_turn = false\n", include_str!("../../src/backends/redis/acquire.lua"));
+const RELEASE: &str = concat!(
+    include_str!("../../src/backends/redis/hand_over.lua"),
+    include_str!("../../src/backends/redis/release.lua")
+);
 const HOLDER: &str = "host:12345:abcdef12";
 
 struct Raw {
@@ -47,7 +51,7 @@ impl Raw {
 
 fn acquire(digest: &str, key: &str, prefix: &str) -> Vec<u8> {
     let mut cmd = redis::cmd("EVALSHA");
-    cmd.arg(digest).arg(2).arg("bidlock:token").arg(key).arg(0).arg(prefix).arg(300_000);
+    cmd.arg(digest).arg(2).arg("bidlock:token").arg(key).arg(0).arg(2_000).arg(prefix).arg(300_000);
     cmd.get_packed_command()
 }
 

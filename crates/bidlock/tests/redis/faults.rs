@@ -98,7 +98,7 @@ async fn a_server_that_is_unfit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn least_rights_are_enough_and_fewer_are_named() {
-    let Some(server) = RedisServer::start(&[]) else { return };
+    let Some(server) = since_redis_6() else { return };
     let rights: Vec<&str> = RIGHTS.lines().flat_map(str::split_whitespace).collect();
     let user = |name: &str, rights: &[&str]| {
         let password = format!(">{SECRET}");
@@ -201,7 +201,7 @@ async fn a_server_that_lost_everything_is_used_again_and_holders_know() {
 
 #[tokio::test]
 async fn a_cut_connection_is_made_again_and_nobody_hears_of_it() {
-    let Some(server) = RedisServer::start(&[]) else { return };
+    let Some(server) = since_redis_6() else { return };
     let locks = manager(&server).await;
     for _ in 0..5 {
         let held = lease(&locks, "1").await;

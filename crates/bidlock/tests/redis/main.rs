@@ -12,6 +12,9 @@ mod faults;
 mod keys;
 mod old_clients;
 mod processes;
+mod tls;
+mod turns;
+mod valkey;
 mod waiting;
 
 use std::sync::Arc;
@@ -40,9 +43,30 @@ mod before_redis_6 {
     use super::*;
 
     bidlock::conformance_suite!({
-        let Some(server) = RedisServer::start(&["--rename-command", "HELLO", ""]) else { return };
+        let Some(server) = RedisServer::start(&[]) else { return };
+        let server = match version(&server) {
+            ..6 => server,
+            _ => RedisServer::start(&["--rename-command", "HELLO", ""]).unwrap(),
+        };
         fixture(server)
     });
+}
+
+/// The server's major version, of the Redis that it is or resembles.
+fn version(server: &RedisServer) -> u32 {
+    let info: String = ask(server, &["INFO", "server"]);
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap();
+    version.split('.').next().unwrap().parse().unwrap()
+}
+
+/// A server that wakes waiters and knows users; for tests of that.
+fn since_redis_6() -> Option<RedisServer> {
+    let server = RedisServer::start(&[])?;
+    if version(&server) < 6 {
+        bidlock_testkit::missing("redis 6", "the server is older than Redis 6");
+        return None;
+    }
+    Some(server)
 }
 
 async fn manager(server: &RedisServer) -> LockManager {

@@ -8,6 +8,8 @@ use redis::{FromRedisValue, Value};
 
 use super::faults::{Fault, fault, odd_answer};
 use super::link::unfit;
+use super::native::Natives;
+use super::options::RedisOptions;
 use crate::clock::{Clock, SystemClock};
 
 /// The oldest version: scripts that read the time and write, and `ZPOPMIN`.
@@ -18,20 +20,22 @@ const CLOCK_LIMIT: Duration = Duration::from_secs(30);
 const CLOCK_WARNING: Duration = Duration::from_secs(2);
 
 /// What is known of a server.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Facts {
     pub(super) version: String,
     /// The server tells us of locks that are handed over.
     pub(super) push: bool,
+    pub(super) natives: Natives,
     pub(super) warnings: Vec<String>,
 }
 
 /// Asks the server about itself.
 pub(super) async fn examine(
     connection: &mut MultiplexedConnection,
-    place: &str,
+    options: &RedisOptions,
     push: bool,
 ) -> Result<Facts, Fault> {
+    let place = &options.place();
     let mut pipeline = redis::pipe();
     pipeline.cmd("INFO").cmd("TIME");
     let answers: Vec<Value> = pipeline.query_async(connection).await.map_err(|error| fault(place, error))?;
@@ -42,7 +46,12 @@ pub(super) async fn examine(
         FromRedisValue::from_redis_value(time).map_err(|_| odd_answer("TIME"))?;
     let server = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_micros(micros);
     let distance = wall.duration_since(server).unwrap_or_else(|error| error.duration());
-    judge(&info, distance, place, push)
+    let mut facts = judge(&info, distance, place, push)?;
+    if options.in_turn && !push {
+        let message = "waiters poll here, so turns are not kept, although `in_turn` asks for it";
+        facts.warnings.push(message.to_owned());
+    }
+    Ok(facts)
 }
 
 fn judge(info: &str, distance: Duration, place: &str, push: bool) -> Result<Facts, Fault> {
@@ -51,6 +60,10 @@ fn judge(info: &str, distance: Duration, place: &str, push: bool) -> Result<Fact
         value.map(str::trim).unwrap_or_default()
     };
     let version = field("redis_version");
+    let shown = match field("valkey_version") {
+        "" => version.to_owned(),
+        valkey => format!("Valkey {valkey}"),
+    };
     let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
     if major < OLDEST_MAJOR {
         let message = format!("{place} is Redis {version}, too old for locks");
@@ -97,7 +110,8 @@ fn judge(info: &str, distance: Duration, place: &str, push: bool) -> Result<Fact
         let message = "the server is older than Redis 6, or hides HELLO: waiters poll instead of being woken";
         warnings.push(message.to_owned());
     }
-    Ok(Facts { version: version.to_owned(), push, warnings })
+    let natives = Natives::of(version, field("valkey_version"));
+    Ok(Facts { version: shown, push, natives, warnings })
 }
 
 #[cfg(test)]

@@ -39,6 +39,10 @@ impl Fault {
         self
     }
 
+    pub(super) fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
     pub(super) fn into_error(self, operation: &'static str) -> Error {
         let mut error = Error::new(self.kind, NAME, operation, self.message);
         if let Some(hint) = self.hint {
@@ -87,6 +91,13 @@ const MEANINGS: &[Meaning] = &[
     },
     Meaning {
         sign: "NOPERM",
+        kind: ErrorKind::Unfit,
+        cause: "does not permit this user what locks need",
+        hint: "grant the user the rights listed in docs/backends/redis.md, `ACL SETUSER`",
+    },
+    // Inside a script, from Redis 7.2 on.
+    Meaning {
+        sign: "ACL failure in script",
         kind: ErrorKind::Unfit,
         cause: "does not permit this user what locks need",
         hint: "grant the user the rights listed in docs/backends/redis.md, `ACL SETUSER`",
@@ -192,6 +203,13 @@ pub(super) fn fault(place: &str, error: RedisError) -> Fault {
         return Fault { source: Some(error), ..Fault::new(meaning.kind, message) }.hint(meaning.hint);
     }
     let fault = match error.kind() {
+        redis::ErrorKind::Io if text.contains("certificate") => {
+            let message = format!("{place} shows a certificate that is not trusted here: {error}");
+            Fault::new(ErrorKind::Unfit, message).hint(
+                "name the host as its certificate does, and its authority by `?ca_file=PATH` in the URL, or by \
+                 SSL_CERT_FILE",
+            )
+        }
         redis::ErrorKind::Io if error.is_connection_refusal() => {
             Fault::new(ErrorKind::Unavailable, format!("nothing answers at {place}"))
                 .hint("is the server up, and REDIS_HOST and REDIS_PORT right?")

@@ -12,6 +12,7 @@ use redis::{
 use super::checks::{self, Facts};
 use super::faults::{Fault, fault, no_answer};
 use super::options::RedisOptions;
+use super::value::Names;
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::ErrorKind;
 use crate::sync::locked;
@@ -36,6 +37,7 @@ pub(super) enum Pushed {
 
 pub(super) struct Link {
     options: RedisOptions,
+    names: Names,
     /// The channel on which this instance hears of locks handed over to it.
     channel: String,
     on_push: OnPush,
@@ -82,6 +84,7 @@ impl AskError {
 impl Link {
     pub(super) fn new(options: RedisOptions, channel: String, on_push: OnPush) -> Link {
         Link {
+            names: Names::new(&options.key_prefix),
             options,
             channel,
             on_push,
@@ -94,6 +97,10 @@ impl Link {
 
     pub(super) fn options(&self) -> &RedisOptions {
         &self.options
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     pub(super) fn channel(&self) -> &str {
@@ -167,7 +174,7 @@ impl Link {
             }
             opened => (opened.map_err(fault)?, true),
         };
-        let facts = checks::examine(&mut connection, &place, push).await?;
+        let facts = checks::examine(&mut connection, &self.options, push).await?;
         if push {
             connection.subscribe(&self.channel).await.map_err(fault)?;
         }
@@ -181,7 +188,11 @@ impl Link {
             .set_response_timeout(Some(self.options.response_limit))
             .set_pipeline_buffer_size(PIPELINE_BUFFER);
         let config = if push { config.set_push_sender(self.push_sender()) } else { config };
-        Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await
+        let client = match &self.options.tls {
+            Some(certificates) => Client::build_with_tls(server, certificates.clone())?,
+            None => Client::open(server)?,
+        };
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     fn push_sender(&self) -> impl Fn(PushInfo) -> Result<(), redis::aio::SendError> + Send + Sync + 'static {

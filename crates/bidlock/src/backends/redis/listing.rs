@@ -37,6 +37,7 @@ pub(super) async fn inspect(link: &Link, filter: &KeyFilter, page: &Page) -> Res
         return Ok(found.into_values().collect());
     }
     let pattern = filter.prefix.as_ref().map_or_else(|| ALL_LOCKS.to_owned(), |prefix| literal(prefix) + "*");
+    let pattern = literal(link.names().prefix()) + &pattern;
     let mut cursor: u64 = 0;
     for _ in 0..MAX_ROUNDS {
         let mut scan = redis::cmd("SCAN");
@@ -44,7 +45,7 @@ pub(super) async fn inspect(link: &Link, filter: &KeyFilter, page: &Page) -> Res
         let (next, keys): (u64, Vec<Vec<u8>>) =
             FromRedisValue::from_redis_value(link.query(&scan).await?).map_err(|_| odd_answer("SCAN"))?;
         // A key that does not parse is not a lock of ours: shown to nobody, harmful to nobody.
-        let keys = keys.into_iter().filter_map(|key| LockKey::parse(std::str::from_utf8(&key).ok()?).ok());
+        let keys = keys.into_iter().filter_map(|key| link.names().parse(std::str::from_utf8(&key).ok()?));
         let keys: Vec<LockKey> = keys.filter(wanted).collect();
         if !keys.is_empty() {
             read(link, filter, keys, &mut found).await?;
@@ -71,11 +72,11 @@ async fn read(
     let mut pipeline = redis::pipe();
     let mut values = redis::cmd("MGET");
     for key in &keys {
-        values.arg(key.as_str());
+        values.arg(&*link.names().lock(key));
     }
     pipeline.cmd("TIME").add_command(values);
     for key in &keys {
-        pipeline.cmd("PTTL").arg(key.as_str());
+        pipeline.cmd("PTTL").arg(&*link.names().lock(key));
     }
     let mut answers = link.query_all(&pipeline).await?.into_iter();
     let (Some(time), Some(Value::Array(values))) = (answers.next(), answers.next()) else {

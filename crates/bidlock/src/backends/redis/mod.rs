@@ -13,6 +13,7 @@
 //! | `*.lua`, `scripts.rs` | what happens atomically on the server |
 //! | `value.rs` | what keys and values look like |
 //! | `single.rs` | batches on one server, answers taken apart |
+//! | `native.rs` | the server's own conditional commands, where it has them |
 //! | `waiters.rs` | waiting by hand-off |
 //! | `lane.rs` | calls that share a round trip |
 //! | `link.rs`, `checks.rs`, `options.rs` | the connection, what a server must be like, where it is |
@@ -24,6 +25,7 @@ mod faults;
 mod lane;
 mod link;
 mod listing;
+mod native;
 mod options;
 mod scripts;
 mod single;
@@ -44,7 +46,7 @@ pub use self::options::RedisOptions;
 use self::faults::{Fault, odd_answer};
 use self::lane::Lane;
 use self::link::{Link, OnPush};
-use self::single::{Losing, Release};
+use self::single::{Release, Share};
 use self::waiters::{RedisWaiter, Waiters};
 use crate::audit::Actor;
 use crate::backend::{
@@ -114,11 +116,11 @@ impl RedisBackend {
         let link = Arc::new_cyclic(|link: &std::sync::Weak<Link>| {
             let (link, waiters) = (link.clone(), Arc::clone(&waiters));
             let on_push: OnPush = Arc::new(move |pushed| {
-                let Some(release) = waiters.hear(pushed) else { return };
                 let Some(link) = link.upgrade() else { return };
+                let Some(release) = waiters.hear(link.names(), pushed) else { return };
                 // The connection's own task speaks to us, so there is a runtime.
                 tokio::spawn(async move {
-                    if let Err(fault) = single::release(&link, &[release]).await {
+                    if let Err(fault) = single::release_by_script(&link, &[&release]).await {
                         let error = fault.into_error("enlist");
                         tracing::debug!(%error, "a turn that nobody takes is left to its short TTL");
                     }
@@ -127,7 +129,7 @@ impl RedisBackend {
             Link::new(options, value::channel(&Uuid::new_v4().simple().to_string()), on_push)
         });
         link.watch();
-        let losing = Arc::new(Losing::default());
+        let losing = Arc::new(Share::default());
         let acquires = Lane::new({
             let link = Arc::clone(&link);
             move |requests: Vec<Acquire>| {
@@ -135,11 +137,12 @@ impl RedisBackend {
                 async move { single::acquire(&link, &losing, &requests).await }
             }
         });
+        let waited = Arc::new(Share::default());
         let releases = Lane::new({
             let link = Arc::clone(&link);
             move |releases: Vec<Release>| {
-                let link = Arc::clone(&link);
-                async move { single::release(&link, &releases).await }
+                let (link, waited) = (Arc::clone(&link), Arc::clone(&waited));
+                async move { single::release(&link, &waited, &releases).await }
             }
         });
         RedisBackend { link, acquires, releases, waiters }
@@ -193,8 +196,8 @@ impl LockBackend for RedisBackend {
     }
 
     async fn force_release(&self, key: &LockKey, _by: &Actor) -> Result<Released> {
-        let release = [Release { key: key.clone(), prefix: String::new() }];
-        let released = single::release(&self.link, &release).await;
+        let release = Release { key: key.clone(), proof: String::new() };
+        let released = single::release_by_script(&self.link, &[&release]).await;
         let released = released.map_err(|fault| fault.into_error("force_release"))?;
         Ok(released.first().copied().unwrap_or(Released::Expired))
     }
@@ -210,7 +213,7 @@ impl LockBackend for RedisBackend {
 
     async fn bind_ledger(&self, ledger: &str, memory: Duration, replace: bool) -> Result<LedgerBinding> {
         let mut call = scripts::BIND_LEDGER.call(1);
-        call.arg(value::LEDGER_KEY).arg(ledger).arg(single::ttl_ms(memory)).arg(u8::from(replace));
+        call.arg(self.link.names().ledger()).arg(ledger).arg(single::ttl_ms(memory)).arg(u8::from(replace));
         let known = scripts::BIND_LEDGER.run(&self.link, call).await;
         let known =
             known.and_then(|known| String::from_redis_value(known).map_err(|_| odd_answer("bind_ledger")));
@@ -223,11 +226,11 @@ impl LockBackend for RedisBackend {
         let failed = |fault: Fault| fault.into_error("check");
         let mut live = self.link.live().await.map_err(failed)?;
         // What was true when the connection was made may not be any more.
-        let place = self.place();
-        let facts = checks::examine(&mut live.connection, &place, live.facts.push).await.map_err(failed)?;
+        let facts = checks::examine(&mut live.connection, self.link.options(), live.facts.push).await;
+        let facts = facts.map_err(failed)?;
         Ok(Health {
             backend: NAME,
-            place: format!("{place}, version {}", facts.version),
+            place: format!("{}, version {}", self.place(), facts.version),
             took: SystemClock.now().since(start),
             warnings: facts.warnings,
         })

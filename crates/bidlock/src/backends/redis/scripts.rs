@@ -14,20 +14,36 @@ pub(super) struct Lua {
     digest: LazyLock<String>,
 }
 
+/// A script of one part or several.
 macro_rules! lua {
-    ($file:literal) => {
+    ($($part:expr),+) => {
         Lua {
-            source: include_str!($file),
-            digest: LazyLock::new(|| redis::Script::new(include_str!($file)).get_hash().to_owned()),
+            source: concat!($($part),+),
+            digest: LazyLock::new(|| redis::Script::new(concat!($($part),+)).get_hash().to_owned()),
         }
     };
 }
 
-pub(super) static ACQUIRE: Lua = lua!("acquire.lua");
-pub(super) static BIND_LEDGER: Lua = lua!("bind_ledger.lua");
-pub(super) static ENLIST: Lua = lua!("enlist.lua");
-pub(super) static RELEASE: Lua = lua!("release.lua");
-pub(super) static RENEW: Lua = lua!("renew.lua");
+static ACQUIRE: Lua = lua!("local in_turn = false\n", include_str!("acquire.lua"));
+static ACQUIRE_IN_TURN: Lua =
+    lua!("local in_turn = true\n", include_str!("hand_over.lua"), include_str!("acquire.lua"));
+pub(super) static BIND_LEDGER: Lua = lua!(include_str!("bind_ledger.lua"));
+static ENLIST: Lua =
+    lua!("local in_turn = false\n", include_str!("hand_over.lua"), include_str!("enlist.lua"));
+static ENLIST_IN_TURN: Lua =
+    lua!("local in_turn = true\n", include_str!("hand_over.lua"), include_str!("enlist.lua"));
+pub(super) static RELEASE: Lua = lua!(include_str!("hand_over.lua"), include_str!("release.lua"));
+pub(super) static RENEW: Lua = lua!(include_str!("renew.lua"));
+
+/// Takes locks; where turns are kept, nobody overtakes who waits.
+pub(super) fn acquire(in_turn: bool) -> &'static Lua {
+    if in_turn { &ACQUIRE_IN_TURN } else { &ACQUIRE }
+}
+
+/// Takes a lock or queues for it; likewise.
+pub(super) fn enlist(in_turn: bool) -> &'static Lua {
+    if in_turn { &ENLIST_IN_TURN } else { &ENLIST }
+}
 
 impl Lua {
     /// A call with so many keys; keys and then arguments are added to it.

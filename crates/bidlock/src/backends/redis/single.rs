@@ -8,9 +8,11 @@ use redis::{Cmd, Value};
 
 use super::faults::{Fault, odd_answer};
 use super::link::Link;
+use super::native;
 use super::scripts;
-use super::value::{self, TOKEN_KEY};
+use super::value;
 use crate::backend::{Acquire, Acquired, Grant, Held, Released, Renewed};
+use crate::error::ErrorKind;
 use crate::key::LockKey;
 use crate::token::{FencingToken, HolderId, Nonce};
 
@@ -22,34 +24,33 @@ pub(super) const UNCONFIRMED: Duration = Duration::from_secs(2);
 /// What stands for a lock without a TTL, as an old client's mistake leaves one.
 const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// What is released: the lock, and what its value begins with if it is the caller's. Empty: whoever's it is.
+/// What is released: the lock, and its value if it is the caller's, or what that begins with. Empty: whoever's it is.
 #[derive(Clone, Debug)]
 pub(super) struct Release {
     pub(super) key: LockKey,
-    pub(super) prefix: String,
+    pub(super) proof: String,
 }
 
 impl Release {
     pub(super) fn of(grant: &Grant) -> Release {
-        Release { key: grant.key.clone(), prefix: value::prefix_of_grant(grant) }
+        Release { key: grant.key.clone(), proof: value::proof_of_grant(grant) }
     }
 }
 
-/// How often acquisitions lose, as a moving average in 1/65,536: where most do, they are answered by native reads,
-/// which cost the server a fraction of a script.
+/// How often something happens, as a moving average in 1/65,536: how often acquisitions lose, how often a lock that
+/// is released is waited for. What happens mostly is tried first.
 #[derive(Debug, Default)]
-pub(super) struct Losing(AtomicU32);
+pub(super) struct Share(AtomicU32);
 
-impl Losing {
+impl Share {
     const ONE: u32 = 1 << 16;
 
     fn is_likely(&self) -> bool {
-        self.0.load(Relaxed) > Losing::ONE / 2
+        self.0.load(Relaxed) > Share::ONE / 2
     }
 
-    fn note(&self, answers: &[Acquired]) {
-        let lost = answers.iter().filter(|answer| matches!(answer, Acquired::Held(_))).count();
-        let share = (lost * Losing::ONE as usize / answers.len().max(1)) as u32;
+    fn note(&self, count: usize, of: usize) {
+        let share = (count * Share::ONE as usize / of.max(1)) as u32;
         // A lost update between two callers costs nothing but a worse guess.
         let old = self.0.load(Relaxed);
         self.0.store(old - old / 8 + share / 8, Relaxed);
@@ -58,15 +59,22 @@ impl Losing {
 
 pub(super) async fn acquire(
     link: &Link,
-    losing: &Losing,
+    losing: &Share,
     requests: &[Acquire],
 ) -> Result<Vec<Acquired>, Fault> {
+    // Native reads cost the server a fraction of a script.
     let answers = if losing.is_likely() {
-        losers_first(link, requests).await?
+        losers_first(link, requests).await
     } else {
-        by_script(link, requests.iter().collect()).await?
+        by_script(link, requests.iter().collect()).await
     };
-    losing.note(&answers);
+    let answers = answers.map_err(|fault| {
+        // A script that stops half-way has granted what came before, and so may have one of several calls.
+        let unasked = fault.kind() == ErrorKind::Unavailable && requests.len() <= MAX_SCRIPT_KEYS;
+        if requests.len() > 1 && !unasked { fault.maybe_applied() } else { fault }
+    })?;
+    let lost = answers.iter().filter(|answer| matches!(answer, Acquired::Held(_))).count();
+    losing.note(lost, answers.len());
     Ok(answers)
 }
 
@@ -76,11 +84,11 @@ async fn losers_first(link: &Link, requests: &[Acquire]) -> Result<Vec<Acquired>
     let mut read = Cmd::new();
     read.arg("MGET");
     for request in requests {
-        read.arg(request.key.as_str());
+        read.arg(&*link.names().lock(&request.key));
     }
     pipeline.add_command(read);
     for request in requests {
-        pipeline.cmd("PTTL").arg(request.key.as_str());
+        pipeline.cmd("PTTL").arg(&*link.names().lock(&request.key));
     }
     let mut answers = link.query_all(&pipeline).await?.into_iter();
     let Some(Value::Array(values)) = answers.next() else { return Err(odd_answer("MGET")) };
@@ -117,16 +125,17 @@ async fn losers_first(link: &Link, requests: &[Acquire]) -> Result<Vec<Acquired>
 
 async fn by_script(link: &Link, requests: Vec<&Acquire>) -> Result<Vec<Acquired>, Fault> {
     let calls = requests.chunks(MAX_SCRIPT_KEYS).map(async |requests| {
-        let mut call = scripts::ACQUIRE.call(1 + requests.len());
-        call.arg(TOKEN_KEY);
+        let script = scripts::acquire(link.options().in_turn);
+        let mut call = script.call(1 + requests.len());
+        call.arg(link.names().token());
         for request in requests {
-            call.arg(request.key.as_str());
+            call.arg(&*link.names().lock(&request.key));
         }
-        call.arg(link.latest_token());
+        call.arg(link.latest_token()).arg(UNCONFIRMED.as_millis() as u64);
         for request in requests {
             call.arg(value::prefix_of_request(request)).arg(ttl_ms(request.ttl));
         }
-        let answers = answers_of(scripts::ACQUIRE.run(link, call).await?, requests.len(), "acquire")?;
+        let answers = answers_of(script.run(link, call).await?, requests.len(), "acquire")?;
         requests.iter().zip(answers).map(|(request, answer)| acquired(link, request, answer)).collect()
     });
     Ok(flat(try_join_all(calls).await?))
@@ -169,10 +178,25 @@ pub(super) fn ttl_ms(ttl: Duration) -> u64 {
 }
 
 pub(super) async fn renew(link: &Link, grants: &[Grant], ttl: Duration) -> Result<Vec<Renewed>, Fault> {
+    let done = match link.facts().filter(|facts| facts.natives.can_renew()) {
+        Some(facts) => {
+            let names = link.names();
+            let cmd = |grant: &Grant| {
+                let value = whole(value::proof_of_grant(grant))?;
+                Some(native::renewal(&names.lock(&grant.key), &value, ttl_ms(ttl)))
+            };
+            native::send(link, &facts.natives, grants.iter().map(cmd).collect()).await?
+        }
+        None => vec![false; grants.len()],
+    };
+    rest(grants, &done, Renewed::Renewed, async |grants| renew_by_script(link, grants, ttl).await).await
+}
+
+async fn renew_by_script(link: &Link, grants: &[&Grant], ttl: Duration) -> Result<Vec<Renewed>, Fault> {
     let calls = grants.chunks(MAX_SCRIPT_KEYS).map(async |grants| {
         let mut call = scripts::RENEW.call(grants.len());
         for grant in grants {
-            call.arg(grant.key.as_str());
+            call.arg(&*link.names().lock(&grant.key));
         }
         call.arg(ttl_ms(ttl));
         for grant in grants {
@@ -189,27 +213,102 @@ pub(super) async fn renew(link: &Link, grants: &[Grant], ttl: Duration) -> Resul
     Ok(flat(try_join_all(calls).await?))
 }
 
-pub(super) async fn release(link: &Link, releases: &[Release]) -> Result<Vec<Released>, Fault> {
+/// Frees locks; `waited` is how often others wait for them, which only the script can hand on.
+pub(super) async fn release(
+    link: &Link,
+    waited: &Share,
+    releases: &[Release],
+) -> Result<Vec<Released>, Fault> {
+    let done = match link.facts().filter(|facts| facts.natives.can_delete() && !waited.is_likely()) {
+        Some(facts) => {
+            let names = link.names();
+            let cmd = |release: &Release| {
+                facts.natives.delete(&names.lock(&release.key), whole(release.proof.as_str())?)
+            };
+            native::send(link, &facts.natives, releases.iter().map(cmd).collect()).await?
+        }
+        None => vec![false; releases.len()],
+    };
+    let mut handed_over = 0;
+    let released =
+        rest(releases, &done, Ended::Freed, async |releases| release_to_waiters(link, releases).await);
+    let released = released.await?.into_iter().map(|ended| {
+        handed_over += usize::from(ended == Ended::HandedOver);
+        ended.released()
+    });
+    let released = released.collect();
+    waited.note(handed_over, releases.len());
+    Ok(released)
+}
+
+/// What a release came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Freed,
+    HandedOver,
+    Before,
+    Stolen,
+}
+
+impl Ended {
+    fn released(self) -> Released {
+        match self {
+            Ended::Freed | Ended::HandedOver => Released::Released,
+            Ended::Before => Released::Expired,
+            Ended::Stolen => Released::Stolen,
+        }
+    }
+}
+
+/// Frees locks by the script, also those of which only a part of the value is known.
+pub(super) async fn release_by_script(link: &Link, releases: &[&Release]) -> Result<Vec<Released>, Fault> {
+    let ended = release_to_waiters(link, releases).await?;
+    Ok(ended.into_iter().map(Ended::released).collect())
+}
+
+async fn release_to_waiters(link: &Link, releases: &[&Release]) -> Result<Vec<Ended>, Fault> {
     let calls = releases.chunks(MAX_SCRIPT_KEYS).map(async |releases| {
         let mut call = scripts::RELEASE.call(1 + releases.len());
-        call.arg(TOKEN_KEY);
+        call.arg(link.names().token());
         for release in releases {
-            call.arg(release.key.as_str());
+            call.arg(&*link.names().lock(&release.key));
         }
         call.arg(link.latest_token()).arg(UNCONFIRMED.as_millis() as u64);
         for release in releases {
-            call.arg(&release.prefix);
+            call.arg(&release.proof);
         }
         let answers = answers_of(scripts::RELEASE.run(link, call).await?, releases.len(), "release")?;
-        let released = answers.into_iter().map(|answer| match answer {
-            Value::Int(1) => Ok(Released::Released),
-            Value::Int(0) => Ok(Released::Expired),
-            Value::Int(2) => Ok(Released::Stolen),
+        let ended = answers.into_iter().map(|answer| match answer {
+            Value::Int(0) => Ok(Ended::Before),
+            Value::Int(1) => Ok(Ended::Freed),
+            Value::Int(2) => Ok(Ended::Stolen),
+            Value::Int(3) => Ok(Ended::HandedOver),
             _ => Err(odd_answer("release")),
         });
-        released.collect::<Result<Vec<_>, _>>()
+        ended.collect::<Result<Vec<_>, _>>()
     });
     Ok(flat(try_join_all(calls).await?))
+}
+
+/// Asks for those that are not done, and puts the answers in their places.
+async fn rest<R, A: Clone>(
+    all: &[R],
+    done: &[bool],
+    answer: A,
+    ask: impl AsyncFnOnce(&[&R]) -> Result<Vec<A>, Fault>,
+) -> Result<Vec<A>, Fault> {
+    let open: Vec<&R> = all.iter().zip(done).filter(|(_, done)| !**done).map(|(one, _)| one).collect();
+    if open.is_empty() {
+        return Ok(vec![answer; all.len()]);
+    }
+    let mut rest = ask(&open).await?.into_iter();
+    let all = done.iter().map(|done| if *done { Some(answer.clone()) } else { rest.next() });
+    all.map(|answer| answer.ok_or_else(|| odd_answer("a script"))).collect()
+}
+
+/// A lock's whole value, which a native command can compare; `None` for the beginning of one, or for none.
+fn whole<T: AsRef<str>>(proof: T) -> Option<T> {
+    proof.as_ref().ends_with(|last: char| last.is_ascii_digit()).then_some(proof)
 }
 
 /// Usually there is one part, which need not be copied.

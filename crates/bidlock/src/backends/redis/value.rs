@@ -4,22 +4,65 @@
 //! operators; holder and nonce together are one acquisition's own, for scripts; the token is the server's time of the
 //! grant in microseconds, or more.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use crate::backend::{Acquire, Grant};
 use crate::key::LockKey;
 use crate::token::{FencingToken, Nonce};
 
-/// The last fencing token, kept while the server's clock is behind it and a second longer.
-pub(super) const TOKEN_KEY: &str = "bidlock:token";
+/// The last fencing token, kept while the server's clock is behind it and a second longer. The scripts know it.
+const TOKEN_KEY: &str = "bidlock:token";
 /// The id of the ledger that the scanners share.
-pub(super) const LEDGER_KEY: &str = "bidlock:ledger_id";
+const LEDGER_KEY: &str = "bidlock:ledger_id";
 /// What the channel of a process begins with, on which it hears of locks handed over to it.
 const CHANNEL_PREFIX: &str = "bidlock_wake:";
 /// A nonce's first half is written in full, so that the second needs no separator.
 const NONCE_HALF_DIGITS: usize = 16;
 
-/// The waiters for a lock. The braces are a hash tag: in a cluster, the queue is where the lock is.
-pub(super) fn queue_key(key: &LockKey) -> String {
-    format!("bidlock_wait:{{{}}}", key.as_str())
+/// How keys are named on the server: as everywhere, after what the user wants before all of them.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    prefix: String,
+    token: String,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str) -> Names {
+        Names { prefix: prefix.to_owned(), token: format!("{prefix}{TOKEN_KEY}") }
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The last fencing token.
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The id of the ledger that the scanners share.
+    pub(super) fn ledger(&self) -> String {
+        format!("{}{LEDGER_KEY}", self.prefix)
+    }
+
+    pub(super) fn lock<'a>(&self, key: &'a LockKey) -> Cow<'a, str> {
+        match self.prefix.as_str() {
+            "" => Cow::Borrowed(key.as_str()),
+            prefix => Cow::Owned(format!("{prefix}{}", key.as_str())),
+        }
+    }
+
+    /// The waiters for a lock, as the scripts name them too. The braces are a hash tag: in a cluster, the queue is
+    /// where the lock is.
+    pub(super) fn queue(&self, key: &LockKey) -> String {
+        format!("{}bidlock_wait:{{{}}}", self.prefix, self.lock(key))
+    }
+
+    /// The lock that the server has under this name, if it is one of ours.
+    pub(super) fn parse(&self, name: &str) -> Option<LockKey> {
+        LockKey::parse(name.strip_prefix(self.prefix.as_str())?).ok()
+    }
 }
 
 pub(super) fn channel(instance: &str) -> String {
@@ -39,6 +82,16 @@ pub(super) fn prefix_of_request(request: &Acquire) -> String {
 
 pub(super) fn prefix_of_grant(grant: &Grant) -> String {
     prefix(grant.holder.as_str(), grant.nonce)
+}
+
+/// The value of a lock that nobody waits for; what it begins with where the token is not known.
+pub(super) fn proof_of_grant(grant: &Grant) -> String {
+    let mut text = prefix_of_grant(grant);
+    if grant.token != FencingToken::new(0) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}", grant.token.get());
+    }
+    text
 }
 
 /// A lock's value, taken apart.

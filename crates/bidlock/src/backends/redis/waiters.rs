@@ -20,11 +20,10 @@ use super::faults::{Fault, odd_answer};
 use super::link::{Link, Pushed};
 use super::scripts;
 use super::single::{self, Release, UNCONFIRMED};
-use super::value::{self, TOKEN_KEY};
+use super::value::{self, Names};
 use crate::backend::{Acquire, Acquired, Enlisted, Grant, Held, Turn};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::Result;
-use crate::key::LockKey;
 use crate::sync::locked;
 use crate::token::Nonce;
 
@@ -106,7 +105,7 @@ impl Waiters {
 
     /// Takes what the server says of its own accord. The answer is a lock to give back: one that was handed over to
     /// a waiter that has left.
-    pub(super) fn hear(&self, pushed: Pushed) -> Option<Release> {
+    pub(super) fn hear(&self, names: &Names, pushed: Pushed) -> Option<Release> {
         let payload = match pushed {
             Pushed::Message(payload) => payload,
             Pushed::Disconnected => {
@@ -126,8 +125,7 @@ impl Waiters {
         };
         let place = locked(&self.places).get(&nonce).cloned();
         let Some(place) = place else {
-            let key = LockKey::parse(told.key).ok()?;
-            return Some(Release { key, prefix: told.prefix.to_owned() });
+            return Some(Release { key: names.parse(told.key)?, proof: told.prefix.to_owned() });
         };
         let firm_for = (place.request.ttl > UNCONFIRMED).then_some(UNCONFIRMED);
         let grant = single::grant(&place.request, told.token);
@@ -179,14 +177,16 @@ pub(super) struct Queued {
 
 /// Takes the lock, or queues for it, or repeats that.
 pub(super) async fn ask(link: &Link, request: &Acquire) -> Result<Queued, Fault> {
-    let mut call = scripts::ENLIST.call(3);
-    call.arg(TOKEN_KEY).arg(request.key.as_str()).arg(value::queue_key(&request.key));
+    let (names, script) = (link.names(), scripts::enlist(link.options().in_turn));
+    let mut call = script.call(3);
+    call.arg(names.token()).arg(&*names.lock(&request.key)).arg(names.queue(&request.key));
     call.arg(link.latest_token())
+        .arg(UNCONFIRMED.as_millis() as u64)
         .arg(value::prefix_of_request(request))
         .arg(single::ttl_ms(request.ttl))
         .arg(member(link, request))
         .arg(QUEUE_MEMORY.as_millis() as u64);
-    let Value::Array(mut parts) = scripts::ENLIST.run(link, call).await? else {
+    let Value::Array(mut parts) = script.run(link, call).await? else {
         return Err(odd_answer("enlist"));
     };
     let Some(Value::Int(server_us)) = parts.first() else { return Err(odd_answer("enlist")) };
@@ -303,11 +303,11 @@ impl Drop for RedisWaiter {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             let mut out = redis::cmd("ZREM");
-            out.arg(value::queue_key(&request.key)).arg(member(&link, &request));
-            let prefix = value::prefix_of_request(&request);
-            let release = [Release { key: request.key, prefix }];
+            out.arg(link.names().queue(&request.key)).arg(member(&link, &request));
+            let proof = value::prefix_of_request(&request);
+            let release = Release { key: request.key, proof };
             let left = match link.query(&out).await {
-                Ok(_) => single::release(&link, &release).await.map(drop),
+                Ok(_) => single::release_by_script(&link, &[&release]).await.map(drop),
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = left {
