@@ -12,6 +12,7 @@
 //! | [`commands`] | one file per subcommand |
 //! | [`output`], [`failure`], [`exit`] | what is written, how errors read, how commands end |
 //! | [`logging`] | tracing to stderr |
+//! | [`telemetry`] | metrics, and their listener |
 
 mod app;
 mod args;
@@ -20,9 +21,11 @@ mod commands;
 mod config;
 mod exit;
 mod failure;
+mod fallback;
 mod logging;
 mod output;
 mod stores;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -207,10 +207,11 @@ mod tests {
     #[test]
     fn every_flag_behind_a_setting_names_one() {
         let line = "bidlock scan f --format a --map b --marketplace c --submit d --database e --locks f \
-                    --rules g --holder h --every 1s --wait 1s --approve --concurrency 2 --max-age 1h";
+                    --rules g --holder h --every 1s --wait 1s --approve --concurrency 2 --max-age 1h \
+                    --metrics-listen 9464";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let overrides = cli.command.overrides();
-        assert_eq!(overrides.len(), 13);
+        assert_eq!(overrides.len(), 14);
         for o in overrides {
             assert!(crate::config::is_setting(o.key), "{} -> {}", o.flag, o.key);
         }

@@ -69,6 +69,9 @@ pub(crate) struct ScanArgs {
     /// Pass over what was fetched longer ago than this [default: 24h]
     #[arg(long, value_name = "DURATION")]
     pub(crate) max_age: Option<String>,
+    /// Serve metrics for Prometheus here while the scan runs: 127.0.0.1:9464, or a port of this host alone
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics_listen: Option<String>,
 }
 
 impl ScanArgs {
@@ -85,6 +88,7 @@ impl ScanArgs {
             ("--approve", "submit.approval", self.approve.then(|| "always".to_owned())),
             ("--concurrency", "scan.concurrency", self.concurrency.clone()),
             ("--max-age", "scan.max_age", self.max_age.clone()),
+            ("--metrics-listen", "metrics.listen", self.metrics_listen.clone()),
         ]));
         all
     }

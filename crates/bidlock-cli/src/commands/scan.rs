@@ -5,12 +5,12 @@ mod report;
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
-use bidlock::{Clock, LockManager, SystemClock};
+use bidlock::{Clock, SystemClock};
 use bidlock_ledger::{Claimant, Currency, PostingId};
 use bidlock_market::{LookUpError, Marketplace};
 use bidlock_pipeline::{
-    Caps, Decision, DeclineReason, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions, Scan,
-    ScanOptions, Stop,
+    BidMetrics, Caps, Decision, DeclineReason, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions,
+    Scan, ScanOptions, Stop,
 };
 use futures::{StreamExt, future};
 
@@ -25,6 +25,8 @@ use crate::{
     config,
     exit::Exit,
     failure::CliError,
+    stores,
+    telemetry::{self, Telemetry, Watched},
 };
 
 /// How long an engine may be away before a scan gives up.
@@ -47,7 +49,9 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     }
     let stop = Stop::default();
     listen_for_signals(stop.clone());
-    let (pipeline, binding) = pipeline(app, &args, marketplace, stop.clone()).await?;
+    let telemetry = Telemetry::start(app).await?;
+    let Opened { pipeline, binding, watched } = open(app, &args, marketplace, stop.clone()).await?;
+    let _serving_until_the_end = telemetry.map(|telemetry| telemetry.serve(watched));
     let options = ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: PATIENCE };
     let mut report = Report::new(app, !sends, stop.clone());
     loop {
@@ -111,12 +115,21 @@ async fn one_pass(scan: &mut Scan, feeds: &Feeds, report: &mut Report<'_>) -> Re
     Ok(())
 }
 
-async fn pipeline(
+/// What a scan works with.
+struct Opened {
+    pipeline: Arc<Pipeline>,
+    /// Where it sends.
+    binding: Option<Binding>,
+    /// Ledger and locks, for whoever asks for metrics.
+    watched: Watched,
+}
+
+async fn open(
     app: &App,
     args: &ScanArgs,
     marketplace: Arc<dyn Marketplace>,
     stop: Stop,
-) -> Result<(Arc<Pipeline>, Option<Binding>), CliError> {
+) -> Result<Opened, CliError> {
     let config = app.config()?;
     let sends = marketplace.capabilities().sends;
     let evaluator = evaluator(config, args)?;
@@ -125,8 +138,10 @@ async fn pipeline(
         (ledger, locks, Some(binding))
     } else {
         // A dry run keeps nobody from work, and writes nothing.
-        (app.ledger(Access::ReadWrite).await?, LockManager::connect("memory:").await?, None)
+        let locks = stores::lock_manager(stores::in_memory().await?, config, &app.holder()?)?;
+        (app.ledger(Access::ReadWrite).await?, locks, None)
     };
+    let ledger = telemetry::metered_ledger(ledger);
     let claimant = Claimant { holder: app.holder()?.to_string(), instance: ledger.instance() };
     let options = PipelineOptions {
         ttl: config.lock.ttl,
@@ -135,15 +150,17 @@ async fn pipeline(
         approval: config.submit.approval,
         caps: caps(config),
         run_limit: args.max_bids.map(u64::from).filter(|_| sends),
-        ..PipelineOptions::default()
+        legacy: None,
+        metrics: telemetry::counted().map(|marketplaces| Arc::new(BidMetrics::new(marketplaces))),
     };
+    let watched = Watched::new(Arc::clone(&ledger), locks.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let parts = Parts { ledger, locks, marketplace, evaluator, clock, claimant };
     let pipeline = Pipeline::new(parts, options, stop).map_err(|e| {
         CliError::usage(format!("{}: {e}", config.named("submit.time_limit")))
             .hint("set submit.time_limit below lock.ttl, or raise lock.ttl")
     })?;
-    Ok((pipeline, binding))
+    Ok(Opened { pipeline, binding, watched })
 }
 
 fn caps(config: &config::Config) -> Caps {

@@ -6,7 +6,7 @@ use bidlock_market::Target;
 use bidlock_pipeline::ApprovalPolicy;
 
 use super::{
-    CapsConfig, Config, LockConfig, LogConfig, ScanConfig, SubmitConfig,
+    CapsConfig, Config, LockConfig, LogConfig, MetricsConfig, ScanConfig, SubmitConfig,
     layers::{Layers, Origin, Surroundings},
     named, places, settings, values,
 };
@@ -141,6 +141,10 @@ impl Reader<'_> {
             per_day.insert(marketplace.to_owned(), cap);
         }
         Ok(CapsConfig { per_day })
+    }
+
+    pub(super) fn metrics(&self) -> Result<MetricsConfig, CliError> {
+        Ok(MetricsConfig { listen: self.optional("metrics.listen", values::listen_address)? })
     }
 
     pub(super) fn log(&self) -> Result<LogConfig, CliError> {

@@ -1,6 +1,9 @@
 //! Text into typed values, with messages that say what is accepted.
 
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 /// Parses `300s`, `24h`, `100ms`, `1h 30m`, `7d`.
 ///
@@ -95,6 +98,23 @@ pub(crate) fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is not a whole number from {least} to {most}"))
 }
 
+/// An address to listen at: `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`, or a port alone for this host only.
+///
+/// # Errors
+/// The text is none of these.
+pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    let port = text.strip_prefix("localhost:").unwrap_or(text);
+    if let Ok(port) = port.parse::<u16>() {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    text.parse().map_err(|_| {
+        format!(
+            "`{text}` is no address to listen at; write 127.0.0.1:9464, or a port alone for this host only"
+        )
+    })
+}
+
 /// One of a few words.
 ///
 /// # Errors
@@ -156,6 +176,21 @@ mod tests {
         assert_eq!(shown(90_061_000), "1d 1h");
         for ms in [100, 1_000, 300_000, 5_400_000] {
             assert_eq!(duration(&shown(ms)).unwrap(), Duration::from_millis(ms));
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_one_of_this_host() {
+        for (text, address) in [
+            ("9464", "127.0.0.1:9464"),
+            ("localhost:9464", "127.0.0.1:9464"),
+            (" [::1]:0 ", "[::1]:0"),
+            ("0.0.0.0:9464", "0.0.0.0:9464"),
+        ] {
+            assert_eq!(listen_address(text).unwrap(), address.parse().unwrap());
+        }
+        for bad in ["", "host:9464", "127.0.0.1", "65536", "-1"] {
+            assert!(listen_address(bad).unwrap_err().contains("127.0.0.1:9464"), "{bad}");
         }
     }
 
