@@ -305,6 +305,8 @@ pub struct Health {
     pub place: String,
     /// How long the check took.
     pub took: Duration,
+    /// What else is known of the store, name and value, for people.
+    pub facts: Vec<(String, String)>,
     /// What an operator should know; empty when all is well.
     pub warnings: Vec<String>,
 }

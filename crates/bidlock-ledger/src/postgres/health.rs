@@ -11,7 +11,7 @@ pub(super) async fn write(session: &Session) -> Result<()> {
 
 /// What an operator wants to know.
 pub(super) async fn facts(session: &Session) -> Result<Vec<(String, String)>> {
-    const NAMES: [&str; 11] = [
+    const NAMES: [&str; 14] = [
         "server",
         "fsync",
         "full page writes",
@@ -23,6 +23,9 @@ pub(super) async fn facts(session: &Session) -> Result<Vec<(String, String)>> {
         "server clock (ms since 1970)",
         "test clock",
         "protocol floor",
+        "connections",
+        "max connections",
+        "encrypted",
     ];
     let rows = session.query(&sql::FACTS, &[]).await?;
     let Some(row) = rows.first() else { return Ok(Vec::new()) };
@@ -41,6 +44,7 @@ pub(super) async fn facts(session: &Session) -> Result<Vec<(String, String)>> {
                 "none: a fail-over to an asynchronous standby can forget the last bids".to_owned()
             }
             ("standby", standby) => if standby == "true" { "yes: read-only" } else { "no" }.to_owned(),
+            ("encrypted", "") => "no".to_owned(),
             ("test clock", "") => continue,
             ("test clock", set) => format!("set to {set}: `bidlock.clock_ms` is for tests alone"),
             _ => value.to_owned(),

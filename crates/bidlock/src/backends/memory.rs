@@ -174,6 +174,7 @@ impl LockBackend for MemoryBackend {
             backend: "memory",
             place: "this process".to_owned(),
             took: Duration::ZERO,
+            facts: Vec::new(),
             warnings: vec!["memory locks exclude within this process only".to_owned()],
         })
     }

@@ -157,7 +157,11 @@ impl LockBackend for PostgresBackend {
             warnings.push(missing.to_owned());
         }
         let took = SystemClock.now().since(start);
-        Ok(Health { backend: NAME, place: self.place().to_owned(), took, warnings })
+        let facts = vec![
+            ("server".to_owned(), format!("PostgreSQL {}", found.server)),
+            ("role".to_owned(), if found.standby { "standby" } else { "primary" }.to_owned()),
+        ];
+        Ok(Health { backend: NAME, place: self.place().to_owned(), took, facts, warnings })
     }
 }
 

@@ -176,6 +176,7 @@ impl LockBackend for SqliteBackend {
             backend: NAME,
             place: self.store.path().display().to_string(),
             took: SystemClock.now().since(start),
+            facts: Vec::new(),
             warnings: Vec::new(),
         })
     }

@@ -94,6 +94,7 @@ impl LockBackend for GrantAll {
             backend: "unsafe-grant-all",
             place: "nowhere".to_owned(),
             took: Duration::ZERO,
+            facts: Vec::new(),
             warnings: vec![WARNING.to_owned()],
         })
     }

@@ -57,6 +57,8 @@ pub(super) async fn make_schema(session: &Session, target: &Target) -> Result<()
 
 /// What of the locks a database holds.
 pub(super) struct Found {
+    /// The server's major version.
+    pub(super) server: u32,
     pub(super) standby: bool,
     schema: bool,
     table: bool,
@@ -73,6 +75,7 @@ pub(super) async fn look(session: &Session) -> Result<Found> {
     let rows = session.query(LOOK, &[]).await?;
     let row = rows.first().ok_or_else(|| Error::unreadable("no answer to a look"))?;
     Ok(Found {
+        server: session.version(),
         standby: column(row, 0)?,
         schema: column(row, 1)?,
         table: column(row, 2)?,

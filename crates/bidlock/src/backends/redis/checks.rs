@@ -26,6 +26,8 @@ pub(super) struct Facts {
     /// The server tells us of locks that are handed over.
     pub(super) push: bool,
     pub(super) natives: Natives,
+    /// Name and value, for people.
+    pub(super) told: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -84,7 +86,7 @@ fn judge(info: &str, distance: Duration, place: &str, push: bool) -> Result<Fact
         (_, "slave" | "replica") => {
             let master = (field("master_host"), field("master_port"));
             let message = format!("{place} is a read-only replica of {}:{}", master.0, master.1);
-            return Err(unfit(message, "name the master in REDIS_HOST and REDIS_PORT"));
+            return Err(unfit(message, "name the master instead"));
         }
         _ => {}
     }
@@ -111,7 +113,39 @@ fn judge(info: &str, distance: Duration, place: &str, push: bool) -> Result<Fact
         warnings.push(message.to_owned());
     }
     let natives = Natives::of(version, field("valkey_version"));
-    Ok(Facts { version: shown, push, natives, warnings })
+    let told = tell(&field, &shown, distance, push);
+    Ok(Facts { version: shown, push, natives, told, warnings })
+}
+
+/// What an operator may want to know of a server that is fit.
+fn tell<'a>(
+    field: &impl Fn(&str) -> &'a str,
+    version: &str,
+    distance: Duration,
+    push: bool,
+) -> Vec<(String, String)> {
+    let or_unknown = |value: &str| if value.is_empty() { "not told".to_owned() } else { value.to_owned() };
+    let limit = match field("maxmemory") {
+        "" | "0" => "no limit".to_owned(),
+        _ => format!("{} at most", field("maxmemory_human")),
+    };
+    let persistence = match (field("aof_enabled"), field("rdb_last_bgsave_status")) {
+        ("1", _) => "appendonly yes",
+        (_, "err") => "appendonly no; the last snapshot failed",
+        _ => "appendonly no",
+    };
+    [
+        ("version", version.to_owned()),
+        ("role", or_unknown(field("role"))),
+        ("maxmemory-policy", or_unknown(field("maxmemory_policy"))),
+        ("memory", format!("{} used, {limit}", field("used_memory_human"))),
+        ("persistence", persistence.to_owned()),
+        ("clients", format!("{} of {}", field("connected_clients"), or_unknown(field("maxclients")))),
+        ("clock distance", format!("{distance:.1?}")),
+        ("wakes waiters", if push { "yes" } else { "no: they poll" }.to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
 }
 
 #[cfg(test)]
@@ -140,7 +174,11 @@ mod tests {
         for (change, cause, way_out) in [
             (("7.0.15", "4.0.9"), "Redis 4.0.9", "Redis 5 or newer"),
             (("noeviction", "allkeys-lru"), "`allkeys-lru`", "CONFIG SET maxmemory-policy noeviction"),
-            (("role:master", "role:slave\r\nmaster_host:m\r\nmaster_port:7"), "replica of m:7", "REDIS_HOST"),
+            (
+                ("role:master", "role:slave\r\nmaster_host:m\r\nmaster_port:7"),
+                "replica of m:7",
+                "name the master",
+            ),
             (("standalone", "sentinel"), "Sentinel", "get-master-addr-by-name"),
             (("standalone", "cluster"), "Cluster", "single server"),
         ] {

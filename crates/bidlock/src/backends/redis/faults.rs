@@ -75,7 +75,7 @@ const MEANINGS: &[Meaning] = &[
         sign: "WRONGPASS",
         kind: ErrorKind::Unfit,
         cause: "refuses the user name or password",
-        hint: "set REDIS_PASSWORD, or user and password in REDIS_URL, to what the server knows",
+        hint: "set user and password in the URL, or REDIS_PASSWORD, to what the server knows",
     },
     Meaning {
         sign: "NOAUTH",
@@ -212,7 +212,7 @@ pub(super) fn fault(place: &str, error: RedisError) -> Fault {
         }
         redis::ErrorKind::Io if error.is_connection_refusal() => {
             Fault::new(ErrorKind::Unavailable, format!("nothing answers at {place}"))
-                .hint("is the server up, and REDIS_HOST and REDIS_PORT right?")
+                .hint("is the server up, and are host and port right?")
         }
         redis::ErrorKind::Io if error.is_timeout() => no_answer(place),
         redis::ErrorKind::Io => {
@@ -221,12 +221,12 @@ pub(super) fn fault(place: &str, error: RedisError) -> Fault {
         }
         redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => {
             let message = format!("what answers at {place} does not speak Redis");
-            Fault::new(ErrorKind::Unfit, message).hint("is REDIS_PORT right?").maybe_applied()
+            Fault::new(ErrorKind::Unfit, message).hint("is the port right?").maybe_applied()
         }
         redis::ErrorKind::AuthenticationFailed => {
             let message = format!("{place} refuses the log-in");
             Fault::new(ErrorKind::Unfit, message)
-                .hint("set REDIS_PASSWORD, or user and password in REDIS_URL")
+                .hint("set user and password in the URL, or REDIS_PASSWORD")
         }
         redis::ErrorKind::Server(_) | redis::ErrorKind::Extension => {
             Fault::new(ErrorKind::Internal, format!("{place} refuses: {error}")).maybe_applied()

@@ -153,6 +153,18 @@ impl RedisBackend {
         self.link.options().place()
     }
 
+    /// The id of the ledger that the scanners of these locks share, as far as the server knows it; see
+    /// [`LockBackend::bind_ledger`].
+    ///
+    /// # Errors
+    /// The server can't be asked.
+    pub async fn bound_ledger(&self) -> Result<Option<String>> {
+        let known = self.link.query(redis::cmd("GET").arg(self.link.names().ledger())).await;
+        let known =
+            known.and_then(|known| FromRedisValue::from_redis_value(known).map_err(|_| odd_answer("GET")));
+        known.map_err(|fault: Fault| fault.into_error("bound_ledger"))
+    }
+
     /// How many commands this backend has sent; for benchmarks.
     pub fn commands_sent(&self) -> u64 {
         self.link.commands_sent()
@@ -230,8 +242,9 @@ impl LockBackend for RedisBackend {
         let facts = facts.map_err(failed)?;
         Ok(Health {
             backend: NAME,
-            place: format!("{}, version {}", self.place(), facts.version),
+            place: self.place(),
             took: SystemClock.now().since(start),
+            facts: facts.told,
             warnings: facts.warnings,
         })
     }
