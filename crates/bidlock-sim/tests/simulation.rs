@@ -1,0 +1,106 @@
+//! Seeds hold every invariant; the same seed gives the same history; and what is taken out is missed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test file: the lints' exemption covers only the test functions"
+)]
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What the test run looks at; `BIDLOCK_SIM_SEEDS` names others, as FROM..TO.
+const SEEDS: &str = "0..200";
+/// Within so many seeds each thing that is taken out is missed.
+const WITHIN: &str = "0..150";
+
+fn run(arguments: &[&str]) -> (bool, Value, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_bidlock-sim")).arg("--json").args(arguments).output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {complaints}"));
+    (output.status.success(), report, complaints)
+}
+
+#[test]
+fn seeds_hold_every_invariant() {
+    let seeds = std::env::var("BIDLOCK_SIM_SEEDS").unwrap_or_else(|_| SEEDS.to_owned());
+    let (held, total, complaints) = run(&["--seeds", &seeds]);
+    assert!(held, "{complaints}");
+    let faults = total["faults"].as_object().unwrap();
+    assert!(faults.len() >= 25, "kinds of faults: {faults:?}");
+    for (cause, _) in total["unknowns"].as_object().unwrap() {
+        assert!(!cause.ends_with("by nothing"), "{cause}");
+    }
+    println!("{total}");
+}
+
+/// Each run is a process of its own, as a replay is.
+#[test]
+fn the_same_seed_gives_the_same_history() {
+    let mut seen = Vec::new();
+    for seed in ["2", "17", "40", "77"] {
+        let hash = |_: u32| run(&["--seed", seed]).1["hash"].as_str().unwrap().to_owned();
+        let hashes = [hash(1), hash(2), hash(3)];
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "seed {seed}: {hashes:?}");
+        assert!(!seen.contains(&hashes[0]), "seed {seed} gives the history of another");
+        seen.push(hashes[0].clone());
+    }
+}
+
+fn is_missed(what: &str, invariant: &str) {
+    let (held, total, complaints) = run(&["--seeds", WITHIN, "--without", what, "--until", invariant]);
+    assert!(!held && total["violations"][invariant].is_u64(), "not missed: {total} {complaints}");
+    println!("{what}: {invariant} after {} seeds", total["seeds"]);
+}
+
+#[test]
+fn canary_anybody_passes_the_door() {
+    is_missed("any-claim", "S1");
+    is_missed("any-claim", "S2");
+    is_missed("any-claim", "S4");
+}
+
+#[test]
+fn canary_two_live_bids_on_a_posting() {
+    is_missed("no-uniqueness", "S1");
+    is_missed("no-uniqueness", "S5");
+}
+
+#[test]
+fn canary_the_sweeper_leads_back() {
+    is_missed("sweep-back", "S1");
+    is_missed("sweep-back", "S9");
+}
+
+#[test]
+fn canary_an_unknown_is_sent_again() {
+    is_missed("resend-unknown", "S1");
+}
+
+#[test]
+fn canary_a_claim_is_taken_over_early() {
+    is_missed("early-take-over", "S7");
+}
+
+#[test]
+fn a_lock_store_that_forgets_in_silence_is_noticed() {
+    is_missed("silent-lock-loss", "S10");
+}
+
+#[test]
+fn an_unknown_without_its_fault_is_noticed() {
+    is_missed("silent-answer-loss", "unknown");
+}
+
+#[test]
+fn a_marketplace_that_forgets_is_noticed() {
+    is_missed("market-forgets", "S8");
+}
+
+#[test]
+fn postings_that_nobody_settles_are_noticed() {
+    is_missed("nobody-scans", "L1");
+    is_missed("nobody-scans", "L3");
+}
