@@ -233,6 +233,7 @@ impl From<bidlock_pipeline::PipelineError> for CliError {
         match error {
             PipelineError::Ledger(error) => error.into(),
             PipelineError::Locks(error) => error.into(),
+            PipelineError::Legacy(error) => crate::commands::import::refused("the replaced system", error),
             PipelineError::Invariant(what) => {
                 CliError::new(Exit::InvariantViolated, format!("an invariant is violated: {what}"))
                     .hint("stop the scanners and look at the bid with `bidlock bid history`")

@@ -5,6 +5,7 @@
 
 mod bid;
 mod demo;
+mod import;
 mod lock;
 mod scan;
 mod tools;
@@ -19,6 +20,7 @@ pub(crate) use self::{
         ShowArgs, WithdrawArgs,
     },
     demo::{Chaos, DemoArgs, NaiveArgs},
+    import::{ImportArgs, ImportCommand, ImportLegacyArgs},
     lock::{
         AcquireArgs, ForceReleaseArgs, KeyArgs, LockArgs, LockCommand, LockListArgs, LockShowArgs,
         ReleaseArgs, RenewArgs, RunArgs,
@@ -97,6 +99,7 @@ pub(crate) enum Command {
     Posting(PostingArgs),
     Reconcile(ReconcileArgs),
     Migrate(MigrateArgs),
+    Import(ImportArgs),
     Config(ConfigArgs),
     Doctor(DoctorArgs),
     Sandbox(SandboxArgs),
@@ -115,6 +118,7 @@ impl Command {
             Command::Lock(args) => args.command.overrides(),
             Command::Posting(args) => args.command.overrides(),
             Command::Migrate(args) => args.command.overrides(),
+            Command::Import(args) => args.command.overrides(),
             Command::Config(args) => args.command.overrides(),
             Command::Doctor(args) => args.overrides(),
             Command::Sandbox(_) => Vec::new(),
@@ -208,10 +212,10 @@ mod tests {
     fn every_flag_behind_a_setting_names_one() {
         let line = "bidlock scan f --format a --map b --marketplace c --submit d --database e --locks f \
                     --rules g --holder h --every 1s --wait 1s --approve --concurrency 2 --max-age 1h \
-                    --metrics-listen 9464";
+                    --metrics-listen 9464 --legacy-database o";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let overrides = cli.command.overrides();
-        assert_eq!(overrides.len(), 14);
+        assert_eq!(overrides.len(), 15);
         for o in overrides {
             assert!(crate::config::is_setting(o.key), "{} -> {}", o.flag, o.key);
         }

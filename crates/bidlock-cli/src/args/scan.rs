@@ -45,6 +45,9 @@ pub(crate) struct ScanArgs {
     /// Let these locks serve this ledger from now on, whichever they served before
     #[arg(long)]
     pub(crate) rebind_ledger: bool,
+    /// The replaced system's database, while its instances still run: its bids count, and ours are shown to it
+    #[arg(long, value_name = "URL")]
+    pub(crate) legacy_database: Option<String>,
     /// A TOML file of rules that say what is suitable [default: everything that can be read]
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<String>,
@@ -88,6 +91,7 @@ impl ScanArgs {
             ("--approve", "submit.approval", self.approve.then(|| "always".to_owned())),
             ("--concurrency", "scan.concurrency", self.concurrency.clone()),
             ("--max-age", "scan.max_age", self.max_age.clone()),
+            ("--legacy-database", "legacy.url", self.legacy_database.clone()),
             ("--metrics-listen", "metrics.listen", self.metrics_listen.clone()),
         ]));
         all

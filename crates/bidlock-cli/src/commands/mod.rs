@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod import;
 pub(crate) mod lock;
 pub(crate) mod migrate;
 pub(crate) mod posting;
@@ -38,6 +39,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit, CliError> {
         Command::Posting(args) => posting::run(app, args).await,
         Command::Reconcile(args) => reconcile::run(app, args).await,
         Command::Migrate(args) => migrate::run(app, args).await,
+        Command::Import(args) => import::run(app, args).await,
         Command::Config(args) => config::run(app, args).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Sandbox(args) => sandbox::run(app, args).await,

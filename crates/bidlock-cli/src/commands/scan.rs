@@ -150,7 +150,7 @@ async fn open(
         approval: config.submit.approval,
         caps: caps(config),
         run_limit: args.max_bids.map(u64::from).filter(|_| sends),
-        legacy: None,
+        legacy: super::import::beside(app, sends).await?.map(|legacy| Arc::new(legacy) as _),
         metrics: telemetry::counted().map(|marketplaces| Arc::new(BidMetrics::new(marketplaces))),
     };
     let watched = Watched::new(Arc::clone(&ledger), locks.clone());

@@ -225,6 +225,14 @@ impl Config {
         places::ledger(&self.layers, &self.around)
     }
 
+    /// Where the replaced system's database is, if one is named.
+    ///
+    /// # Errors
+    /// The setting names no database that bidlock knows.
+    pub(crate) fn legacy_place(&self) -> Result<Option<LedgerPlace>, CliError> {
+        places::legacy(&self.layers, &self.around)
+    }
+
     /// Where locks are, and why there.
     ///
     /// # Errors
@@ -298,5 +306,7 @@ fn named(key: &str, raw: Option<&Raw>) -> String {
     }
 }
 
+#[cfg(test)]
+mod compose_tests;
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,11 @@ pub(super) fn ledger(layers: &Layers, around: &Surroundings) -> Result<LedgerPla
     }
 }
 
+/// See [`super::Config::legacy_place`].
+pub(super) fn legacy(layers: &Layers, around: &Surroundings) -> Result<Option<LedgerPlace>, CliError> {
+    layers.get("legacy.url").map(|raw| database("legacy.url", raw, around)).transpose()
+}
+
 fn data_folder() -> Result<PathBuf, CliError> {
     match directories::ProjectDirs::from("", "", "bidlock") {
         Some(dirs) => Ok(dirs.data_dir().to_owned()),
@@ -85,9 +90,14 @@ pub(super) fn database(key: &str, raw: &Raw, around: &Surroundings) -> Result<Le
                 .hint(error.hint().unwrap_or("write postgres://user:password@host:5432/database"))),
         },
         other => {
-            let known = "use postgres://user@host/database, sqlite:///relative.db, sqlite:////absolute.db or a path";
+            let known =
+                "use postgres://user@host/database, sqlite:///relative.db, sqlite:////absolute.db or a path";
             let error = CliError::usage(format!("{name}: `{other}` is no engine that bidlock knows"));
-            Err(error.hint(if key == "lock.url" { "use redis://host:6379/0, postgres://user@host/database, memory: or a path" } else { known }))
+            Err(error.hint(if key == "lock.url" {
+                "use redis://host:6379/0, postgres://user@host/database, memory: or a path"
+            } else {
+                known
+            }))
         }
     }
 }

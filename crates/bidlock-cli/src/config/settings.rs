@@ -69,6 +69,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     path("submit.proposal"),
     plain("caps.per_day.*", None),
     plain("withdrawal.allow_rebid", Some("false")),
+    url("legacy.url", &[]),
     plain("metrics.listen", None),
     plain("log.level", Some("\"warn\"")),
     plain("log.format", Some("\"text\"")),
