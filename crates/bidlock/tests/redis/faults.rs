@@ -34,7 +34,7 @@ async fn nobody_listens_or_somebody_else_does() {
     let port = server.port();
     drop(server);
     let error = refused(&format!("redis://:{SECRET}@127.0.0.1:{port}")).await;
-    says(&error, ErrorKind::Unavailable, &["nothing answers at", "host and port"]);
+    says(&error, ErrorKind::Unavailable, &["nothing answers at", "REDIS_PORT"]);
     assert_eq!(error.effect(), Effect::NotApplied);
 
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -267,4 +267,29 @@ async fn an_idle_connection_is_tried_now_and_then() {
     .await
     .unwrap();
     drop(backend);
+}
+
+/// What a batch took before its script was stopped is not forgotten.
+#[tokio::test]
+async fn a_batch_that_stops_half_way_may_have_taken_locks() {
+    use bidlock::{Acquire, HolderId, Nonce};
+    let Some(server) = since_redis_6() else { return };
+    let rights: Vec<&str> = RIGHTS.lines().flat_map(str::split_whitespace).collect();
+    let request = |id: &str, count: u8| Acquire {
+        key: posting(id),
+        holder: HolderId::named("h").unwrap(),
+        nonce: Nonce::from_bytes([count; 16]),
+        ttl: Duration::from_secs(60),
+    };
+    let mut words = vec!["ACL", "SETUSER", "bidlock", "reset", "on", ">x"];
+    words.extend(rights.iter().filter(|right| **right != "+pexpire"));
+    let () = ask(&server, &words);
+    let url = format!("redis://bidlock:x@127.0.0.1:{}", server.port());
+    let backend = RedisBackend::connect(RedisOptions::from_url(&url).unwrap()).await.unwrap();
+    backend.try_acquire(&[request("2", 2)]).await.unwrap();
+    // The second is granted again, for which its TTL is set anew, which this user may not.
+    let error = backend.try_acquire(&[request("1", 1), request("2", 2)]).await.unwrap_err();
+    says(&error, ErrorKind::Unfit, &["does not permit this user"]);
+    assert_eq!(error.effect(), Effect::Unknown);
+    assert_eq!(ask::<u64>(&server, &["EXISTS", "bid_lock:upwork:1"]), 1);
 }

@@ -122,3 +122,33 @@ async fn scanners_of_another_ledger_are_told() {
     assert_eq!(backend.bind_ledger("two", memory, true).await.unwrap(), LedgerBinding::Bound);
     assert_eq!(ask::<String>(&server, &["GET", "bidlock:ledger_id"]), "two");
 }
+
+/// No key is without an end, and none is longer than what docs/backends/redis.md says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_key_has_its_documented_end() {
+    let Some(server) = since_redis_6() else { return };
+    let (a, b) = (manager(&server).await, manager(&server).await);
+    let held = lease(&a, "1").await;
+    let waiting = tokio::spawn(async move { b.lock(&posting("1"), Wait::up_to(PATIENCE)).await });
+    let queue = "bidlock_wait:{bid_lock:upwork:1}";
+    while ask::<u64>(&server, &["ZCARD", queue]) == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // The clock goes back by a minute, as it seems to those who ask next.
+    let (seconds, _): (u64, u64) = ask(&server, &["TIME"]);
+    let ahead = ((seconds + 60) * 1_000_000).to_string();
+    let () = ask(&server, &["SET", "bidlock:token", &ahead, "PX", "5000"]);
+    let _other = lease(&a, "2").await;
+    for (key, least_ms, most_ms) in [
+        ("bid_lock:upwork:1", 290_000, 300_000),
+        ("bid_lock:upwork:2", 290_000, 300_000),
+        (queue, 28_000, 30_000),
+        ("bidlock:token", 58_000, 62_000),
+    ] {
+        let left_ms: i64 = ask(&server, &["PTTL", key]);
+        assert!((least_ms..=most_ms).contains(&left_ms), "{key}: {left_ms}");
+    }
+    assert_eq!(ask::<u64>(&server, &["DBSIZE"]), 4);
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().acquired().unwrap();
+}

@@ -9,7 +9,8 @@ import time
 import redis
 
 port, key, file, rounds = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-client = redis.Redis(port=port, decode_responses=True)
+# The protocol that clients of that time speak.
+client = redis.Redis(port=port, decode_responses=True, protocol=2)
 holder = f"old-client:{random.random()}"
 refused = 0
 for _ in range(rounds):

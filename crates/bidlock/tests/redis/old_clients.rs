@@ -44,7 +44,7 @@ async fn a_real_redis_py_and_ours_exclude_each_other_under_contention() {
     let file = folder.path().join("counter");
     std::fs::write(&file, "0").unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis/old_client.py");
-    let old: Vec<_> = (0..2)
+    let mut old: Vec<_> = (0..2)
         .map(|_| {
             Command::new(&python)
                 .arg(script)
@@ -59,6 +59,7 @@ async fn a_real_redis_py_and_ours_exclude_each_other_under_contention() {
         .collect();
     // Python takes its time to start; both are to be there.
     while std::fs::read_to_string(&file).unwrap().parse().unwrap_or(0) < 2 {
+        assert!(old.iter_mut().all(|client| client.try_wait().unwrap().is_none()), "an old client broke");
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     let mut waited = 0u64;

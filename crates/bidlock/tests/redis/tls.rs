@@ -55,7 +55,9 @@ fn knows_tls(folder: &Path) -> bool {
     command.current_dir(folder).args(["--port", "0", "--tls-port", "1", "--tls-cert-file", "/nowhere"]);
     command.output().is_ok_and(|output| {
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        !said.contains("FATAL CONFIG FILE ERROR") && !said.contains("Bad directive")
+        !["FATAL CONFIG FILE ERROR", "Bad directive", "Failed finding TLS"]
+            .iter()
+            .any(|sign| said.contains(sign))
     })
 }
 
