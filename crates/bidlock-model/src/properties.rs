@@ -30,6 +30,8 @@ pub const S10: &str = "S10 leases of one key do not overlap";
 pub const TABLE: &str = "nothing moves but by the transition table";
 /// The ledger's own part of S1, when several bids on a posting exist.
 pub const BESIDE: &str = "nothing is sent beside a bid that the ledger knows of";
+/// Part of S8, where a posting has several bids.
+pub const GIVEN_ONCE: &str = "no look-up gives a row a bid that another row has";
 /// What makes S8 exact where a posting has several bids.
 pub const ONE_NAME: &str = "no two rows get one bid of the marketplace";
 /// L1 and L2.
@@ -48,6 +50,7 @@ pub fn all(settings: &Settings) -> Vec<Property<Bidding>> {
         Property::always(S10, |_, world: &World| world.lock_lost || s10(world)),
         Property::always(TABLE, |_, world: &World| !world.broken.has(Broken::TABLE)),
         Property::always(BESIDE, |_, world: &World| !world.broken.has(Broken::BESIDE)),
+        Property::always(GIVEN_ONCE, |_, world: &World| !world.broken.has(Broken::GIVEN_TWICE)),
     ];
     if settings.gaps.has(Gaps::ONE_NAME_TWICE) {
         all.push(Property::always(ONE_NAME, |_, world: &World| world.postings.iter().all(one_name)));

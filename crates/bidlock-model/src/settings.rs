@@ -229,7 +229,7 @@ pub const SPACES: [(&str, Settings); 7] = [
 ];
 
 /// The largest spaces that about ten minutes of two cores allow.
-pub const LARGEST: [(&str, Settings); 1] = [("claims", CORE.sized(4, 2, 3))];
+pub const LARGEST: [(&str, Settings); 1] = [("claims", CORE.sized(4, 2, 4))];
 
 /// Claims, door, sweeper, reconciler and operator, without what only adds states of its own.
 const CORE: Settings = Settings { approvals: false, afterwards: false, ..Settings::all() };

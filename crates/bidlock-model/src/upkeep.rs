@@ -6,7 +6,7 @@ use crate::{
     ledger::{Carry, Ledger},
     settings::{Gaps, Protocol, Settings},
     step::{Person, Step},
-    world::{Approval, At, Fate, LeaseView, Posting, Reconciler, Remote, Row, Word, World},
+    world::{Approval, At, Broken, Fate, LeaseView, Posting, Reconciler, Remote, Row, Word, World},
 };
 
 /// What no bid of ours bears as its key.
@@ -156,8 +156,11 @@ pub(crate) fn reconciler_chooses(ledger: &Ledger<'_>, world: &mut World) -> Opti
 pub(crate) fn reconciler_records(ledger: &Ledger<'_>, world: &mut World) -> Option<()> {
     let Reconciler::Found(at, name) = world.reconciler else { return None };
     world.reconciler = Reconciler::Idle;
-    if may_be_named(world, at, name) {
-        ledger.apply(world, at, Action::Find, Carry::Name(name));
+    if may_be_named(world, at, name) && ledger.apply(world, at, Action::Find, Carry::Name(name)).is_some() {
+        let rows = world.postings[usize::from(at.posting)].bids();
+        if rows.filter(|(_, row)| row.external_ref == Some(name)).count() > 1 {
+            world.broken.note(Broken::GIVEN_TWICE);
+        }
     }
     Some(())
 }

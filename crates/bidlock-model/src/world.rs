@@ -287,6 +287,8 @@ impl Broken {
     pub const BESIDE: Broken = Broken(16);
     /// Somebody else than the claimant passed the door.
     pub const S2: Broken = Broken(32);
+    /// A look-up gave a row a bid that another row has.
+    pub const GIVEN_TWICE: Broken = Broken(64);
 
     /// Remembers it.
     pub fn note(&mut self, what: Broken) {
