@@ -140,6 +140,34 @@ impl App {
         Ok((ledger, locks, binding))
     }
 
+    /// Refuses to work on a ledger that the locks do not serve, as far as they can be asked: `reconcile` needs no
+    /// locks, and goes on without them.
+    ///
+    /// # Errors
+    /// The locks serve another ledger, or a setting can't be understood.
+    pub(crate) async fn serve_this_ledger(
+        &self,
+        ledger: &dyn LedgerStore,
+        rebind: bool,
+    ) -> Result<(), CliError> {
+        let choice = self.config()?.lock_choice()?;
+        if !matches!(choice.place, LockPlace::Redis(_)) {
+            return Ok(()); // no other engine keeps the id
+        }
+        let bound = self.bound(ledger)?;
+        let asked = async {
+            let backend = crate::stores::open_lock_backend(&choice).await?;
+            binding::bind(backend.as_ref(), &bound, rebind).await
+        };
+        match asked.await {
+            Err(error) if error.code == crate::exit::Exit::Unavailable => {
+                self.out.warn(format!("which ledger the locks serve is not known: {error}"));
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Which ledger and which locks belong together here.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, str::FromStr};
 use bidlock_ledger::Currency;
 use clap::Args;
 
-use super::{LedgerArgs, Override, StoreArgs, given};
+use super::{Override, StoreArgs, given};
 
 const SCAN_HELP: &str = "\
 Examples:
@@ -118,12 +118,15 @@ pub(crate) struct ReconcileArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) submit: Option<String>,
     #[command(flatten)]
-    pub(crate) ledger: LedgerArgs,
+    pub(crate) stores: StoreArgs,
+    /// Let these locks serve this ledger from now on, whichever they served before
+    #[arg(long)]
+    pub(crate) rebind_ledger: bool,
 }
 
 impl ReconcileArgs {
     pub(crate) fn overrides(&self) -> Vec<Override> {
-        let mut all = self.ledger.overrides();
+        let mut all = self.stores.overrides();
         all.extend(given(&[("--submit", "submit.target", self.submit.clone())]));
         all
     }

@@ -2,12 +2,14 @@
 
 use std::{fs::OpenOptions, io::Write, path::Path};
 
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::posting;
 use crate::{
     app::App,
     args::{ConfigArgs, ConfigCommand, InitArgs, ShowConfigArgs},
+    config::Config,
     exit::Exit,
     failure::CliError,
 };
@@ -27,13 +29,14 @@ pub(crate) async fn run(app: &App, args: ConfigArgs) -> Result<Exit, CliError> {
 fn show(app: &App, args: &ShowConfigArgs) -> Result<Exit, CliError> {
     let config = app.config()?;
     let shown = config.shown();
+    let effective = effective(config);
     if app.out.json {
         let file = config.file().map(|f| f.display().to_string());
-        app.out.json_document(&json!({ "file": file, "settings": shown }))?;
+        app.out.json_document(&json!({ "file": file, "settings": shown, "effective": effective }))?;
         return Ok(Exit::Ok);
     }
     let unset = || "(not set)".to_owned();
-    let rows: Vec<Vec<String>> = shown
+    let mut rows: Vec<Vec<String>> = shown
         .into_iter()
         .map(|s| {
             let mut row = vec![s.key, s.value.unwrap_or_else(unset)];
@@ -43,14 +46,63 @@ fn show(app: &App, args: &ShowConfigArgs) -> Result<Exit, CliError> {
             row
         })
         .collect();
+    for choice in &effective {
+        let place = choice.place.as_ref().unwrap_or_else(|error| error).clone();
+        let mut row = vec![format!("=> {}", choice.what), place];
+        if args.origin {
+            row.extend([choice.by.clone(), String::new()]);
+        }
+        rows.push(row);
+    }
     let header: &[&str] =
         if args.origin { &["setting", "value", "origin", "variable"] } else { &["setting", "value"] };
     app.out.table(header, &rows)?;
+    effective.iter().flat_map(|choice| &choice.notes).for_each(|note| app.out.say(format!("note: {note}")));
     match config.file() {
         Some(file) => app.out.say(format!("configuration file: {}", file.display())),
         None => app.out.say("no configuration file; `bidlock config init` writes one"),
     }
     Ok(Exit::Ok)
+}
+
+/// What comes out of several settings.
+#[derive(Debug, Serialize)]
+struct Effective {
+    what: &'static str,
+    /// Without a password; or why there is none.
+    #[serde(serialize_with = "place_or_null")]
+    place: Result<String, String>,
+    /// What chose it.
+    by: String,
+    notes: Vec<String>,
+}
+
+fn place_or_null<S: Serializer>(place: &Result<String, String>, to: S) -> Result<S::Ok, S::Error> {
+    place.as_ref().ok().serialize(to)
+}
+
+fn effective(config: &Config) -> Vec<Effective> {
+    let ledger = config.ledger_place().map(|place| place.to_string()).map_err(|error| error.message);
+    let ledger = Effective {
+        what: "ledger",
+        place: ledger,
+        by: config.named("ledger.url"),
+        notes: Vec::new(),
+    };
+    let locks = match config.lock_choice() {
+        Err(error) => {
+            Effective { what: "locks", place: Err(error.message), by: String::new(), notes: Vec::new() }
+        }
+        Ok(choice) => {
+            let by = if choice.chosen_by == choice.place_by {
+                choice.chosen_by
+            } else {
+                format!("{}; at {}", choice.chosen_by, choice.place_by)
+            };
+            Effective { what: "locks", place: Ok(choice.place.to_string()), by, notes: choice.notes }
+        }
+    };
+    vec![ledger, locks]
 }
 
 fn check(app: &App) -> Result<Exit, CliError> {

@@ -40,14 +40,9 @@ pub(crate) async fn schema(app: &App, place: &LedgerPlace) -> Result<Schema, Cli
                 pending: s.pending,
             })
         }
-        LedgerPlace::Postgres(url) => {
-            PostgresLedger::schema_status(url.with_password()).await.map(|s| Schema {
-                as_json: json!(s),
-                found: s.found,
-                latest: s.latest,
-                pending: s.pending,
-            })
-        }
+        LedgerPlace::Postgres(url) => PostgresLedger::schema_status(url.with_password())
+            .await
+            .map(|s| Schema { as_json: json!(s), found: s.found, latest: s.latest, pending: s.pending }),
     };
     looked.map_err(|error| CliError::from(error).because_of(&origin))
 }

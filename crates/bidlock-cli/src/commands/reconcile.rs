@@ -18,6 +18,9 @@ use crate::{
 pub(crate) async fn run(app: &App, args: ReconcileArgs) -> Result<Exit, CliError> {
     let config = app.config()?;
     let ledger = app.ledger(if args.dry_run { Access::ReadOnly } else { Access::Existing }).await?;
+    if !args.dry_run {
+        app.serve_this_ledger(ledger.as_ref(), args.rebind_ledger).await?;
+    }
     let by_via = app.marketplaces_by_via(args.submit.is_some().then(|| config.target()))?;
     let connect = Box::new(move |via: &str| {
         by_via(via).map_err(|e| format!("{e}; if it has moved, say where it is with --submit URL"))

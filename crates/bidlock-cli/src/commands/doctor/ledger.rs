@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bidlock::{Clock, SystemClock};
 use bidlock_ledger::{
-    Bid, BidFilter, BidState, LedgerStore, Page, WallTime, chain, store::MAX_PAGE,
+    Bid, BidFilter, BidState, Health, LedgerStore, Page, WallTime, chain, store::MAX_PAGE,
 };
 
 use super::Check;
@@ -44,8 +45,11 @@ pub(super) async fn ledger(app: &App) -> Vec<Check> {
     };
     let mut checks = Vec::new();
     let ledger = ledger.as_ref();
+    match writable(ledger).await {
+        Ok(found) => checks.extend(found),
+        Err(error) => checks.push(Check::failed(NAME, error)),
+    }
     for (name, check) in [
-        (NAME, writable(ledger).await),
         (HISTORY, history(ledger).await),
         (UNKNOWN, unknown(ledger).await),
         (EXPIRED, expired(ledger).await),
@@ -79,28 +83,66 @@ async fn schema(app: &App, place: &LedgerPlace) -> Option<Check> {
     }
 }
 
-/// A write that is durable before the check returns.
-async fn writable(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
+/// A write that is durable before the check returns, and what the engine says of itself.
+async fn writable(ledger: &dyn LedgerStore) -> Result<Vec<Check>, CliError> {
+    let start = SystemClock.now();
     let health = ledger.check().await?;
+    let took = SystemClock.now().since(start);
     // The clocks have a row of their own.
     let clocks = ["boot id", "boot clock", "wall clock"];
     let facts = health.facts.iter().filter(|(name, _)| !clocks.contains(&name.as_str()));
     let facts: Vec<String> = facts.map(|(name, value)| format!("{name} {value}")).collect();
     let found = format!(
-        "{} at {}, schema {}: {}",
+        "{} at {}, ledger {}, schema {}, a look and a write in {took:.1?}: {}",
         health.engine,
         health.location,
+        health.ledger_id,
         health.schema_version,
         facts.join(", ")
     );
-    if !health.writable {
-        return Ok(Check::unhealthy(
-            NAME,
-            format!("a test write did not become durable: {found}"),
-            "check the disk, its free space and the file's permissions; nothing is sent until it works",
-        ));
+    let mut checks = vec![if health.writable {
+        Check::ok(NAME, found)
+    } else {
+        Check::unhealthy(NAME, format!("a test write did not become durable: {found}"), no_write(&health))
+    }];
+    checks.extend(risks(&health));
+    Ok(checks)
+}
+
+fn no_write(health: &Health) -> String {
+    let way_out = "nothing is sent until it works";
+    match fact(health, "write error") {
+        Some(error) => format!("{error}; {way_out}"),
+        None => format!("check the disk, its free space and the file's permissions; {way_out}"),
     }
-    Ok(Check::ok(NAME, found))
+}
+
+fn fact<'a>(health: &'a Health, name: &str) -> Option<&'a str> {
+    health.facts.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+}
+
+/// Settings of a server that could cost bids, and connections that run out.
+fn risks(health: &Health) -> Vec<Check> {
+    /// What one more scanner may want: `docs/backends/postgres.md`.
+    const CONNECTIONS_OF_A_SCANNER: u64 = 6;
+    let mut checks = Vec::new();
+    for name in ["fsync", "full page writes", "test clock"] {
+        // The engine writes the way out behind the colon.
+        if let Some((what, way_out)) = fact(health, name).and_then(|value| value.split_once(": ")) {
+            checks.push(Check::warning("durability", format!("{name} {what}"), way_out));
+        }
+    }
+    let number = |name: &str| fact(health, name).and_then(|value| value.parse::<u64>().ok());
+    if let (Some(used), Some(most)) = (number("connections"), number("max connections")) {
+        let found = format!("{used} of {most} are in use");
+        checks.push(if most.saturating_sub(used) < CONNECTIONS_OF_A_SCANNER {
+            let way_out = "raise max_connections, or put a pooler such as pgbouncer in front: a scanner takes up to six";
+            Check::warning("connections", found, way_out)
+        } else {
+            Check::ok("connections", found)
+        });
+    }
+    checks
 }
 
 /// The hash chains of the latest bids.

@@ -1,51 +1,111 @@
-//! The locks: do they answer, can one be taken and given back.
+//! The locks: does their engine answer, how is it, can a lock be taken and given back, which ledger do they serve.
 
-use bidlock::{Attempt, LockKey, Released};
+use std::sync::Arc;
+
+use bidlock::{
+    Attempt, Health, LockBackend, LockKey, Released, Shared,
+    backends::redis::{RedisBackend, RedisOptions},
+};
 
 use super::Check;
-use crate::{app::App, config::LockPlace, failure::CliError};
+use crate::{
+    app::{Access, App},
+    config::{LedgerPlace, LockChoice, LockPlace, ServerUrl},
+    failure::CliError,
+};
 
-/// Takes and gives back a lock that nobody else uses.
-pub(super) async fn locks(app: &App) -> Check {
-    const NAME: &str = "locks";
-    let place = match app.config().and_then(|c| c.lock_choice()).map(|choice| choice.place) {
-        Ok(place) => place,
-        // The configuration's own row says so.
-        Err(_) => return Check::skipped(NAME, "the configuration chooses none"),
+/// The rows' names, also where a check fails.
+const NAME: &str = "locks";
+const ENGINE: &str = "lock engine";
+const BOUND: &str = "ledger of the locks";
+
+/// All rows about the locks.
+pub(super) async fn locks(app: &App) -> Vec<Check> {
+    let choice = match app.config().and_then(|c| c.lock_choice()) {
+        Ok(choice) => choice,
+        Err(error) => return vec![Check::failed(NAME, error)],
     };
-    match &place {
-        LockPlace::Sqlite(path) if !path.try_exists().unwrap_or(true) => {
-            return Check::skipped(
-                NAME,
-                format!("no locks yet at {}; they are made at first use", path.display()),
-            );
+    let mut checks: Vec<Check> = choice
+        .notes
+        .iter()
+        .map(|note| Check::warning("lock settings", note, "unset what is not meant for bidlock"))
+        .collect();
+    match &choice.place {
+        LockPlace::Sqlite(path) if !path.try_exists().unwrap_or(true) => checks.push(Check::skipped(
+            NAME,
+            format!("no locks yet at {}; they are made at first use", path.display()),
+        )),
+        LockPlace::GrantAll => checks.push(Check::unhealthy(
+            NAME,
+            "they grant everything to everybody",
+            "for tests only: unset lock.url",
+        )),
+        LockPlace::Memory => checks.push(Check::warning(
+            NAME,
+            "in memory: they hold within one process alone",
+            "unset lock.manager_type and lock.url to keep them beside the ledger",
+        )),
+        LockPlace::Sqlite(_) | LockPlace::Redis(_) | LockPlace::Postgres(_) => {
+            checks.extend(engine(app, &choice).await);
         }
-        LockPlace::GrantAll => {
-            return Check::unhealthy(
-                NAME,
-                "they grant everything to everybody",
-                "for tests only: unset lock.url",
-            );
-        }
-        LockPlace::Memory => {
-            return Check::warning(
-                NAME,
-                "in memory: they hold within one process alone",
-                "unset lock.manager_type and lock.url to keep them beside the ledger",
-            );
-        }
-        LockPlace::Sqlite(_) | LockPlace::Redis(_) | LockPlace::Postgres(_) => {}
     }
-    match probe(app).await {
-        Ok(check) => check,
-        Err(error) => Check::failed(NAME, error),
-    }
+    checks
 }
 
-async fn probe(app: &App) -> Result<Check, CliError> {
-    const NAME: &str = "locks";
-    let locks = app.locks().await?;
-    let health = locks.check().await?;
+/// An engine that outlives this process.
+async fn engine(app: &App, choice: &LockChoice) -> Vec<Check> {
+    let backend = match app.lock_backend().await {
+        Ok(backend) => backend,
+        Err(error) => return vec![Check::failed(NAME, error)],
+    };
+    let named = |error: bidlock::Error| CliError::from(error).because_of(&choice.place_by);
+    let mut checks = match backend.check().await {
+        Ok(health) => told(choice, &health),
+        Err(error) => vec![Check::failed(ENGINE, named(error))],
+    };
+    checks.push(match probe(app, Arc::clone(&backend)).await {
+        Ok(check) => check,
+        Err(error) => Check::failed(NAME, error.because_of(&choice.place_by)),
+    });
+    let ledger = app.config().and_then(|c| c.ledger_place());
+    if let (Shared::Fleet, Ok(LedgerPlace::Sqlite(path))) = (backend.capability().shared, ledger) {
+        checks.push(Check::warning(
+            "locks and ledger",
+            format!("locks are shared between hosts, the ledger is a file of this one: {}", path.display()),
+            "for scanners on several hosts set DATABASE_URL=postgres://…",
+        ));
+    }
+    if let LockPlace::Redis(url) = &choice.place {
+        checks.push(bound(app, url).await.unwrap_or_else(|error| Check::failed(BOUND, error)));
+    }
+    checks
+}
+
+/// What the engine says of itself: one row, and one for each warning.
+fn told(choice: &LockChoice, health: &Health) -> Vec<Check> {
+    let mut found = format!(
+        "{} at {}, by {}: answers in {:.1?}",
+        health.backend, health.place, choice.place_by, health.took
+    );
+    if let LockPlace::Redis(url) = &choice.place {
+        let encrypted = url.with_password().starts_with("rediss");
+        found.push_str(if encrypted { ", encrypted yes" } else { ", encrypted no" });
+    }
+    for (name, value) in &health.facts {
+        found.push_str(&format!(", {name} {value}"));
+    }
+    let mut checks = vec![Check::ok(ENGINE, found)];
+    for warning in &health.warnings {
+        // The way out stands behind the last colon or semicolon, where the engine names one.
+        let (what, way_out) = warning.rsplit_once(": ").unwrap_or((warning, "see docs/backends"));
+        checks.push(Check::warning(ENGINE, what, way_out));
+    }
+    checks
+}
+
+/// Takes and gives back a lock that nobody else uses: the rights to do so are tried as well.
+async fn probe(app: &App, backend: Arc<dyn LockBackend>) -> Result<Check, CliError> {
+    let locks = crate::stores::lock_manager(backend, app.config()?, &app.holder()?)?;
     let random = uuid::Uuid::new_v4().simple().to_string();
     let key = LockKey::named("bidlock", &format!("doctor-{random}")).map_err(|e| {
         CliError::unavailable(e.to_string()).hint("this is a fault of bidlock; please report it")
@@ -59,12 +119,29 @@ async fn probe(app: &App) -> Result<Check, CliError> {
         return Ok(Check::unhealthy(
             NAME,
             format!("a lock that was just taken was {released:?} when given back"),
-            "stop the scanners and look who else writes to the file",
+            "stop the scanners and look who else writes there",
         ));
     }
-    let found = format!("{} at {}; a lock was taken and given back", health.backend, health.place);
-    if health.warnings.is_empty() {
-        return Ok(Check::ok(NAME, found));
+    Ok(Check::ok(NAME, "a lock was taken and given back"))
+}
+
+/// Whether the scanners of these locks use this ledger. Only looks: doctor binds nothing.
+async fn bound(app: &App, url: &ServerUrl) -> Result<Check, CliError> {
+    let redis = RedisBackend::connect(RedisOptions::from_url(url.with_password())?).await?;
+    let Some(known) = redis.bound_ledger().await? else {
+        return Ok(Check::ok(BOUND, "none yet: the first scan that sends says which"));
+    };
+    let Ok(ledger) = app.ledger(Access::Existing).await else {
+        return Ok(Check::skipped(BOUND, format!("{known}; this ledger can't be compared")));
+    };
+    let own = ledger.ledger_id().to_string();
+    if known == own {
+        return Ok(Check::ok(BOUND, format!("{known}, which is ours")));
     }
-    Ok(Check::warning(NAME, format!("{found}; {}", health.warnings.join("; ")), "see the warning"))
+    Ok(Check::unhealthy(
+        BOUND,
+        format!("the locks serve the scanners of ledger {known}; ours is {own}: scans that send are refused"),
+        "give all scanners the same ledger, or these locks of their own (another REDIS_DB); if the other one is out \
+         of use for good: `bidlock scan --rebind-ledger`",
+    ))
 }

@@ -67,7 +67,7 @@ pub(crate) async fn run(app: &App, _args: DoctorArgs) -> Result<Exit, CliError> 
     if app.config().is_ok() {
         checks.extend(place::data_folder(app));
         checks.extend(ledger::ledger(app).await);
-        checks.push(locks::locks(app).await);
+        checks.extend(locks::locks(app).await);
         checks.push(surroundings::marketplace(app).await);
     }
     let unhealthy = checks.iter().filter(|c| c.status == Status::Unhealthy).count();
