@@ -3,6 +3,7 @@
 
 use std::{cell::OnceCell, sync::Arc};
 
+use bidlock::layers::fallback::{Fallback, FallbackStatus};
 use bidlock::{HolderId, LockBackend, LockManager, Shared};
 use bidlock_ledger::LedgerStore;
 use bidlock_market::{HttpOptions, Marketplace, Target};
@@ -36,13 +37,15 @@ pub(crate) struct App {
     overrides: Vec<Override>,
     config: OnceCell<Config>,
     holder: OnceCell<HolderId>,
+    /// Where the locks have another engine to fall back to.
+    fallback: OnceCell<Fallback>,
 }
 
 impl App {
     /// From the command line.
     pub(crate) fn new(global: GlobalArgs, overrides: Vec<Override>) -> App {
         let out = Output::new(global.json, global.quiet, global.no_color);
-        App { out, global, overrides, config: OnceCell::new(), holder: OnceCell::new() }
+        App { out, global, overrides, config: OnceCell::new(), holder: OnceCell::new(), fallback: OnceCell::new() }
     }
 
     /// The configuration, with this command's flags as its first layer. Warnings are said once.
@@ -99,7 +102,16 @@ impl App {
             }
             LockPlace::Sqlite(_) | LockPlace::Redis(_) | LockPlace::Postgres(_) => {}
         }
-        crate::stores::open_lock_backend(&choice).await
+        let (backend, fallback) = crate::fallback::open(self.config()?, &choice).await?;
+        if let Some(fallback) = fallback {
+            let _ = self.fallback.set(fallback); // a command opens its locks once
+        }
+        Ok(backend)
+    }
+
+    /// Whether another engine stands in for that of the locks, where one can and they have been opened.
+    pub(crate) fn fallback_status(&self) -> Option<FallbackStatus> {
+        self.fallback.get().map(Fallback::status)
     }
 
     /// Opens the locks under this process's name.

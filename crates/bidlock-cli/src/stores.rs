@@ -1,6 +1,6 @@
 //! Opening ledger and locks, and their errors in words for people.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use bidlock::{
     HolderId, LockBackend, LockManager,
@@ -39,11 +39,7 @@ pub(crate) async fn open_ledger(
     opened.map_err(|error| error.because_of(origin))
 }
 
-async fn open_file(
-    path: &Path,
-    access: Access,
-
-) -> Result<(Arc<dyn LedgerStore>, bool), CliError> {
+async fn open_file(path: &Path, access: Access) -> Result<(Arc<dyn LedgerStore>, bool), CliError> {
     let create = access == Access::ReadWrite;
     let is_there = path.try_exists().map_err(|e| {
         CliError::unavailable(format!("cannot look at {}: {e}", path.display()))
@@ -91,6 +87,15 @@ pub(crate) async fn in_memory() -> Result<Arc<dyn LockBackend>, CliError> {
     Ok(telemetry::metered(bidlock::backends::open("memory:").await?))
 }
 
+/// Redis locks whose server is connected to when it is first needed.
+///
+/// # Errors
+/// The URL is none.
+pub(crate) fn redis_when_needed(url: &ServerUrl) -> bidlock::Result<Arc<dyn LockBackend>> {
+    let options = RedisOptions::from_url(url.with_password())?;
+    Ok(telemetry::metered(Arc::new(RedisBackend::lazy(options))))
+}
+
 async fn open_redis(url: &ServerUrl) -> bidlock::Result<Arc<dyn LockBackend>> {
     RedisBackend::connect(RedisOptions::from_url(url.with_password())?).await.map(shared)
 }
@@ -118,36 +123,9 @@ pub(crate) fn lock_manager(
     config: &Config,
     holder: &HolderId,
 ) -> Result<LockManager, CliError> {
-    let manager = LockManager::builder(backend)
-        .ttl(config.lock.ttl)
-        .holder(holder.clone())
-        .renewal(config.lock.renew);
+    let manager =
+        LockManager::builder(backend).ttl(config.lock.ttl).holder(holder.clone()).renewal(config.lock.renew);
     Ok(telemetry::counting(manager).build()?)
-}
-
-/// Asks again after a passing error of the lock engine, as often as `lock.retry_count` says. Contention is no
-/// error and is not asked again.
-///
-/// # Errors
-/// The last try failed, or an error is not a passing one.
-pub(crate) async fn retrying<T>(
-    config: &Config,
-    mut ask: impl AsyncFnMut() -> bidlock::Result<T>,
-) -> Result<T, CliError> {
-    /// Long enough for an engine that is being restarted to answer one of the next tries.
-    const PAUSE: Duration = Duration::from_millis(200);
-    let mut left = config.lock.retry_count;
-    loop {
-        match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if error.is_retryable() && left > 0 => {
-                tracing::info!(%error, left, "the locks did not answer; asking again");
-                left -= 1;
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// The libraries show their hint in brackets; here it has a line of its own.
@@ -246,34 +224,7 @@ impl From<bidlock_pipeline::PipelineError> for CliError {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
-    use bidlock::{Error, ErrorKind};
-
     use super::*;
-    use crate::config::Surroundings;
-
-    /// How often an engine that always answers so is asked, with `lock.retry_count = 1`.
-    async fn asked(kind: ErrorKind) -> (u32, CliError) {
-        let mut around = Surroundings::default();
-        around.variables.insert("BID_LOCK_RETRY_COUNT".to_owned(), "1".to_owned());
-        let config = Config::load(around, None, &[]).unwrap();
-        let count = Cell::new(0);
-        let answer: Result<(), CliError> = retrying(&config, async || {
-            count.set(count.get() + 1);
-            Err(Error::new(kind, "sqlite", "try_lock", "no answer"))
-        })
-        .await;
-        (count.get(), answer.unwrap_err())
-    }
-
-    #[tokio::test]
-    async fn only_passing_errors_are_asked_again_and_only_so_often() {
-        let (count, error) = asked(ErrorKind::Unavailable).await;
-        assert_eq!((count, error.code), (2, Exit::Unavailable));
-        let (count, error) = asked(ErrorKind::Invalid).await;
-        assert_eq!((count, error.code), (1, Exit::Usage));
-    }
 
     #[test]
     fn every_fault_of_the_ledger_says_the_way_out() {

@@ -95,7 +95,9 @@ pub(super) fn choose(layers: &Layers, around: &Surroundings) -> Result<LockChoic
     let votes = votes(layers)?;
     let winner = best(&votes, |_| true);
     let kind_vote = match winner {
-        Some(no) if no.kind == Kind::NotRedis => best(&votes, |v| !matches!(v.kind, Kind::Redis | Kind::NotRedis)),
+        Some(no) if no.kind == Kind::NotRedis => {
+            best(&votes, |v| !matches!(v.kind, Kind::Redis | Kind::NotRedis))
+        }
         other => other,
     };
     let kind = kind_vote.map_or(Kind::Database, |vote| vote.kind);
@@ -192,9 +194,8 @@ fn kind_of_url(raw: &Raw) -> Kind {
 
 /// Of several servers, the one that the highest layer names: by a URL, else by parts.
 fn redis_server(votes: &[Vote<'_>], layers: &Layers) -> Result<redis::RedisServer, CliError> {
-    let named_one = best(votes, |vote| {
-        vote.kind == Kind::Redis && matches!(vote.key, "lock.url" | "redis.url")
-    });
+    let named_one =
+        best(votes, |vote| vote.kind == Kind::Redis && matches!(vote.key, "lock.url" | "redis.url"));
     match named_one {
         Some(vote) => {
             let mut server = redis::of_url(vote.key, vote.raw, layers)?;
@@ -224,7 +225,7 @@ fn database(
 }
 
 /// `ledger-locks.db` beside `ledger.db`; in the same PostgreSQL database.
-fn beside(ledger: LedgerPlace) -> LockPlace {
+pub(super) fn beside(ledger: LedgerPlace) -> LockPlace {
     match ledger {
         LedgerPlace::Postgres(url) => LockPlace::Postgres(url),
         LedgerPlace::Sqlite(path) => {

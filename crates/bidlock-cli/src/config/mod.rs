@@ -72,7 +72,8 @@ pub(crate) struct Config {
 /// Without the layers: they hold secrets.
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Config { lock, scan, submit, caps, withdrawal, metrics, log, warnings, layers: _, around: _ } = self;
+        let Config { lock, scan, submit, caps, withdrawal, metrics, log, warnings, layers: _, around: _ } =
+            self;
         f.debug_struct("Config")
             .field("lock", lock)
             .field("scan", scan)
@@ -99,6 +100,19 @@ pub(crate) struct LockConfig {
     pub(crate) retry_count: u32,
     /// Renewal in the background.
     pub(crate) renew: bool,
+    /// What stands in for Redis while it is away.
+    pub(crate) fallback: SecondLocks,
+}
+
+/// What stands in for Redis while it is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecondLocks {
+    /// The database lock beside the ledger.
+    Database,
+    /// Locks in this process: in development only.
+    Memory,
+    /// Nothing: a scan waits.
+    None,
 }
 
 /// `[scan]`.
@@ -239,6 +253,27 @@ impl Config {
     /// A setting that has a say can't be understood.
     pub(crate) fn lock_choice(&self) -> Result<LockChoice, CliError> {
         locks::choose(&self.layers, &self.around)
+    }
+
+    /// The locks beside the ledger, whatever keeps the locks.
+    ///
+    /// # Errors
+    /// The ledger's setting names no database that bidlock knows.
+    pub(crate) fn locks_beside_the_ledger(&self) -> Result<LockChoice, CliError> {
+        let by = self.named("ledger.url");
+        Ok(LockChoice {
+            place: locks::beside(self.ledger_place()?),
+            chosen_by: self.named("lock.fallback"),
+            place_by: by,
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        })
+    }
+
+    /// Whether the environment says that this is development: then locks may fall back to what is not shared.
+    pub(crate) fn is_development(&self) -> bool {
+        let says = |name: &str, word: &str| self.around.variable(name).is_some_and(|text| text == word);
+        says("ENV", "development") || says("BIDLOCK_ALLOW_MEMORY_FALLBACK", "1")
     }
 
     /// Where bids go; nowhere, if nobody said it.

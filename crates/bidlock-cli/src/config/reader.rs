@@ -6,7 +6,7 @@ use bidlock_market::Target;
 use bidlock_pipeline::ApprovalPolicy;
 
 use super::{
-    CapsConfig, Config, LockConfig, LogConfig, MetricsConfig, ScanConfig, SubmitConfig,
+    CapsConfig, Config, LockConfig, LogConfig, MetricsConfig, ScanConfig, SecondLocks, SubmitConfig,
     layers::{Layers, Origin, Surroundings},
     named, places, settings, values,
 };
@@ -90,6 +90,7 @@ impl Reader<'_> {
             timeout: self.duration("lock.timeout")?,
             retry_count: u32::try_from(retry).unwrap_or(u32::MAX),
             renew: self.needed("lock.renew", values::boolean)?,
+            fallback: self.needed("lock.fallback", second_locks)?,
         })
     }
 
@@ -190,6 +191,14 @@ fn bounded(duration: Duration) -> Result<Duration, String> {
 
 fn not_zero(duration: Duration) -> Result<Duration, String> {
     if duration.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(duration) }
+}
+
+fn second_locks(text: &str) -> Result<SecondLocks, String> {
+    Ok(match values::one_of(text, &["database", "memory", "none"])? {
+        "database" => SecondLocks::Database,
+        "memory" => SecondLocks::Memory,
+        _ => SecondLocks::None,
+    })
 }
 
 /// What stands in locks and bids: short, printable.

@@ -44,6 +44,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     named("lock.timeout", Some("\"10s\""), &["BID_LOCK_TIMEOUT"]),
     named("lock.retry_count", Some("3"), &["BID_LOCK_RETRY_COUNT"]),
     plain("lock.renew", Some("true")),
+    plain("lock.fallback", Some("\"database\"")),
     named("lock.use_redis", None, &["USE_REDIS_LOCKS"]),
     url("redis.url", &["REDIS_URL"]),
     named("redis.host", None, &["REDIS_HOST"]),

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use bidlock::layers::chaos::Mishap;
+use bidlock::layers::chaos::{Mishap, Odds};
 use bidlock::layers::fallback::{Fallback, FallbackBuilder, HEALTHY_PROBES, MIN_DWELL, PROBE_EVERY, Using};
 use bidlock::{Actor, Error, ErrorKind, KeyFilter, LockManager, Page, Released, Renewed, Shared, Wait};
 
@@ -143,6 +143,35 @@ async fn there_is_no_way_back_before_the_primary_has_been_well_for_a_while() {
     assert!(rig.is_active());
     rig.probes(1).await;
     assert!(!rig.is_active());
+}
+
+/// A call that began before a change and fails after it says nothing of how things are now.
+#[tokio::test]
+async fn a_late_failure_changes_nothing() {
+    let clock = Arc::new(ManualClock::new());
+    let (primary, secondary) = (engine(&clock).1, engine(&clock).1);
+    let slow = Chaos::with_clock(Arc::new(primary.clone()), 0, Odds::default(), clock.clone());
+    let fallback = another(&clock, &slow, &secondary, |builder| builder);
+    let late = Duration::from_secs(60);
+    slow.next_goes([Mishap::Late(late)]);
+    let first = tokio::spawn({
+        let fallback = fallback.clone();
+        async move { fallback.try_acquire(&[request("1", 1)]).await.map(drop) }
+    });
+    settle().await;
+    primary.away(Some(ErrorKind::Unavailable));
+    granted(&fallback, "2", 2).await;
+    primary.away(None);
+    for _ in 0..ENOUGH {
+        settle().await;
+        clock.advance(PROBE_EVERY);
+    }
+    settle().await;
+    assert!(!fallback.status().active);
+    primary.next_goes([Mishap::Refused(ErrorKind::Unavailable)]);
+    clock.advance(late);
+    first.await.unwrap().unwrap();
+    assert!(!fallback.status().active && fallback.status().times == 1);
 }
 
 /// A probe takes a lock and gives it back: an engine that answers and can't is not well.

@@ -18,7 +18,6 @@ use crate::{
     config::{LockPlace, values::show_duration},
     exit::Exit,
     failure::CliError,
-    stores::retrying,
 };
 
 /// The first pause between two tries for a held lock.
@@ -75,8 +74,7 @@ async fn wait_for(
     let mut told = false;
     loop {
         // The same nonce each time: a grant whose answer was lost is granted again.
-        let ask = async || backend.try_acquire(std::slice::from_ref(&request)).await;
-        let answer = retrying(app.config()?, ask).await?.pop();
+        let answer = backend.try_acquire(std::slice::from_ref(&request)).await?.pop();
         let other = match answer {
             Some(Acquired::Held(other)) => other,
             Some(granted) => return Ok(granted),
@@ -106,8 +104,7 @@ pub(super) async fn renew(app: &App, args: RenewArgs) -> Result<Exit, CliError> 
     let grant = read_lease(&args.lease)?;
     let backend = shared_backend(app).await?;
     let ttl = app.config()?.lock.ttl;
-    let ask = async || backend.renew(std::slice::from_ref(&grant), ttl).await;
-    let renewed = retrying(app.config()?, ask).await?.pop().ok_or_else(no_answer)?;
+    let renewed = backend.renew(std::slice::from_ref(&grant), ttl).await?.pop().ok_or_else(no_answer)?;
     if renewed == Renewed::Lost {
         return Err(lost(&grant));
     }
@@ -123,8 +120,7 @@ pub(super) async fn renew(app: &App, args: RenewArgs) -> Result<Exit, CliError> 
 pub(super) async fn release(app: &App, args: ReleaseArgs) -> Result<Exit, CliError> {
     let grant = read_lease(&args.lease)?;
     let backend = shared_backend(app).await?;
-    let ask = async || backend.release(std::slice::from_ref(&grant)).await;
-    let released = retrying(app.config()?, ask).await?.pop().ok_or_else(no_answer)?;
+    let released = backend.release(std::slice::from_ref(&grant)).await?.pop().ok_or_else(no_answer)?;
     if app.out.json {
         app.out.json_document(&json!({ "released": released, "key": grant.key }))?;
         return Ok(if released == Released::Stolen { Exit::Held } else { Exit::Ok });

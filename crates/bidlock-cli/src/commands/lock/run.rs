@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{held, key_of, key_text};
 use crate::{
-    app::App, args::RunArgs, config::values::show_duration, exit::Exit, failure::CliError, stores::retrying,
+    app::App, args::RunArgs, config::values::show_duration, exit::Exit, failure::CliError,
 };
 
 /// How long a command may take to end itself after its lock was lost.
@@ -33,7 +33,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<Exit, CliError> {
     // Before the lock is taken, so that no signal finds us holding it unprepared.
     let mut signals = Forwarded::listen()?;
     let attempt = tokio::select! {
-        attempt = retrying(app.config()?, async || locks.lock(&key, Wait::up_to(wait)).await) => attempt?,
+        attempt = locks.lock(&key, Wait::up_to(wait)) => attempt?,
         signal = signals.next() => {
             locks.shutdown().await?;
             return Ok(Exit::Child(signal_code(signal.as_raw())));

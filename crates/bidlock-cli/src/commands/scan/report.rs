@@ -9,11 +9,13 @@ use bidlock_pipeline::{DeferReason, Outcome, Stop};
 use serde_json::{Map, Value, json};
 
 use super::feeds::Item;
-use crate::{app::App, exit::Exit, failure::CliError, output::Output};
+use crate::{app::App, exit::Exit, failure::CliError, fallback::FallbackReport, output::Output};
 
 /// Writes as it goes. A reader of stdout that has gone stops the scan gently: nobody should bid unseen.
 pub(super) struct Report<'a> {
+    app: &'a App,
     out: &'a Output,
+    fallback: FallbackReport,
     stop: Stop,
     dry_run: bool,
     pass: Pass,
@@ -56,7 +58,9 @@ impl Pass {
 impl<'a> Report<'a> {
     pub(super) fn new(app: &'a App, dry_run: bool, stop: Stop) -> Report<'a> {
         Report {
+            app,
             out: &app.out,
+            fallback: FallbackReport::default(),
             stop,
             dry_run,
             pass: Pass::new(),
@@ -138,6 +142,7 @@ impl<'a> Report<'a> {
             (exit, _) => exit,
         };
         let seconds = SystemClock.now().since(pass.started).as_secs_f64();
+        let fallback = self.app.fallback_status().map(|status| self.fallback.since(status));
         if self.out.json {
             let mut line = Map::new();
             line.insert("event".to_owned(), json!("summary"));
@@ -152,6 +157,11 @@ impl<'a> Report<'a> {
             line.insert("swept".to_owned(), json!(pass.swept));
             line.insert("stale_claims".to_owned(), json!(stale_here));
             line.insert("dry_run".to_owned(), json!(self.dry_run));
+            if let Some(used) = &fallback {
+                line.insert("fallback_active".to_owned(), json!(used.active));
+                line.insert("fallback_times".to_owned(), json!(used.times));
+                line.insert("fallback_ms".to_owned(), json!(used.lasted.as_millis()));
+            }
             line.insert("seconds".to_owned(), json!((seconds * 1_000.0).round() / 1_000.0));
             return self.out.json_line(&Value::Object(line));
         }
@@ -177,6 +187,11 @@ impl<'a> Report<'a> {
         }
         rows.push(("seconds", format!("{seconds:.2}")));
         self.out.fields(&rows)?;
+        if let Some(used) = fallback.filter(|used| used.active || !used.lasted.is_zero()) {
+            let (second, first) = used.engines;
+            let now = if used.active { "is away still; `bidlock doctor` says why" } else { "is back" };
+            self.out.say(format!("{second} kept the locks for {:.1?} in place of {first}, which {now}", used.lasted));
+        }
         let unknown = pass.counts[6];
         if unknown > 0 {
             let (bids, them) = if unknown == 1 { ("bid has", "it") } else { ("bids have", "them") };
