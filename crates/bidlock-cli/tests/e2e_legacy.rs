@@ -143,9 +143,13 @@ async fn a_fleet_of_old_and_new_on_redis_and_postgres_bids_once() {
     ) else {
         return;
     };
-    postgres.sql(TABLE);
+    // Beside the ledger on one server. In one database, a user named like the ledger's schema would see its table first.
+    postgres.sql("CREATE DATABASE old");
+    let old = postgres.url_of("bidlock", postgres.password(), "old");
     let url = postgres.url();
-    fleet(&url, &url, &redis, Some(&url)).await;
+    let created = Command::new("psql").args([&old, "-Xqc", TABLE]).status().unwrap();
+    assert!(created.success());
+    fleet(&old, &old, &redis, Some(&url)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -89,6 +89,7 @@ impl Table {
     pub(crate) async fn open(url: &str, write: bool) -> std::result::Result<Table, LegacyError> {
         let target = Target::parse(url).map_err(|e| fault(&e))?;
         let session = Session::connect(&target, None).await.map_err(|e| fault(&e))?;
+        refuse_our_own_ledger(&session, target.place()).await?;
         let columns = columns(&session, "bids").await.map_err(|e| fault(&e))?;
         let words =
             if columns.is_empty() { Vec::new() } else { words(&session).await.map_err(|e| fault(&e))? };
@@ -388,6 +389,23 @@ async fn columns(session: &Session, table: &str) -> Result<Vec<Column>> {
     let rows = session.query(&sql, &[text(&table)]).await?;
     let column = |row: &Row| Column { name: row.get(0), type_name: row.get(1), needs_value: row.get(2) };
     Ok(rows.iter().map(column).collect())
+}
+
+/// A user named like the ledger's schema sees the ledger's table of bids before any other.
+async fn refuse_our_own_ledger(session: &Session, place: &str) -> std::result::Result<(), LegacyError> {
+    let sql = no_comments(include_str!("../queries/schema.postgres.sql"));
+    let found = session.query(&sql, &[]).await.map_err(|e| fault(&e))?;
+    if found.first().is_none_or(|row| row.get::<_, &str>(0) != "bidlock") {
+        return Ok(());
+    }
+    Err(LegacyError {
+        message: format!("{place}: the table `bids` that this user sees is the ledger of bidlock itself"),
+        hint: Some(
+            "connect as a user that is not named bidlock, or append ?options=-csearch_path%3Dpublic to the URL"
+                .to_owned(),
+        ),
+        retryable: false,
+    })
 }
 
 async fn words(session: &Session) -> Result<Vec<String>> {

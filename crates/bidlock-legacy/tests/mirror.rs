@@ -152,3 +152,12 @@ async fn a_database_that_has_gone_is_an_error_and_comes_back() {
     assert!(legacy.find(&asked).await.unwrap()[0].is_none());
     assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
 }
+
+/// A user named like the ledger's schema would take the ledger for the old table.
+#[tokio::test]
+async fn the_ledger_itself_is_not_taken_for_the_old_table() {
+    let Some(old) = Old::postgres() else { return };
+    bidlock_ledger::PostgresLedger::open(&old.server.as_ref().unwrap().url()).await.unwrap();
+    let opened = bidlock_legacy::LegacyDatabase::open(&old.place(), old::actor()).await;
+    assert!(opened.unwrap_err().to_string().contains("is the ledger of bidlock itself"));
+}

@@ -183,6 +183,7 @@ async fn while_the_old_table_is_away_nothing_is_sent() {
     let pipeline = beside(&rig, &table);
     let error = pipeline.process(posting("1")).await.unwrap_err();
     assert!(matches!(error, PipelineError::Legacy(_)) && error.is_retryable(), "{error}");
+    assert!(rig.rows("1").await.is_empty(), "not even a claim is made");
     // An approved bid meets the table at the door alone.
     *table.away.lock().unwrap() = false;
     let table_again: Arc<dyn LegacyBids> = table.clone();
