@@ -123,7 +123,8 @@ where
 
     /// Sends what waited.
     async fn go(slot: Slot<R, A>, batch: Vec<Queued<R, A>>) {
-        let mut requests = Vec::with_capacity(MAX_SHARED);
+        // As long as need be and no longer: room for the most would be a large allocation for each call.
+        let mut requests = Vec::with_capacity(batch.iter().map(|queued| queued.requests.len()).sum());
         let mut callers = Vec::with_capacity(batch.len());
         for queued in batch {
             callers.push((queued.requests.len(), queued.answer));
