@@ -6,8 +6,11 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
 #![allow(clippy::print_stdout, reason = "for whoever reads a failure")]
 
+pub mod engines;
 pub mod feeds;
 pub mod lines;
+pub mod proxy;
+pub mod real;
 
 use std::{
     collections::BTreeMap,
