@@ -195,8 +195,8 @@ pub(crate) struct LeaseState {
     /// Somebody waits for `changed`, or once did.
     watched: AtomicBool,
     changed: Notify,
-    /// The span of the hold while it lasts, where somebody listens to spans.
-    span: OnceLock<Mutex<Option<Span>>>,
+    /// The span of the hold while it lasts, where somebody listens to spans; boxed, since most leases have none.
+    span: OnceLock<Box<Mutex<Option<Span>>>>,
 }
 
 /// How a lease was when it was finished.
@@ -290,7 +290,7 @@ impl LeaseState {
     pub(crate) fn trace_hold(&self, inner: &Inner) {
         let span = spans::hold(inner.name, &self.grant);
         if !span.is_disabled() {
-            let _ = self.span.set(Mutex::new(Some(span))); // a lease entered again goes on in its first span
+            let _ = self.span.set(Box::new(Mutex::new(Some(span)))); // a lease entered again goes on in its first span
         }
     }
 

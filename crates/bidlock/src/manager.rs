@@ -12,6 +12,8 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 pub use builder::{DEFAULT_TTL, LockManagerBuilder, MIN_TTL};
 pub use guarded::Guarded;
 pub(crate) use inner::Inner;
@@ -137,13 +139,14 @@ impl LockManager {
     /// The store broke. The lock may have been taken for a moment: what was is given back in the background.
     pub async fn try_lock(&self, key: &LockKey) -> Result<Attempt> {
         self.inner.usable("try_lock")?;
-        let answer = async {
-            match self.inner.reenter(key) {
-                Some(lease) => Ok(Attempt::Acquired(lease)),
-                None => self.inner.ask_one(&self.inner.request(key)).await,
-            }
+        let asking = Asking::about(&self.inner, key);
+        let request = self.inner.request(key);
+        let answer = match (self.inner.reenter(key), asking.span()) {
+            (Some(lease), _) => Ok(Attempt::Acquired(lease)),
+            (None, None) => self.inner.ask_one(&request).await,
+            (None, Some(span)) => self.inner.ask_one(&request).instrument(span).await,
         };
-        Asking::about(&self.inner, key).answered_by(answer, Outcome::Held).await
+        asking.answered(answer, Outcome::Held)
     }
 
     /// Tries each of the keys, in as few calls to the store as there are [`MAX_BATCH`]es; answers in the same order.
@@ -193,13 +196,13 @@ impl LockManager {
             return self.try_lock(key).await;
         }
         self.inner.usable("lock")?;
-        let answer = async {
-            match self.inner.reenter(key) {
-                Some(lease) => Ok(Attempt::Acquired(lease)),
-                None => waiting::wait_for(&self.inner, key, wait).await,
-            }
+        let asking = Asking::about(&self.inner, key);
+        let answer = match (self.inner.reenter(key), asking.span()) {
+            (Some(lease), _) => Ok(Attempt::Acquired(lease)),
+            (None, None) => waiting::wait_for(&self.inner, key, wait).await,
+            (None, Some(span)) => waiting::wait_for(&self.inner, key, wait).instrument(span).await,
         };
-        Asking::about(&self.inner, key).answered_by(answer, Outcome::Timeout).await
+        asking.answered(answer, Outcome::Timeout)
     }
 
     /// Releases many leases in as few calls as there are [`MAX_BATCH`]es; answers in the same order. Dropping the

@@ -1,8 +1,6 @@
 //! One attempt at a lock, from asking to its outcome: what is counted and traced of it, once for all ways to ask.
 
-use std::future::Future;
-
-use tracing::{Instrument, Span};
+use tracing::Span;
 
 use super::{Attempt, Inner};
 use crate::clock::Moment;
@@ -29,14 +27,13 @@ impl<'a> Asking<'a> {
         Asking { inner, key, span, began }
     }
 
-    /// Waits for the answer, and notes it. `refused` is what being held by another comes to.
-    pub(super) async fn answered_by(
-        self,
-        answer: impl Future<Output = Result<Attempt>>,
-        refused: Outcome,
-    ) -> Result<Attempt> {
-        let attempt =
-            if self.span.is_disabled() { answer.await } else { answer.instrument(self.span.clone()).await };
+    /// The attempt's span, where somebody listens to it. Asking goes on in it; without one, without its cost.
+    pub(super) fn span(&self) -> Option<Span> {
+        (!self.span.is_disabled()).then(|| self.span.clone())
+    }
+
+    /// Notes an answer or its absence, and passes it on. `refused` is what being held by another comes to.
+    pub(super) fn answered(self, attempt: Result<Attempt>, refused: Outcome) -> Result<Attempt> {
         match &attempt {
             Ok(attempt) => self.ended(attempt, refused),
             Err(_) => self.failed(),
@@ -63,6 +60,8 @@ impl<'a> Asking<'a> {
     fn note(self, outcome: Outcome) {
         let took = self.began.map(|began| self.inner.clock.now().since(began)).unwrap_or_default();
         self.inner.counters.ended(self.key, outcome, took);
-        spans::acquire_ended(&self.span, took, outcome);
+        if self.began.is_some() {
+            spans::acquire_ended(&self.span, took, outcome);
+        }
     }
 }
