@@ -47,6 +47,10 @@ pub(crate) async fn open(
 
 /// What stands in, and between whom the ledger is shared: all of them must share it too.
 async fn secondary(config: &Config) -> Result<Option<(Arc<dyn LockBackend>, Shared)>, CliError> {
+    // Old instances lock in Redis alone: what stood in for it would not keep them away.
+    if config.legacy_place()?.is_some() {
+        return Ok(None);
+    }
     let ledger = config.ledger_place()?;
     let shared = match ledger {
         LedgerPlace::Sqlite(_) => Shared::Host,

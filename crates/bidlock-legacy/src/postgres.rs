@@ -91,8 +91,8 @@ impl Table {
         let session = Session::connect(&target, None).await.map_err(|e| fault(&e))?;
         refuse_our_own_ledger(&session, target.place()).await?;
         let columns = columns(&session, "bids").await.map_err(|e| fault(&e))?;
-        let words =
-            if columns.is_empty() { Vec::new() } else { words(&session).await.map_err(|e| fault(&e))? };
+        let has_status = columns.iter().any(|column| column.name == "status");
+        let words = if has_status { words(&session).await.map_err(|e| fault(&e))? } else { Vec::new() };
         let lower_case = !words.is_empty() && words.iter().all(|word| word.to_lowercase() == *word);
         let shape = Shape::new(target.place(), columns, lower_case)?;
         if write {

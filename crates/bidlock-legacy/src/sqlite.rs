@@ -39,8 +39,8 @@ impl Table {
         let connection = Connection::open_with_flags(PathBuf::from(path), flags).map_err(|e| failed(&e))?;
         connection.busy_timeout(BUSY_PATIENCE).map_err(|e| failed(&e))?;
         let columns = columns(&connection, "bids").map_err(|e| failed(&e))?;
-        let words =
-            if columns.is_empty() { Vec::new() } else { words(&connection).map_err(|e| failed(&e))? };
+        let has_status = columns.iter().any(|column| column.name == "status");
+        let words = if has_status { words(&connection).map_err(|e| failed(&e))? } else { Vec::new() };
         let lower_case = !words.is_empty() && words.iter().all(|word| word.to_lowercase() == *word);
         let shape = Shape::new(&place, columns, lower_case)?;
         if write {

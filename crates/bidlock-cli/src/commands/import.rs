@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     app::{Access, App},
     args::{ImportArgs, ImportCommand, ImportLegacyArgs},
-    config::LedgerPlace,
+    config::{LedgerPlace, LockPlace},
     exit::Exit,
     failure::CliError,
 };
@@ -63,6 +63,12 @@ pub(crate) fn place(app: &App) -> Result<Option<Place>, CliError> {
 pub(crate) async fn beside(app: &App, sends: bool) -> Result<Option<LegacyDatabase>, CliError> {
     let Some(place) = place(app)? else { return Ok(None) };
     let config = app.config()?;
+    if sends && !matches!(config.lock_choice()?.place, LockPlace::Redis(_)) {
+        app.out.warn(
+            "locks are not in Redis: old instances that lock there are not kept away while they prepare a bid; \
+             use their Redis with --locks redis://…, or stop them first",
+        );
+    }
     let actor = Actor::scanner(app.holder()?.as_str());
     let opened = match sends {
         true => LegacyDatabase::open_beside(&place, actor, App::now).await,

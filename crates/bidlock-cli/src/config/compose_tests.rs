@@ -33,7 +33,8 @@ fn what_compose_tells_scanners_is_known() {
         for secret in texts(&service["secrets"]) {
             assert!(!file["secrets"][&secret]["file"].is_null(), "{name} wants {secret}, which is nowhere");
             let path = format!("/run/secrets/{secret}");
-            let used = service["environment"].as_mapping().unwrap().values().any(|v| v.as_str() == Some(&path));
+            let used =
+                service["environment"].as_mapping().unwrap().values().any(|v| v.as_str() == Some(&path));
             assert!(used, "{name} has {secret} and does not read it");
         }
     }
