@@ -1,10 +1,7 @@
 //! The lock engine of the simulation: the real memory backend behind a network that fails, and that can be made to
 //! forget everything or to grant everything.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bidlock::{
@@ -22,28 +19,25 @@ type Result<T> = std::result::Result<T, Error>;
 
 /// The engine's server.
 #[derive(Clone, Debug)]
-pub(crate) struct LockServer {
-    world: Arc<World>,
-    store: Arc<Mutex<MemoryBackend>>,
-}
+pub(crate) struct LockServer(MemoryBackend);
 
 impl LockServer {
     pub(crate) fn new(world: &Arc<World>) -> LockServer {
-        let store = Arc::new(Mutex::new(empty(world)));
-        LockServer { world: Arc::clone(world), store }
+        LockServer(MemoryBackend::with_clock(Arc::new(EngineClock(Arc::clone(world)))))
     }
 
+    /// Nothing is held any more; whoever waits is still there and is served. The store answers at once.
     pub(crate) fn forget(&self) {
-        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = empty(&self.world);
+        let Ok(by) = Actor::new("simulation", "it forgets") else { return };
+        let held = self.0.inspect(&KeyFilter::all(), Page::default()).now_or_never();
+        for lock in held.into_iter().flatten().flatten() {
+            drop(self.0.force_release(&lock.key, &by).now_or_never());
+        }
     }
 
     fn store(&self) -> MemoryBackend {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.clone()
     }
-}
-
-fn empty(world: &Arc<World>) -> MemoryBackend {
-    MemoryBackend::with_clock(Arc::new(EngineClock(Arc::clone(world))))
 }
 
 /// One process's connection to it.

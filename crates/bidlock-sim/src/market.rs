@@ -137,6 +137,30 @@ impl Market {
         (Some(external_ref.clone()), Answer::Accepted { external_ref })
     }
 
+    /// What it does when asked to give a bid back, and what of that is heard.
+    fn withdraw(&mut self, external_ref: &str, fault: Option<&'static str>) -> WithdrawAnswer {
+        let detail = "as the simulation has it".to_owned();
+        let Some(bid) = self.bids.iter_mut().find(|bid| bid.external_ref == external_ref) else {
+            return WithdrawAnswer::NotFound { detail };
+        };
+        match fault {
+            Some("withdrawal_try_later") => WithdrawAnswer::TryLater { after: None, detail },
+            // What is withdrawn stays so.
+            Some("withdrawal_refused") if bid.status == "active" => {
+                WithdrawAnswer::Refused { code: "http_409".to_owned(), detail, status: None }
+            }
+            fault => {
+                bid.status = "withdrawn";
+                match fault {
+                    Some("withdrawal_answer_lost") => {
+                        WithdrawAnswer::Lost { cause: LostCause::ConnectionLost, detail }
+                    }
+                    _ => WithdrawAnswer::Withdrawn,
+                }
+            }
+        }
+    }
+
     /// Our bids on a posting.
     fn shown(&self, posting: &PostingId) -> Vec<RemoteBid> {
         let show = |bid: &Kept| RemoteBid {
@@ -283,8 +307,9 @@ impl Marketplace for SimMarket {
             }
         };
         let too_late = Answer::Lost { cause: LostCause::Timeout, detail: "no answer in time".to_owned() };
+        // The way back is within the limit.
         let answer = tokio::time::timeout(TIME_LIMIT, heard).await.unwrap_or(too_late);
-        self.0.answer().await;
+        self.0.gate().await;
         answer
     }
 
@@ -319,28 +344,12 @@ impl Marketplace for SimMarket {
             let mut state = self.world().state();
             let bad = self.world().plan.weather.market.min(1_000);
             let faulty = !state.is_healed() && state.dice.random_ratio(bad, 1_000);
-            let lost = faulty && state.dice.random_bool(0.5);
-            if faulty {
-                let kind = if lost { "withdrawal_answer_lost" } else { "withdrawal_try_later" };
+            let kinds = ["withdrawal_answer_lost", "withdrawal_try_later", "withdrawal_refused"];
+            let kind = faulty.then(|| kinds[state.dice.random_range(0..kinds.len())]);
+            if let Some(kind) = kind {
                 state.fault(kind, Some(self.0.holder.clone()), 0, None);
             }
-            let detail = "as the simulation has it".to_owned();
-            if faulty && !lost {
-                WithdrawAnswer::TryLater { after: None, detail }
-            } else {
-                let found = state.market.bids.iter_mut().find(|bid| bid.external_ref == external_ref);
-                match found {
-                    None => WithdrawAnswer::NotFound { detail },
-                    Some(bid) => {
-                        bid.status = "withdrawn";
-                        if lost {
-                            WithdrawAnswer::Lost { cause: LostCause::ConnectionLost, detail }
-                        } else {
-                            WithdrawAnswer::Withdrawn
-                        }
-                    }
-                }
-            }
+            state.market.withdraw(external_ref, kind)
         };
         self.0.answer().await;
         answer

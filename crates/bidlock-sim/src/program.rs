@@ -254,7 +254,9 @@ async fn act(body: &Arc<Body>, store: &dyn LedgerStore, market: &dyn Marketplace
         BidState::Submitted if choice == 0 => {
             world.fault("operator_withdraws", None, 0);
             let allow = world.plan.rebid_after_withdrawal;
-            drop(withdraw(store, market, &bid, &actor, "second thoughts", None, allow).await);
+            if let Err(error) = withdraw(store, market, &bid, &actor, "second thoughts", None, allow).await {
+                world.tell(Happening::Ended { holder: body.holder.clone(), why: error.to_string() });
+            }
             return;
         }
         _ => return,

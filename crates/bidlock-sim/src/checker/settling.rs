@@ -4,7 +4,7 @@ use bidlock_ledger::{Action, Bid, BidEvent, BidState, UnknownCause};
 
 use super::{Evidence, Findings, at};
 use crate::{
-    history::{Fault, Happening, Millis},
+    history::{Happening, Millis},
     plan::{SWEEP, TTL},
     program::posting_id,
 };
@@ -32,7 +32,8 @@ pub(super) fn check(evidence: &Evidence, found: &mut Findings) {
             use BidState::*;
             // A person may take longer; what is unknown names its fault below. Where nothing can be looked up, the
             // reconciler does not ask for a withdrawal again either: that waits for a person.
-            let unsettled = matches!(row.state, Claimed | Submitting | Abandoned | Approved)
+            let unsettled = matches!(row.state, Claimed | Submitting | Approved)
+                || (row.state == Abandoned && !is_remembered(evidence, &rows))
                 || (row.state == Withdrawing && evidence.plan.market.looks_up);
             if unsettled {
                 let ended = evidence.ended_at - evidence.plan.heals_at;
@@ -42,7 +43,7 @@ pub(super) fn check(evidence: &Evidence, found: &mut Findings) {
             }
         }
         // Freed, and all scanners see it still: somebody should have taken it.
-        if last.rebid_allowed && !is_remembered(evidence, last) {
+        if last.rebid_allowed && !is_remembered(evidence, &rows) {
             let what = format!("{posting} is free since {} ms, and nobody takes it", last.updated_at.0);
             found.add("L3", what);
         }
@@ -55,10 +56,10 @@ pub(super) fn check(evidence: &Evidence, found: &mut Findings) {
     }
 }
 
-/// A scanner that knows a posting as settled believes that for a while, also when it is freed meanwhile: of a
-/// simulation's length that is always.
-fn is_remembered(evidence: &Evidence, bid: &Bid) -> bool {
-    evidence.events_of(bid).iter().any(|event| event.to.is_settled())
+/// A scanner that has seen a posting settled believes that for a while (`SettledCache`), also when it is freed meanwhile:
+/// longer than a simulation lasts.
+fn is_remembered(evidence: &Evidence, rows: &[&Bid]) -> bool {
+    rows.iter().any(|row| evidence.events_of(row).iter().any(|event| event.to.is_settled()))
 }
 
 /// L2: once a dead claimant's claim has run out, somebody moves the row on. Looked at after the faults, when the others
@@ -91,7 +92,7 @@ pub(crate) fn unknowns(evidence: &Evidence) -> Vec<(&Bid, &BidEvent, Attributed)
                 Some(Action::LoseAnswer) => lost(evidence, bid, holder, door, event),
                 Some(Action::SweepSubmitting) => Attributed {
                     cause: UnknownCause::ClaimantSilent,
-                    fault: silencing(evidence, holder, at(door), at(event)),
+                    fault: silencing(evidence, holder, (at(door), at(event)), &SILENCING),
                 },
                 _ => continue,
             };
@@ -114,39 +115,45 @@ fn lost(evidence: &Evidence, bid: &Bid, holder: &str, door: &BidEvent, event: &B
     });
     let of_request = evidence.faults().find(|(_, fault)| request.is_some() && fault.request == request);
     let fault = match cause {
-        UnknownCause::Shutdown => named(evidence, "abort", holder),
+        UnknownCause::Shutdown => silencing(evidence, holder, (at(door), at(event)), &["abort"]),
         // A marketplace that refuses a second bid has one: an earlier sending's.
         UnknownCause::Duplicate => {
             evidence.kept.iter().any(|kept| kept.posting == bid.posting).then_some("earlier_bid")
         }
         _ => of_request.map(|(_, fault)| fault.kind),
     };
-    Attributed { cause, fault: fault.or_else(|| silencing(evidence, holder, at(door), at(event))) }
+    Attributed {
+        cause,
+        fault: fault.or_else(|| silencing(evidence, holder, (at(door), at(event)), &["pause"])),
+    }
 }
 
-/// A fault that kept this process from going on or from recording, between the two times.
-fn silencing(evidence: &Evidence, holder: &str, from: Millis, to: Millis) -> Option<&'static str> {
+/// What keeps a process from going on, and then what keeps it from recording: the likeliest first.
+const SILENCING: [&str; 8] = [
+    "crash",
+    "pause",
+    "abort",
+    "ledger_away",
+    "ledger_cut_for_one",
+    "ledger_late",
+    "ledger_reply_lost",
+    "ledger_not_applied",
+];
+
+/// A fault of one of these kinds that hit this process between the two times.
+fn silencing(
+    evidence: &Evidence,
+    holder: &str,
+    (from, to): (Millis, Millis),
+    kinds: &[&'static str],
+) -> Option<&'static str> {
     let host = holder.split('.').next().unwrap_or_default();
-    let hit = |(began, fault): &(Millis, &Fault)| {
-        let about = fault.target.as_deref().is_none_or(|target| target == holder || target == host);
-        let kind = matches!(
-            fault.kind,
-            "crash"
-                | "pause"
-                | "abort"
-                | "drain"
-                | "ledger_away"
-                | "ledger_cut_for_one"
-                | "ledger_late"
-                | "ledger_reply_lost"
-                | "ledger_not_applied"
-        );
-        about && kind && *began <= to && fault.until + NEAR >= from
-    };
-    evidence.faults().find(hit).map(|(_, fault)| fault.kind)
-}
-
-fn named(evidence: &Evidence, kind: &str, holder: &str) -> Option<&'static str> {
-    let hit = |fault: &Fault| fault.kind == kind && fault.target.as_deref() == Some(holder);
-    evidence.faults().find(|(_, fault)| hit(fault)).map(|(_, fault)| fault.kind)
+    kinds.iter().copied().find(|kind| {
+        evidence.faults().any(|(began, fault)| {
+            fault.kind == *kind
+                && fault.target.as_deref().is_none_or(|target| target == holder || target == host)
+                && began <= to
+                && fault.until + NEAR >= from
+        })
+    })
 }
