@@ -222,9 +222,10 @@ pub enum Guard {
     ApprovalLive,
     /// The approval has expired.
     ApprovalExpired,
-    /// The row was approved by a person once: `approved_until` is set.
+    /// The row was approved by a person once (`approved_until` is set), and no import has shut it: what its claimant can
+    /// prove about its own request says nothing of the replaced system's.
     WasApproved,
-    /// The row never needed an approval.
+    /// The row never needed an approval, and no import has shut it.
     NeverApproved,
 }
 

@@ -97,6 +97,7 @@ impl Ledger<'_> {
             key: withdrawn as u8,
             external_ref: None,
             by_person: false,
+            imported: state == BidState::Unknown,
             strays: 0,
         };
         here.rows[place] = Some(row);
@@ -128,6 +129,7 @@ impl Ledger<'_> {
         let posting = at.posting;
         match action {
             Action::TakeOver => self.new_claim(world, posting, &mut row),
+            Action::Import => row.imported = true,
             Action::TakeSending => {
                 self.new_claim(world, posting, &mut row);
                 row.sent = true;
@@ -155,14 +157,15 @@ impl Ledger<'_> {
 
     fn hits(&self, world: &World, at: At, row: &Row, rule: &Rule) -> bool {
         let blind = self.settings.protocol == Protocol::BlindToEarlierBids;
+        let shut_by_import = row.imported && self.settings.protocol != Protocol::ImportIsHandedBack;
         let guard = match rule.guard {
             Guard::Claim => true,
             Guard::Live => !row.expired,
             Guard::Expired => row.expired,
             Guard::ApprovalLive => row.approval == Approval::Live,
             Guard::ApprovalExpired => row.approval == Approval::Expired,
-            Guard::WasApproved => row.approval != Approval::None,
-            Guard::NeverApproved => row.approval == Approval::None,
+            Guard::WasApproved => row.approval != Approval::None && !shut_by_import,
+            Guard::NeverApproved => row.approval == Approval::None && !shut_by_import,
         };
         let sends = rule.to == BidState::Submitting || rule.action == Action::TakeOver;
         rule.from == row.state && guard && (blind || !sends || !another(world, at))

@@ -206,6 +206,7 @@ fn write_down(world: &mut World, at: At, answer: Answer) {
         key: 0,
         external_ref: Some(name),
         by_person: false,
+        imported: false,
         strays: 0,
     };
     world.postings[usize::from(at.posting)].rows[0].get_or_insert(row);

@@ -4,7 +4,7 @@ use bidlock_ledger::{Action, BidState};
 
 use crate::{
     ledger::{Carry, Ledger},
-    settings::{Gaps, Protocol, Settings},
+    settings::{Protocol, Settings},
     step::{Person, Step},
     world::{Approval, At, Broken, Fate, LeaseView, Posting, Reconciler, Remote, Row, Word, World},
 };
@@ -19,10 +19,7 @@ pub(crate) fn steps(settings: &Settings, world: &World, steps: &mut Vec<Step>) {
             let at = At { posting, row, claim: bid.claim };
             of_row(settings, world, here, at, bid, steps);
         }
-        if settings.gaps.has(Gaps::IMPORT)
-            && posting < settings.postings
-            && here.remote.iter().all(Option::is_none)
-        {
+        if settings.imports && posting < settings.postings && here.remote.iter().all(Option::is_none) {
             steps.push(Step::Import(posting));
         }
         if here.orphan_lease {

@@ -74,6 +74,8 @@ pub struct Row {
     pub external_ref: Option<u8>,
     /// A person said that it was submitted.
     pub by_person: bool,
+    /// An import of the replaced system began it, or shut it.
+    pub imported: bool,
     /// Requests of this bid that nobody waits for, and that may still arrive.
     pub strays: u8,
 }

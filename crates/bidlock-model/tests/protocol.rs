@@ -53,6 +53,11 @@ fn everything_at_once_without_a_counterexample() {
 }
 
 #[test]
+fn imports_beside_claimants_without_a_counterexample() {
+    holds("imports");
+}
+
+#[test]
 fn s10_leases_do_not_overlap_unless_the_store_forgets_one() {
     holds("leases");
 }

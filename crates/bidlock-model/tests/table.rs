@@ -7,18 +7,14 @@ use bidlock_ledger::{
     BidState,
     state::{IMPORTED, Rule, TRANSITIONS},
 };
-use bidlock_model::{
-    Settings, explore, properties,
-    settings::{Gaps, SPACES},
-    shortest_counterexample,
-};
+use bidlock_model::{Settings, explore, properties, settings::SPACES, shortest_counterexample};
 
 const THREADS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// Small spaces that together hold everything: the sizes of the test suite are for the protocol, not for coverage.
 fn used() -> Vec<&'static Rule> {
     let everything = Settings::all().sized(2, 1, 1);
-    let import = Settings { gaps: Gaps::IMPORT, afterwards: false, ..everything };
+    let import = Settings { imports: true, afterwards: false, ..everything };
     [everything, import].into_iter().flat_map(|space| explore(space, THREADS).rules).collect()
 }
 

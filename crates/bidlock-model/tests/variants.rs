@@ -58,6 +58,7 @@ variants! {
     epochs_by_row_repeat: "epoch-per-row";
     taking_over_a_declined_bid_changes_a_final_row: "declined-is-taken-over";
     submitted_before_the_answer_is_not_true: "submitted-before-answer";
+    what_an_import_shut_is_not_handed_back: "import-is-handed-back";
     a_lease_without_margin_overlaps: "no-drift-margin";
 }
 
@@ -82,11 +83,6 @@ fn known_gap_a_refused_withdrawal_recorded_late_hides_a_granted_one() {
 #[test]
 fn known_gap_a_late_yes_names_a_bid_that_a_look_up_gave_to_a_later_row() {
     gap(Gaps::ONE_NAME_TWICE);
-}
-
-#[test]
-fn known_gap_a_claimant_hands_back_a_row_that_an_import_has_shut() {
-    gap(Gaps::IMPORT);
 }
 
 fn gap(gap: Gaps) {

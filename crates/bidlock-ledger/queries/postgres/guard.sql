@@ -6,8 +6,8 @@ b.id = c.bid AND b.state = c.from_state AND b.claim_id = c.claim AND CASE c.guar
     WHEN 'expired'          THEN b.claim_until_ms <= t.now_ms
     WHEN 'approval_live'    THEN b.approved_until_ms > t.now_ms
     WHEN 'approval_expired' THEN b.approved_until_ms <= t.now_ms
-    WHEN 'was_approved'     THEN b.approved_until_ms IS NOT NULL
-    WHEN 'never_approved'   THEN b.approved_until_ms IS NULL
+    WHEN 'was_approved'     THEN b.approved_until_ms IS NOT NULL AND b.unknown_cause IS DISTINCT FROM 'legacy'
+    WHEN 'never_approved'   THEN b.approved_until_ms IS NULL AND b.unknown_cause IS DISTINCT FROM 'legacy'
     ELSE FALSE
 END
 AND (c.event_key IS NULL

@@ -6,7 +6,7 @@ id = ?1 AND state = ?2 AND claim_id = ?3 AND CASE ?4
     WHEN 'expired'          THEN claim_boot <> ?5 OR claim_until_ms <= ?6
     WHEN 'approval_live'    THEN approved_until_ms > ?7
     WHEN 'approval_expired' THEN approved_until_ms <= ?7
-    WHEN 'was_approved'     THEN approved_until_ms IS NOT NULL
-    WHEN 'never_approved'   THEN approved_until_ms IS NULL
+    WHEN 'was_approved'     THEN approved_until_ms IS NOT NULL AND unknown_cause IS NOT 'legacy'
+    WHEN 'never_approved'   THEN approved_until_ms IS NULL AND unknown_cause IS NOT 'legacy'
     ELSE FALSE
 END

@@ -80,7 +80,8 @@ pub async fn s2_an_import_never_begins_a_bid_that_could_be_sent(rig: &impl Rig) 
     granted(&*ledger, &posting("x"), "here").await;
 }
 
-/// A row of ours that could still be sent is shut by what the replaced system knows; its claimant finds the door shut.
+/// A row of ours that could still be sent is shut by what the replaced system knows; its claimant finds the door shut,
+/// and handing back opens it for nobody: that nothing of ours was accepted is no proof about the replaced system's bid.
 pub async fn s1_an_import_shuts_a_row_that_could_be_sent(rig: &impl Rig) {
     let ledger = rig.open().await;
     for state in [BidState::Claimed, BidState::AwaitingApproval, BidState::Approved, BidState::Abandoned] {
@@ -90,7 +91,8 @@ pub async fn s1_an_import_shuts_a_row_that_could_be_sent(rig: &impl Rig) {
         assert_eq!(answer, ImportOutcome::Existing(Box::new(ours.clone())));
         let shut = moved(&*ledger, ours.claim_ref(), Move::Import).await;
         assert_eq!((shut.state, shut.unknown_cause), (BidState::Unknown, Some(UnknownCause::Legacy)));
-        for way in [door(), Move::TakeSending { claimant: claimant("late"), ttl: TTL, cap: None }] {
+        let taken = Move::TakeSending { claimant: claimant("late"), ttl: TTL, cap: None };
+        for way in [door(), taken, Move::HandBack] {
             let answer = attempt(&*ledger, ours.claim_ref(), way).await;
             assert!(matches!(answer, Applied::Not(_)), "{state}: {answer:?}");
         }

@@ -7,7 +7,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::{Law, clock::StoreTime};
 use crate::{
-    Action, Bid, BidEvent, BidId, BidState, PostingId, WallTime, chain,
+    Action, Bid, BidEvent, BidId, BidState, PostingId, UnknownCause, WallTime, chain,
     state::{Guard, Rule},
 };
 
@@ -49,14 +49,15 @@ impl Row {
     /// Whether a rule's guard holds; state and claim are compared elsewhere.
     pub(super) fn admits(&self, guard: Guard, now: StoreTime) -> bool {
         let approved_until = self.bid.approved_until;
+        let shut_by_import = self.bid.unknown_cause == Some(UnknownCause::Legacy);
         match guard {
             Guard::Claim => true,
             Guard::Live => self.claim_is_live(now),
             Guard::Expired => !self.claim_is_live(now),
             Guard::ApprovalLive => approved_until.is_some_and(|until| until > now.wall),
             Guard::ApprovalExpired => approved_until.is_some_and(|until| until <= now.wall),
-            Guard::WasApproved => approved_until.is_some(),
-            Guard::NeverApproved => approved_until.is_none(),
+            Guard::WasApproved => approved_until.is_some() && !shut_by_import,
+            Guard::NeverApproved => approved_until.is_none() && !shut_by_import,
         }
     }
 
