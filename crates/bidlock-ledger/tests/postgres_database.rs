@@ -315,3 +315,21 @@ async fn the_servers_own_clock_ends_claims() {
     let wall: i64 = fact(&ledger, "server clock (ms since 1970)").await.parse().unwrap();
     assert!((wall - second.bid.updated_at.0).abs() < 60_000);
 }
+
+/// The server's clock is an hour away from what this process has last seen of it: what is written down is the server's.
+#[tokio::test]
+async fn a_claims_time_is_the_servers_although_the_clients_is_wrong() {
+    const HOUR_MS: i64 = 3_600_000;
+    let Some(server) = server() else { return };
+    let ledger = open(&server).await;
+    let later: i64 = server.sql("SELECT bidlock.now_ms()").trim().parse::<i64>().unwrap() + HOUR_MS;
+    // Writing sessions begin with the first claim, and find the clock there.
+    server.sql(&format!("ALTER DATABASE bidlock SET bidlock.clock_ms = {later}"));
+    let bid = granted(&ledger, &posting("1"), "here").await.bid;
+    let row = read(&ledger, &bid).await;
+    let event = ledger.history(bid.id).await.unwrap().remove(0);
+    for time in [bid.created_at, row.created_at, event.at] {
+        assert!((time.0 - later).abs() <= 1_000, "{time:?} and {later}");
+    }
+    chain::verify(&[event], row.events).unwrap();
+}

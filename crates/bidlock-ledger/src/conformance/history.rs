@@ -76,4 +76,11 @@ pub async fn a_repeated_request_is_recorded_once(rig: &impl Rig) {
     let other = bid_in(&*openings[0], &posting("2"), BidState::Submitted).await;
     let change = Change::new(other.claim_ref(), Actor::operator("mara"), Move::Withdraw).keyed("request-1");
     assert!(matches!(apply(&*openings[0], change).await, Applied::Moved { .. }));
+
+    // A move that would be possible once more is not made once more: the answer to a door was lost, and it is asked again.
+    let sending = granted(&*openings[0], &posting("3"), "here").await.bid;
+    let change = || Change::new(sending.claim_ref(), Actor::scanner("here"), door()).keyed("send-1");
+    assert!(matches!(apply(&*openings[0], change()).await, Applied::Moved { .. }));
+    let again = apply(&*openings[1], change()).await;
+    assert!(matches!(&again, Applied::Already(row) if row.attempts == 1), "{again:?}");
 }
