@@ -45,7 +45,14 @@ impl App {
     /// From the command line.
     pub(crate) fn new(global: GlobalArgs, overrides: Vec<Override>) -> App {
         let out = Output::new(global.json, global.quiet, global.no_color);
-        App { out, global, overrides, config: OnceCell::new(), holder: OnceCell::new(), fallback: OnceCell::new() }
+        App {
+            out,
+            global,
+            overrides,
+            config: OnceCell::new(),
+            holder: OnceCell::new(),
+            fallback: OnceCell::new(),
+        }
     }
 
     /// The configuration, with this command's flags as its first layer. Warnings are said once.

@@ -38,11 +38,27 @@ pub(crate) async fn open(
     let fallback = Fallback::builder(first, again(second))
         .ledger_shared_by(ledger)
         .allow_unshared(config.is_development())
-        .on_change(|change| FALLBACK_ACTIVE.gauge(&[]).set(f64::from(u8::from(change.to == Using::Secondary))))
+        .on_change(|change| {
+            FALLBACK_ACTIVE.gauge(&[]).set(f64::from(u8::from(change.to == Using::Secondary)))
+        })
         .build()
         .map_err(|error| CliError::from(error).because_of(&config.named("lock.fallback")))?;
     fallback.start().await.map_err(because)?;
     Ok((Arc::new(fallback.clone()), Some(fallback)))
+}
+
+/// What stands in for the engine that the settings choose, if anything does.
+///
+/// # Errors
+/// The settings can't be understood.
+pub(crate) async fn second(
+    config: &Config,
+    choice: &LockChoice,
+) -> Result<Option<Arc<dyn LockBackend>>, CliError> {
+    match choice.place {
+        LockPlace::Redis(_) => Ok(secondary(config).await?.map(|(second, _)| second)),
+        _ => Ok(None),
+    }
 }
 
 /// What stands in, and between whom the ledger is shared: all of them must share it too.

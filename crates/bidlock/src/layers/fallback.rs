@@ -218,17 +218,13 @@ fn grant_of(request: &Acquire) -> Grant {
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl LockBackend for Fallback {
-    /// The primary's name; of the rest, what holds for both.
+    /// The primary's name, and what the engine in use can do.
     fn capability(&self) -> Capability {
         let (primary, secondary) = (self.0.primary.capability(), self.0.secondary.capability());
-        Capability {
-            name: primary.name,
-            shared: primary.shared.min(secondary.shared),
-            fencing: primary.fencing && secondary.fencing,
-            wake_up: match self.0.switch.turn().using {
-                Using::Primary => primary.wake_up,
-                Using::Secondary => secondary.wake_up,
-            },
+        let fencing = primary.fencing && secondary.fencing;
+        match self.0.switch.turn().using {
+            Using::Primary => Capability { fencing, ..primary },
+            Using::Secondary => Capability { name: primary.name, fencing, ..secondary },
         }
     }
 

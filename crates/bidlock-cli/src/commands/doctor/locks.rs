@@ -18,6 +18,7 @@ use crate::{
 const NAME: &str = "locks";
 const ENGINE: &str = "lock engine";
 const BOUND: &str = "ledger of the locks";
+const FALLBACK: &str = "lock fall-back";
 
 /// All rows about the locks.
 pub(super) async fn locks(app: &App) -> Vec<Check> {
@@ -47,14 +48,32 @@ pub(super) async fn locks(app: &App) -> Vec<Check> {
         )),
         LockPlace::Sqlite(_) | LockPlace::Redis(_) | LockPlace::Postgres(_) => {
             checks.extend(engine(app, &choice).await);
+            checks.extend(standing_in(app, &choice).await);
         }
     }
     checks
 }
 
+/// What locks fall back to while their engine is away.
+async fn standing_in(app: &App, choice: &LockChoice) -> Option<Check> {
+    let second = match crate::fallback::second(app.config().ok()?, choice).await {
+        Ok(Some(second)) => second.check().await.map_err(CliError::from),
+        Ok(None) => return None,
+        Err(error) => Err(error),
+    };
+    Some(match second {
+        Ok(health) => Check::ok(
+            FALLBACK,
+            format!("{} at {} keeps locks while redis is away", health.backend, health.place),
+        ),
+        Err(error) => Check::failed(FALLBACK, error),
+    })
+}
+
 /// An engine that outlives this process.
 async fn engine(app: &App, choice: &LockChoice) -> Vec<Check> {
-    let backend = match app.lock_backend().await {
+    // The engine itself, not what stands in for it.
+    let backend = match crate::stores::open_lock_backend(choice).await {
         Ok(backend) => backend,
         Err(error) => return vec![Check::failed(NAME, error)],
     };

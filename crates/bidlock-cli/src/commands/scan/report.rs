@@ -190,7 +190,10 @@ impl<'a> Report<'a> {
         if let Some(used) = fallback.filter(|used| used.active || !used.lasted.is_zero()) {
             let (second, first) = used.engines;
             let now = if used.active { "is away still; `bidlock doctor` says why" } else { "is back" };
-            self.out.say(format!("{second} kept the locks for {:.1?} in place of {first}, which {now}", used.lasted));
+            self.out.say(format!(
+                "{second} kept the locks for {:.1?} in place of {first}, which {now}",
+                used.lasted
+            ));
         }
         let unknown = pass.counts[6];
         if unknown > 0 {

@@ -1,0 +1,110 @@
+//! Scans that fall back from Redis to the database: bidding goes on, and everybody who looks is told.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
+
+mod e2e_kit;
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    time::Duration,
+};
+
+use e2e_kit::{
+    Ended, Stage,
+    engines::{Engines, Pair},
+    feeds::{self, Dice},
+};
+use serde_json::Value;
+use tokio::time::timeout;
+
+const POSTINGS: usize = 60;
+/// No part of a scan lasts longer, on however slow a host.
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn feed(stage: &Stage) -> PathBuf {
+    feeds::folder(stage.home.path(), POSTINGS, &mut Dice::new("fallback", 3))
+}
+
+fn words<'a>(engines: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    let words = engines.iter().map(String::as_str).chain(["--marketplace", "test"]);
+    words.chain(more.iter().copied()).collect()
+}
+
+fn summary(ended: &Ended) -> Value {
+    let last = ended.out.lines().last().unwrap();
+    serde_json::from_str(last).unwrap()
+}
+
+/// The value of a series without labels.
+fn metric(port: u16, name: &str) -> Option<f64> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_whose_redis_dies_finishes_and_says_so() {
+    for pair in [Pair::RedisAndPostgres, Pair::RedisAndSqlite] {
+        let Some(mut engines) = Engines::start(pair) else { return };
+        let stage = Stage::new("duplicates=accepted,delay=20ms..50ms").await;
+        let feed = feed(&stage);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listen = port.to_string();
+        let from = engines.words();
+        // Small batches, so that locks are asked for from the first posting to the last.
+        let mut command = stage.scan(&feed, &words(&from, &["--metrics-listen", &listen]));
+        command.env("BIDLOCK_SCAN__BATCH", "8").env("BIDLOCK_SCAN__CONCURRENCY", "2");
+        let scan = stage.start(command);
+        timeout(LIMIT, stage.sandbox.wait_for_submissions(10)).await.unwrap();
+        assert_eq!(metric(port, "bidlock_fallback_active"), Some(0.0));
+        engines.redis.as_mut().unwrap().kill();
+        timeout(LIMIT, stage.sandbox.wait_for_submissions(35)).await.unwrap();
+        assert_eq!(metric(port, "bidlock_fallback_active"), Some(1.0));
+        let ended = scan.end().code(0);
+        let summary = summary(&ended);
+        assert_eq!(summary["submitted"], POSTINGS, "{summary}");
+        assert_eq!((&summary["fallback_active"], &summary["fallback_times"]), (&true.into(), &1.into()));
+        assert_eq!(ended.err.matches("locks fall back to another engine").count(), 1, "{}", ended.err);
+        let report = stage.report();
+        assert_eq!((report.submissions, report.duplicates), (POSTINGS as u64, 0));
+
+        // Redis is still away: a scan begins without it, and the doctor says that not all is well.
+        let again = stage.run(stage.scan(&feed, &words(&from, &[]))).code(0);
+        assert!(again.err.contains("locks fall back"), "{}", again.err);
+        let mut doctor = vec!["doctor", "--json"];
+        doctor.extend(from.iter().map(String::as_str));
+        let told = stage.run(stage.command(&doctor)).code(9);
+        assert!(told.out.contains("nothing answers") && told.out.contains("lock fall-back"), "{}", told.out);
+        stage.sandbox.stop().await;
+    }
+}
+
+/// A fault of the configuration is not fallen back from, nor is it without a fall-back, nor to what is not shared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_fallen_back_from_and_what_not_to() {
+    let Some(mut engines) = Engines::start(Pair::RedisAndSqlite) else { return };
+    let stage = Stage::new("duplicates=accepted").await;
+    let feed = feed(&stage);
+    let from = engines.words();
+    let scan = |variables: &[(&str, &str)]| {
+        let mut command = stage.scan(&feed, &words(&from, &[]));
+        command.envs(variables.iter().copied());
+        stage.run(command)
+    };
+    let refused = scan(&[("BIDLOCK_LOCK__FALLBACK", "memory")]).code(5);
+    let told = ["BIDLOCK_LOCK__FALLBACK", "ENV=development"].iter().all(|word| refused.err.contains(word));
+    assert!(told, "{}", refused.err);
+    let wrong = from[1].replace("redis://", "redis://nobody:wrong-secret@");
+    let refused = stage.run(stage.scan(&feed, &["--locks", &wrong, "--marketplace", "test"])).code(5);
+    assert!(refused.err.contains("REDIS_") && !refused.err.contains("wrong-secret"), "{}", refused.err);
+    assert_eq!(stage.report().submissions, 0);
+    engines.redis.as_mut().unwrap().kill();
+    let alone = scan(&[("BIDLOCK_LOCK__FALLBACK", "none")]).code(5);
+    assert!(alone.err.contains("nothing answers"), "{}", alone.err);
+    scan(&[("BIDLOCK_LOCK__FALLBACK", "memory"), ("ENV", "development")]).code(0);
+    assert_eq!(stage.report().submissions, POSTINGS as u64);
+}
