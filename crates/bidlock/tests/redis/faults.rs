@@ -34,7 +34,7 @@ async fn nobody_listens_or_somebody_else_does() {
     let port = server.port();
     drop(server);
     let error = refused(&format!("redis://:{SECRET}@127.0.0.1:{port}")).await;
-    says(&error, ErrorKind::Unavailable, &["nothing answers at", "REDIS_PORT"]);
+    says(&error, ErrorKind::Unavailable, &["nothing answers at", "host and port"]);
     assert_eq!(error.effect(), Effect::NotApplied);
 
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

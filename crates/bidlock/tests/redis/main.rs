@@ -86,6 +86,14 @@ fn ask<T: redis::FromRedisValue>(server: &RedisServer, words: &[&str]) -> T {
     cmd.query(&mut asked(server)).unwrap()
 }
 
+/// How often the server has run this command.
+fn calls(server: &RedisServer, command: &str) -> u64 {
+    let stats: String = ask(server, &["INFO", "commandstats"]);
+    let name = format!("cmdstat_{command}:calls=");
+    let line = stats.lines().find_map(|line| line.strip_prefix(&name));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
 fn posting(id: &str) -> LockKey {
     LockKey::posting("upwork", id).unwrap()
 }

@@ -56,14 +56,6 @@ bidlock::conformance_suite!({
     fixture(server)
 });
 
-/// How often the server has run this command.
-fn calls(server: &RedisServer, command: &str) -> u64 {
-    let stats: String = ask(server, &["INFO", "commandstats"]);
-    let name = format!("cmdstat_{command}:calls=");
-    let line = stats.lines().find_map(|line| line.strip_prefix(&name));
-    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_own_commands_free_and_renew_and_never_what_is_anothers() {
     let Some(server) = valkey(&[]) else { return };

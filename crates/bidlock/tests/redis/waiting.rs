@@ -174,3 +174,46 @@ async fn waiters_go_on_after_a_holders_death_and_a_broken_connection() {
         task.await.unwrap();
     }
 }
+
+/// A caller that leaves while its request is under way: what the server grants then comes free long before its TTL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_granted_to_a_caller_that_has_left_is_given_back() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let backend = RedisBackend::connect(RedisOptions::from_url(&server.url()).unwrap()).await.unwrap();
+    let (locks, other) = (LockManager::new(Arc::new(backend.clone())), manager(&server).await);
+    // From here on the server knows the script.
+    lease(&other, "0").await.release().await.unwrap();
+    let granted = calls(&server, "set");
+    // Its socket takes the request, and it answers when nobody listens any more.
+    server.pause();
+    let before = backend.commands_sent();
+    let leaving = tokio::spawn(async move { locks.try_lock(&posting("1")).await.map(drop) });
+    while backend.commands_sent() == before {
+        tokio::task::yield_now().await;
+    }
+    leaving.abort();
+    assert!(leaving.await.unwrap_err().is_cancelled());
+    server.go_on();
+    while calls(&server, "set") == granted {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    other.lock(&posting("1"), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap();
+}
+
+/// Whoever stops waiting leaves the queue, and not only when the queue ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiter_that_leaves_is_out_of_the_queue() {
+    let Some(server) = since_redis_6() else { return };
+    let (a, b) = (manager(&server).await, manager(&server).await);
+    let _held = lease(&a, "1").await;
+    let waiting = tokio::spawn(async move { b.lock(&posting("1"), Wait::up_to(PATIENCE)).await.map(drop) });
+    queued(&server, "1", 1).await;
+    waiting.abort();
+    tokio::time::timeout(PATIENCE / 3, async {
+        while ask::<u64>(&server, &["ZCARD", "bidlock_wait:{bid_lock:upwork:1}"]) > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
