@@ -47,7 +47,7 @@ pub struct LegacyDatabase {
 #[derive(Clone, Debug)]
 pub(crate) enum Engine {
     Sqlite(sqlite::Table),
-    Postgres(postgres::Table),
+    Postgres(Box<postgres::Table>),
 }
 
 /// What the mirroring of a bid came to.
@@ -110,7 +110,7 @@ impl LegacyDatabase {
         now: fn() -> Timestamp,
     ) -> Result<LegacyDatabase, LegacyError> {
         let engine = match place {
-            Place::Postgres(url) => Engine::Postgres(postgres::Table::open(url, write).await?),
+            Place::Postgres(url) => Engine::Postgres(Box::new(postgres::Table::open(url, write).await?)),
             Place::Sqlite(path) => {
                 let path = path.clone();
                 let opened = tokio::task::spawn_blocking(move || sqlite::Table::open(&path, write)).await;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bidlock_pipeline::{LegacyError, LegacyName};
 use bidlock_postgres::{
     Argument, ErrorKind, Result, Session, Target,
-    tokio_postgres::{Row, types::Type},
+    tokio_postgres::{
+        Row,
+        types::{ToSql, Type},
+    },
 };
 use jiff::Timestamp;
 use tokio::sync::Mutex;
@@ -356,11 +359,11 @@ async fn note(session: &Session, name: &LegacyName, status: &str, claim: &str) -
     session.query(&sql, &arguments).await.map(drop)
 }
 
-fn text(value: &String) -> Argument<'_> {
+fn text<T: ToSql + Sync>(value: &T) -> Argument<'_> {
     (value, Type::TEXT)
 }
 
-fn texts<'a>(values: &'a Vec<&'a str>) -> Argument<'a> {
+fn texts<T: ToSql + Sync>(values: &T) -> Argument<'_> {
     (values, Type::TEXT_ARRAY)
 }
 
