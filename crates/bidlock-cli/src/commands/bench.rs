@@ -29,7 +29,7 @@ pub(crate) async fn run(app: &App, args: BenchArgs) -> Result<Exit, CliError> {
 
 fn measure_at(url: &str, scale: f64) -> Result<Vec<PeerLine>, CliError> {
     let options = RedisOptions::from_url(url).and_then(|options| options.with_key_prefix(KEY_PREFIX));
-    let options = options.map_err(|error| CliError::usage(error.to_string()))?;
+    let options = options.map_err(CliError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime
         .block_on(async {

@@ -225,8 +225,7 @@ pub(super) fn fault(place: &str, error: RedisError) -> Fault {
         }
         redis::ErrorKind::AuthenticationFailed => {
             let message = format!("{place} refuses the log-in");
-            Fault::new(ErrorKind::Unfit, message)
-                .hint("set user and password in the URL, or REDIS_PASSWORD")
+            Fault::new(ErrorKind::Unfit, message).hint("set user and password in the URL, or REDIS_PASSWORD")
         }
         redis::ErrorKind::Server(_) | redis::ErrorKind::Extension => {
             Fault::new(ErrorKind::Internal, format!("{place} refuses: {error}")).maybe_applied()
