@@ -13,9 +13,7 @@ use tokio::{
 };
 
 use super::{held, key_of, key_text};
-use crate::{
-    app::App, args::RunArgs, config::values::show_duration, exit::Exit, failure::CliError,
-};
+use crate::{app::App, args::RunArgs, config::values::show_duration, exit::Exit, failure::CliError};
 
 /// How long a command may take to end itself after its lock was lost.
 const GRACE: Duration = Duration::from_secs(5);
