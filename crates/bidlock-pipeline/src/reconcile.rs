@@ -122,7 +122,8 @@ impl Reconciler {
         market: Result<Arc<dyn Marketplace>, String>,
     ) -> Result<Settled, PipelineError> {
         let market = match market {
-            Ok(market) if market.capabilities().looks_up => market,
+            // Asking again for a withdrawal needs no look-up.
+            Ok(market) if market.capabilities().looks_up || bid.state == BidState::Withdrawing => market,
             Ok(_) => {
                 return Ok(Settled::stays(
                     bid,

@@ -323,7 +323,7 @@ fn agrees(bid: &Bid, at: ClaimRef, action: &Move) -> bool {
             Move::Accept { .. } | Move::Find { .. } => {
                 matches!(bid.state, Submitted | Won | Lost | Withdrawing | Withdrawn)
             }
-            Move::Refuse => bid.state == Rejected,
+            Move::Refuse => matches!(bid.state, Rejected | NotSubmitted),
             // A late answer or a person has settled it already: better known than unknown.
             Move::LoseAnswer { .. } => !matches!(bid.state, Claimed | Submitting),
             _ => false,

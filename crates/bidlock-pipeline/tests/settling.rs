@@ -10,9 +10,9 @@ use bidlock_ledger::{Actor, Applied, Bid, BidState, Change, Move};
 use bidlock_market::{LookUpError, LostCause, RemoteBid, WithdrawAnswer};
 use bidlock_pipeline::{Withdrawal, withdraw};
 use rig::{
-    Rig,
-    market::{Market, Step, accepted, lost},
-    now, one, posting_id,
+    Rig, TTL,
+    market::{Market, Step, accepted, lost, refused},
+    now, one, posting, posting_id,
 };
 
 /// Posting 1, unknown; the marketplace has it or not.
@@ -233,6 +233,40 @@ async fn a_withdrawal_whose_answer_is_lost_is_pending_and_asked_for_again_by_the
     assert_eq!((report.settled, report.bids[0].now), (1, BidState::Withdrawn));
     assert_eq!(rig.market.withdrawn(), ["x1", "x1"]);
     assert!(!rig.row("1").await.rebid_allowed, "this reconciler has no such policy");
+}
+
+#[tokio::test]
+async fn a_pending_withdrawal_is_asked_for_again_also_where_nothing_can_be_looked_up() {
+    let mut rig = Rig::new();
+    Arc::get_mut(&mut rig.market).unwrap().capabilities.looks_up = false;
+    one(&rig.pipeline("a"), "1").await;
+    let bid = rig.row("1").await;
+    rig.market
+        .next_withdrawal(WithdrawAnswer::Lost { cause: LostCause::Timeout, detail: "silence".to_owned() });
+    assert!(matches!(take_back(&rig, &bid, None, false).await, Withdrawal::Pending { .. }));
+    let report = rig.reconciler().run().await.unwrap();
+    assert_eq!((report.settled, report.bids[0].now), (1, BidState::Withdrawn));
+}
+
+/// Found by the simulation: it ended the scan.
+#[tokio::test]
+async fn a_late_no_agrees_with_a_person_who_said_that_nothing_was_submitted() {
+    let rig = Rig::new();
+    let release = rig.market.hold("1", Step::Say(refused()));
+    let pipeline = rig.pipeline("sleeper");
+    let sender = tokio::spawn(async move { pipeline.process(posting("1")).await });
+    rig.market.wait_for(1).await;
+    rig.time.advance(TTL * 2);
+    rig.ledger.sweep(10).await.unwrap();
+    let bid = rig.row("1").await;
+    assert_eq!(bid.state, BidState::Unknown);
+    let word = Move::ResolveNotSubmitted { allow_new_bid: false };
+    let change = Change::new(bid.claim_ref(), Actor::operator("o"), word).because("it is not there");
+    rig.ledger.apply(&[change]).await.unwrap();
+    drop(release);
+    let outcome = rig::soon(sender).await.unwrap().unwrap();
+    assert_eq!(outcome.name(), "refused", "{outcome:?}");
+    assert_eq!(rig.row("1").await.state, BidState::NotSubmitted);
 }
 
 #[tokio::test]

@@ -326,6 +326,10 @@ struct MemoryWaiter {
 #[async_trait]
 impl Enlisted for MemoryWaiter {
     async fn next(&mut self) -> Result<Turn> {
+        if self.granted.is_terminated() {
+            // It has had its turn, or lost its place: whoever waits on looks for himself.
+            return std::future::pending().await;
+        }
         match (&mut self.granted).await {
             Ok((grant, at)) => {
                 if let Some(row) = locked(self.store.shard(&self.key)).locks.get_mut(&self.key)
