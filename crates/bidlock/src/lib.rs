@@ -1,4 +1,4 @@
-//! Locks with leases: at most one holder a key while clocks and store behave, over memory and SQLite.
+//! Locks with leases: at most one holder a key while clocks and store behave, over memory, SQLite, PostgreSQL and Redis.
 //!
 //! A lease has an owner-safe release, renewal in the background, a signal of its loss, and a fencing token. It
 //! *saves work*; it does not make anything safe. A holder can be paused beyond its TTL, and then two hold one key.
