@@ -88,33 +88,39 @@ fn check_names_the_setting_whose_file_is_missing() {
 }
 
 #[test]
-fn what_this_release_has_not_is_refused_by_the_name_that_was_set() {
+fn what_names_no_engine_is_refused_by_the_name_that_was_set() {
     let desk = Desk::new();
     for (name, value, parts) in [
         (
             "DATABASE_URL",
-            "postgres://u:hunter2@db/bids",
-            &["DATABASE_URL", "PostgreSQL", "postgres://u:***@db"][..],
+            "mysql://u:hunter2@db/bids",
+            &["DATABASE_URL", "mysql", "sqlite:///relative.db"][..],
         ),
-        ("DATABASE_URL", "mysql://db/bids", &["mysql", "sqlite:///relative.db"]),
-        ("DATABASE_URL", "sqlite:///:memory:", &["names no file"]),
-        ("REDIS_URL", "redis://:hunter2@cache", &["REDIS_URL", "BID_LOCK_MANAGER_TYPE=database"]),
-        ("REDIS_HOST", "cache", &["REDIS_HOST"]),
-        ("USE_REDIS_LOCKS", "yes", &["USE_REDIS_LOCKS"]),
+        ("DATABASE_URL", "sqlite:///:memory:", &["DATABASE_URL", "names no file"]),
+        ("REDIS_URL", "https://:hunter2@cache", &["REDIS_URL"]),
+        ("REDIS_PORT", "many", &["REDIS_PORT"]),
         ("USE_REDIS_LOCKS", "perhaps", &["USE_REDIS_LOCKS", "neither true"]),
-        ("BID_LOCK_MANAGER_TYPE", "redis", &["BID_LOCK_MANAGER_TYPE"]),
-        ("BID_LOCK_MANAGER_TYPE", "databse", &["did you mean `database`?"]),
+        ("BID_LOCK_MANAGER_TYPE", "databse", &["BID_LOCK_MANAGER_TYPE", "did you mean `database`?"]),
     ] {
         let done = desk.call("config check").env(name, value).run().refused(2, parts);
         assert!(!done.err.contains("hunter2"), "{done:?}");
     }
-    desk.run("lock list --locks redis://cache").refused(2, &["--locks", "Redis"]);
-    desk.run("bid list --database postgres://db/bids").refused(2, &["--database", "PostgreSQL"]);
-    desk.call("config check")
-        .env("REDIS_URL", "redis://c")
-        .env("BID_LOCK_MANAGER_TYPE", "database")
-        .run()
-        .code(0);
+}
+
+#[test]
+fn engines_are_chosen_by_the_names_that_users_know() {
+    let desk = Desk::new();
+    for (name, value, parts) in [
+        ("DATABASE_URL", "postgres://u:hunter2@db/bids", &["postgres://u:***@db/bids"][..]),
+        ("REDIS_URL", "redis://:hunter2@cache", &["redis://", "cache"]),
+        ("REDIS_HOST", "cache", &["redis://cache:6379/0"]),
+    ] {
+        let done = desk.call("config check").env(name, value).run().code(0).prints(parts);
+        assert!(!done.out.contains("hunter2") && !done.err.contains("hunter2"), "{done:?}");
+    }
+    let both =
+        desk.call("config check").env("REDIS_URL", "redis://c").env("BID_LOCK_MANAGER_TYPE", "database");
+    assert!(!both.run().code(0).out.contains("redis://"), "the type beats the mere presence of a server");
 }
 
 #[test]

@@ -52,7 +52,8 @@ impl Target {
                 .with_hint("write postgres://user:password@host:5432/database")
         };
         let (scheme, rest) = url.split_once("://").ok_or_else(|| unfit("it has no `://`".to_owned()))?;
-        if !matches!(scheme.split('+').next(), Some("postgres" | "postgresql")) {
+        let engine = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
+        if !matches!(engine.as_str(), "postgres" | "postgresql") {
             return Err(unfit(format!("`{scheme}` is not PostgreSQL")));
         }
         // Several hosts (`a:1,b:2`) are no URL to everybody: only the driver's own parser knows them.

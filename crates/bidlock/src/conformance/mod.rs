@@ -40,8 +40,8 @@ use crate::{Attempt, HolderId, Lease, LockBackend, LockKey, LockManager, LockMan
 
 /// A TTL that no case outlasts.
 const LONG: Duration = Duration::from_secs(60);
-/// The shortest TTL, for cases that outlast it.
-const SHORT: Duration = Duration::from_millis(100);
+/// For cases that outlast it, and yet long enough for a server on a busy machine to answer within it.
+const SHORT: Duration = Duration::from_millis(250);
 /// A wait that only a fault outlasts.
 const PATIENCE: Duration = Duration::from_secs(20);
 
