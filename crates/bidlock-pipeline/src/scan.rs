@@ -224,12 +224,16 @@ impl Scan {
             batch.into_iter().map(|w| (w.posting, w.since)).unzip();
         let (outcomes, told) = self.process_telling(&postings, answered).await;
         let (mut away, mut broken) = (None, None);
+        // What an engine that went away left open is held by nobody else, however long the batch took meanwhile.
+        let is_away = outcomes.iter().any(|outcome| matches!(outcome, Err(error) if error.is_retryable()));
+        let now = self.pipeline.clock.now();
         for (index, ((posting, since), outcome)) in postings.into_iter().zip(since).zip(outcomes).enumerate()
         {
             match outcome {
                 Ok(_) if told.contains(&index) => {}
                 Ok(Outcome::HeldElsewhere { holder, remaining }) => {
                     let outcome = Outcome::HeldElsewhere { holder, remaining };
+                    let since = if is_away { now } else { since };
                     self.wait_or_answer(Waiting { posting, since }, outcome, waiting, answered);
                 }
                 Ok(outcome) => {

@@ -16,10 +16,13 @@ use crate::sync::locked;
 
 /// How many releases may wait. More are left to their TTL, with a warning: a store that is down must not eat memory.
 const MAX_QUEUED: usize = 65_536;
-/// How often a batch is tried before it is left to its TTL.
-const MAX_TRIES: u32 = 4;
+/// How long a batch is tried before it is left to its TTL: longer than a scan waits for an engine that is away, so
+/// that it does not find its own locks held when the engine is back.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause before the second try; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// When a lock that may have been taken is looked for again: the request itself may still be on its way.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// How long [`Releaser::flush`] waits at the most.
@@ -146,23 +149,24 @@ async fn serve(running: Running, backend: Arc<dyn LockBackend>, clock: Arc<dyn C
     }
 }
 
-/// Releases the batch, trying again a few times; what could not be released is empty in the answer.
+/// Releases the batch, trying again while the engine is away; what could not be released is empty in the answer.
 async fn release(backend: &dyn LockBackend, clock: &dyn Clock, grants: &[Grant]) -> Vec<Released> {
-    let mut pause = FIRST_PAUSE;
-    for left in (0..MAX_TRIES).rev() {
+    let (start, mut pause) = (clock.now(), FIRST_PAUSE);
+    loop {
         match backend.release(grants).await {
             Ok(released) => return released,
-            Err(error) if left > 0 && error.is_retryable() && !error.was_retried() => {
-                tracing::debug!(%error, left, "a release in the background failed, trying again");
+            Err(error) if error.is_retryable() && clock.now().since(start) < PATIENCE => {
+                tracing::debug!(%error, "a release in the background failed, trying again");
+                // A layer has asked again at once already: this only waits for the engine to come back.
+                pause = if error.was_retried() { MAX_PAUSE } else { pause };
                 clock.sleep_until(clock.now().later(pause)).await;
-                pause *= 2;
+                pause = (pause * 2).min(MAX_PAUSE);
             }
             Err(error) => {
                 let count = grants.len();
                 tracing::warn!(%error, count, "locks could not be released: they are left to their TTL");
-                break;
+                return Vec::new();
             }
         }
     }
-    Vec::new()
 }
