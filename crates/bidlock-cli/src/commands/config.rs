@@ -83,12 +83,8 @@ fn place_or_null<S: Serializer>(place: &Result<String, String>, to: S) -> Result
 
 fn effective(config: &Config) -> Vec<Effective> {
     let ledger = config.ledger_place().map(|place| place.to_string()).map_err(|error| error.message);
-    let ledger = Effective {
-        what: "ledger",
-        place: ledger,
-        by: config.named("ledger.url"),
-        notes: Vec::new(),
-    };
+    let ledger =
+        Effective { what: "ledger", place: ledger, by: config.named("ledger.url"), notes: Vec::new() };
     let locks = match config.lock_choice() {
         Err(error) => {
             Effective { what: "locks", place: Err(error.message), by: String::new(), notes: Vec::new() }

@@ -3,7 +3,7 @@
 mod feeds;
 mod report;
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{cell::RefCell, sync::Arc};
 
 use bidlock::{Clock, SystemClock};
 use bidlock_ledger::{Claimant, Currency, PostingId};
@@ -29,9 +29,6 @@ use crate::{
     telemetry::{self, Telemetry, Watched},
 };
 
-/// How long an engine may be away before a scan gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Runs one pass, or one after the other with `--every`, until the feeds are answered or a signal stops it.
 ///
 /// # Errors
@@ -52,7 +49,8 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     let telemetry = Telemetry::start(app).await?;
     let Opened { pipeline, binding, watched } = open(app, &args, marketplace, stop.clone()).await?;
     let _serving_until_the_end = telemetry.map(|telemetry| telemetry.serve(watched));
-    let options = ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: PATIENCE };
+    let options =
+        ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: config.scan.patience };
     let mut report = Report::new(app, !sends, stop.clone());
     loop {
         let mut scan = Scan::new(Arc::clone(&pipeline), options);

@@ -136,6 +136,8 @@ pub(crate) struct ScanConfig {
     pub(crate) concurrency: usize,
     /// How long to try again what another holds.
     pub(crate) wait: Duration,
+    /// How long an engine may be away before the scan gives up.
+    pub(crate) patience: Duration,
 }
 
 /// `[submit]`.

@@ -111,6 +111,7 @@ impl Reader<'_> {
             batch: count("scan.batch", bidlock_ledger::store::MAX_BATCH as u64)?,
             concurrency: count("scan.concurrency", MOST_CONCURRENCY)?,
             wait: self.duration("scan.wait")?,
+            patience: self.duration("scan.patience")?,
         })
     }
 

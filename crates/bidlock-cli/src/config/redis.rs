@@ -34,8 +34,7 @@ pub(super) fn of_url(key: &str, raw: &Raw, layers: &Layers) -> Result<RedisServe
     let given = raw.text.trim();
     let name = named(key, Some(raw));
     let filled = layers.get("redis.password").and_then(|password| fill_password(given, &password.text));
-    let mut unused: Vec<&'static str> =
-        PARTS.into_iter().filter(|part| layers.get(part).is_some()).collect();
+    let mut unused: Vec<&'static str> = PARTS.into_iter().filter(|part| layers.get(part).is_some()).collect();
     if filled.is_none() && layers.get("redis.password").is_some() {
         unused.push("redis.password");
     }
@@ -61,7 +60,8 @@ pub(super) fn of_parts(layers: &Layers) -> Result<RedisServer, CliError> {
         return Err(refuse("redis.host", "this is no host's name".to_owned()));
     }
     // The address of a host by IPv6 stands in brackets in a URL.
-    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    let host =
+        if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
     let port = number("redis.port", 6_379, u64::from(u16::MAX))?;
     let db = number("redis.db", 0, u64::from(u32::MAX >> 1))?;
     let url = format!("redis://{host}:{port}/{db}");

@@ -60,6 +60,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("scan.batch", Some("256")),
     plain("scan.concurrency", Some("16")),
     plain("scan.wait", Some("\"10s\"")),
+    plain("scan.patience", Some("\"30s\"")),
     url("submit.target", &[]),
     plain("submit.time_limit", Some("\"30s\"")),
     plain("submit.connect_limit", Some("\"10s\"")),

@@ -140,7 +140,11 @@ fn ledger_urls_in_every_form() {
         assert_eq!(config.ledger_place().unwrap(), LedgerPlace::Sqlite(PathBuf::from(path)), "{url}");
     }
     let (folder, config) = load_file("[ledger]\nurl = \"x.db\"\n", &[]);
-    assert_eq!(config.unwrap().ledger_place().unwrap(), LedgerPlace::Sqlite(folder.path().join("x.db")), "beside its file");
+    assert_eq!(
+        config.unwrap().ledger_place().unwrap(),
+        LedgerPlace::Sqlite(folder.path().join("x.db")),
+        "beside its file"
+    );
 }
 
 #[test]

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use bidlock::{Clock, SystemClock};
-use bidlock_ledger::{
-    Bid, BidFilter, BidState, Health, LedgerStore, Page, WallTime, chain, store::MAX_PAGE,
-};
+use bidlock_ledger::{Bid, BidFilter, BidState, Health, LedgerStore, Page, WallTime, chain, store::MAX_PAGE};
 
 use super::Check;
 use crate::{

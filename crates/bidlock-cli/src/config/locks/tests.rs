@@ -43,7 +43,11 @@ fn redis_is_chosen_where_it_is_named_and_by_default_nothing_but_the_database() {
         (&[("REDIS_URL", "redis://h:1/2")][..], "redis://h:1/2", "redis.url (REDIS_URL)"),
         (&[("REDIS_HOST", "h")], "redis://h:6379/0", "redis.host (REDIS_HOST)"),
         (&[("REDIS_PORT", "7")], "redis://127.0.0.1:7/0", "redis.port (REDIS_PORT)"),
-        (&[("REDIS_HOST", "::1"), ("REDIS_DB", "3")], "redis://[::1]:6379/3", "redis.host (REDIS_HOST), redis.db (REDIS_DB)"),
+        (
+            &[("REDIS_HOST", "::1"), ("REDIS_DB", "3")],
+            "redis://[::1]:6379/3",
+            "redis.host (REDIS_HOST), redis.db (REDIS_DB)",
+        ),
         (&[("USE_REDIS_LOCKS", "yes")], "redis://127.0.0.1:6379/0", "redis.host (default)"),
         (&[("BID_LOCK_MANAGER_TYPE", "redis")], "redis://127.0.0.1:6379/0", "redis.host (default)"),
         (&[("BIDLOCK_LOCK__URL", "rediss://h")], "rediss://h", "lock.url (BIDLOCK_LOCK__URL)"),
@@ -62,7 +66,10 @@ fn the_type_beats_the_yes_and_no_which_beats_a_server_that_is_merely_there() {
     let redis = ("REDIS_URL", "redis://h:1/0");
     for no in ["0", "no", "false"] {
         let choice = choice(&[LEDGER, redis, ("USE_REDIS_LOCKS", no)]);
-        assert_eq!((choice.place, choice.chosen_by), (beside(), "lock.use_redis (USE_REDIS_LOCKS)".to_owned()));
+        assert_eq!(
+            (choice.place, choice.chosen_by),
+            (beside(), "lock.use_redis (USE_REDIS_LOCKS)".to_owned())
+        );
         assert!(choice.warnings.is_empty() && choice.notes[0].contains("REDIS_URL"), "{:?}", choice.notes);
     }
     let database = ("BID_LOCK_MANAGER_TYPE", "database");
@@ -72,7 +79,8 @@ fn the_type_beats_the_yes_and_no_which_beats_a_server_that_is_merely_there() {
     let chosen = choice(&[LEDGER, redis, database, ("USE_REDIS_LOCKS", "1")]);
     assert_eq!(chosen.place, beside());
     assert!(
-        chosen.warnings[0].contains("BID_LOCK_MANAGER_TYPE") && chosen.warnings[0].contains("USE_REDIS_LOCKS"),
+        chosen.warnings[0].contains("BID_LOCK_MANAGER_TYPE")
+            && chosen.warnings[0].contains("USE_REDIS_LOCKS"),
         "a conflict is a warning: {:?}",
         chosen.warnings
     );
@@ -101,7 +109,10 @@ fn a_place_given_to_bidlock_itself_beats_all_known_names() {
 #[test]
 fn a_known_name_beats_the_file() {
     let file = "[lock]\nurl = \"/file/locks.db\"\n";
-    assert_eq!(load(&[], file, &[]).lock_choice().unwrap().place, LockPlace::Sqlite(PathBuf::from("/file/locks.db")));
+    assert_eq!(
+        load(&[], file, &[]).lock_choice().unwrap().place,
+        LockPlace::Sqlite(PathBuf::from("/file/locks.db"))
+    );
     let chosen = load(&[("REDIS_URL", "redis://h")], file, &[]).lock_choice().unwrap();
     assert_eq!(redis_url(&chosen), "redis://h");
     assert!(chosen.warnings[0].contains("redis.url (REDIS_URL) overrides lock.url"), "{:?}", chosen.warnings);
@@ -122,7 +133,10 @@ fn a_url_beats_the_parts_and_a_password_of_its_own_the_variable() {
     let chosen = choice(&[("REDIS_URL", "redis://:own@h"), ("REDIS_PASSWORD", "hunter2")]);
     assert_eq!(redis_url(&chosen), "redis://:own@h");
     let shown = format!("{chosen:?}");
-    assert!(shown.contains("REDIS_PASSWORD") && !shown.contains("hunter2") && !shown.contains("own@"), "{shown}");
+    assert!(
+        shown.contains("REDIS_PASSWORD") && !shown.contains("hunter2") && !shown.contains("own@"),
+        "{shown}"
+    );
 }
 
 #[test]
