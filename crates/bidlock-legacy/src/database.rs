@@ -1,6 +1,10 @@
 //! [`LegacyDatabase`]: the old table in one of two engines, and how a scan works beside it.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use async_trait::async_trait;
 use bidlock_ledger::{Actor, Bid, BidState, ClaimId, Money, NewImport, PostingId};
@@ -17,10 +21,12 @@ use crate::{
     status::word_of,
 };
 
-/// How many names of one posting are locked, read and mirrored: a bound on what one bid costs in the old world.
-const MAX_NAMES: usize = 16;
-/// How many ways of writing one marketplace count.
-const MAX_SPELLINGS: usize = 4;
+/// How many ways of writing one marketplace there may be, ours included. Times the texts of one posting's id (two of
+/// the marketplace's, and [`bidlock_market::posting::MAX_WRITTEN`] of the source's) it bounds the names that are locked,
+/// read and mirrored for one bid.
+const MAX_SPELLINGS: usize = 6;
+/// How many names of marketplaces the old table may hold: a table with more is not one of bids.
+const MAX_MARKETPLACES: usize = 1_000;
 /// How often a posting's rows are read again where somebody else wrote between look and insertion.
 const ROUNDS: usize = 3;
 
@@ -38,10 +44,13 @@ pub enum Place {
 pub struct LegacyDatabase {
     pub(crate) engine: Engine,
     pub(crate) origin: Origin,
-    /// How the old table writes each marketplace, by our name of it.
-    written_as: Arc<HashMap<String, Vec<String>>>,
+    /// How the old table writes each marketplace, by our name of it, which is not repeated there: as last read.
+    written_as: Arc<RwLock<Spellings>>,
     now: fn() -> Timestamp,
 }
+
+/// Other ways of writing a marketplace, by our name of it.
+type Spellings = HashMap<String, Vec<String>>;
 
 /// One of two engines.
 #[derive(Clone, Debug)]
@@ -117,23 +126,16 @@ impl LegacyDatabase {
                 Engine::Sqlite(opened.unwrap_or_else(|e| Err(broken_off(&e)))?)
             }
         };
-        let names = match &engine {
-            Engine::Sqlite(table) => table.marketplaces().await?,
-            Engine::Postgres(table) => table.marketplaces().await?,
-        };
-        let mut written_as: HashMap<String, Vec<String>> = HashMap::new();
-        for name in names {
-            let known = written_as.entry(marketplace_name(&name)).or_default();
-            if known.len() < MAX_SPELLINGS {
-                known.push(name);
-            }
-        }
         let place = match &engine {
             Engine::Sqlite(table) => table.place(),
             Engine::Postgres(table) => table.place(),
         };
         let origin = Origin { place: place.to_owned(), actor, via: VIA.to_owned() };
-        Ok(LegacyDatabase { engine, origin, written_as: Arc::new(written_as), now })
+        let database = LegacyDatabase { engine, origin, written_as: Arc::default(), now };
+        if write {
+            database.refresh().await?;
+        }
+        Ok(database)
     }
 
     /// The marketplace implementation to which the old instances sent: look-ups of imported bids go there.
@@ -182,15 +184,27 @@ impl LegacyBids for LegacyDatabase {
     fn names(&self, posting: &PostingId, written: &[String]) -> Vec<LegacyName> {
         let mut ids = spellings(posting);
         ids.extend(written.iter().filter(|text| !ids.contains(text)).cloned().collect::<Vec<_>>());
-        let own = [posting.marketplace().to_owned()];
-        let marketplaces = self.written_as.get(posting.marketplace()).map_or(&own[..], Vec::as_slice);
-        let name = |id: &String, marketplace: &String| LegacyName {
-            marketplace: marketplace.clone(),
-            job_id: id.clone(),
+        let written_as = self.written_as.read().unwrap_or_else(PoisonError::into_inner);
+        let others = written_as.get(posting.marketplace()).into_iter().flatten().map(String::as_str);
+        // Ours comes first: an instance whose source writes it so may not have bid yet.
+        let marketplaces: Vec<&str> = std::iter::once(posting.marketplace()).chain(others).collect();
+        let name = |id: &str, marketplace: &str| LegacyName {
+            marketplace: marketplace.to_owned(),
+            job_id: id.to_owned(),
         };
-        let names =
-            ids.iter().flat_map(|id| marketplaces.iter().map(move |marketplace| name(id, marketplace)));
-        names.take(MAX_NAMES).collect()
+        ids.iter().flat_map(|id| marketplaces.iter().map(|marketplace| name(id, marketplace))).collect()
+    }
+
+    async fn refresh(&self) -> Result<(), LegacyError> {
+        // One more than there may be: a table with more is refused, not cut.
+        let limit = MAX_MARKETPLACES + 1;
+        let names = match &self.engine {
+            Engine::Sqlite(table) => table.marketplaces(limit).await?,
+            Engine::Postgres(table) => table.marketplaces(limit).await?,
+        };
+        let read = spellings_among(self.place(), names)?;
+        *self.written_as.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
     }
 
     async fn find(
@@ -250,6 +264,36 @@ impl LegacyBids for LegacyDatabase {
             Engine::Postgres(table) => table.settle(claim, status, at).await,
         }
     }
+}
+
+/// How each marketplace is written, besides our way.
+///
+/// # Errors
+/// There are too many: an instance that writes one of those left out would neither see our bids nor our locks.
+fn spellings_among(place: &str, names: Vec<String>) -> Result<Spellings, LegacyError> {
+    let refused = |message: String| LegacyError {
+        message: format!("{place}: {message}"),
+        hint: Some("bring the names in the column `marketplace` of `bids` into one form".to_owned()),
+        retryable: false,
+    };
+    if names.len() > MAX_MARKETPLACES {
+        return Err(refused(format!("`bids` names more than {MAX_MARKETPLACES} marketplaces")));
+    }
+    let mut read = Spellings::new();
+    for name in names {
+        let own = marketplace_name(&name);
+        if name == own {
+            continue;
+        }
+        let others = read.entry(own.clone()).or_default();
+        others.push(name);
+        if others.len() >= MAX_SPELLINGS {
+            return Err(refused(format!(
+                "`bids` writes the marketplace {own} in more than {MAX_SPELLINGS} ways"
+            )));
+        }
+    }
+    Ok(read)
 }
 
 /// A row's posting here, if its texts can be one.

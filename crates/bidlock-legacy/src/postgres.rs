@@ -36,7 +36,6 @@ pub(crate) struct Table {
 struct Statements {
     all: String,
     find: String,
-    marketplaces: String,
     insert: String,
     update: String,
     delete: String,
@@ -65,7 +64,6 @@ impl Statements {
         Statements {
             all: compose(include_str!("../queries/all.postgres.sql")),
             find: compose(include_str!("../queries/find.postgres.sql")),
-            marketplaces: compose(include_str!("../queries/marketplaces.sql")),
             insert: no_comments(include_str!("../queries/insert.sql"))
                 .replace("{names}", &names.join(", "))
                 .replace("{values}", &values.join(", "))
@@ -167,11 +165,11 @@ impl Table {
         Ok(proposals)
     }
 
-    pub(crate) async fn marketplaces(&self) -> std::result::Result<Vec<String>, LegacyError> {
-        let found = self
-            .read(|session| async move { session.query(&self.statements.marketplaces, &[]).await })
-            .await?;
-        Ok(found.iter().filter_map(|row| row.get::<_, Option<String>>(0)).collect())
+    /// The names of marketplaces in the table; at most `limit`.
+    pub(crate) async fn marketplaces(&self, limit: usize) -> std::result::Result<Vec<String>, LegacyError> {
+        let sql = &format!("{} LIMIT {limit}", no_comments(include_str!("../queries/marketplaces.sql")));
+        let found = self.read(|session| async move { session.query(sql, &[]).await }).await?;
+        Ok(found.iter().map(|row| row.get(0)).collect())
     }
 
     /// The times at which old locks end, where there is a table of them; at most `limit`.

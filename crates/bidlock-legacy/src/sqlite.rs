@@ -107,12 +107,12 @@ impl Table {
         .await
     }
 
-    pub(crate) async fn marketplaces(&self) -> Result<Vec<String>, LegacyError> {
-        let statements = Arc::clone(&self.statements);
+    /// The names of marketplaces in the table; at most `limit`.
+    pub(crate) async fn marketplaces(&self, limit: usize) -> Result<Vec<String>, LegacyError> {
         self.run(move |conn| {
-            let mut statement = conn.prepare(&statements.marketplaces)?;
-            let names = statement.query_map([], |row| row.get::<_, Option<String>>(0))?;
-            Ok(names.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
+            let mut statement = conn.prepare_cached(include_str!("../queries/marketplaces.sql"))?;
+            let names = statement.query_map([], |row| row.get(0))?;
+            names.take(limit).collect()
         })
         .await
     }

@@ -29,10 +29,12 @@ async fn a_bid_is_shown_under_every_name_and_follows_its_outcome() {
         let names = legacy.names(&bid.posting, &["A-job_~021900000000000000017".to_owned()]);
         assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
         let shown = |status: &str| {
-            format!(
-                "Upwork|1900000000000000017|{status}\nUpwork|1900000000000000999|SUBMITTED\n\
-                 Upwork|A-job_~021900000000000000017|{status}\nUpwork|~021900000000000000017|{status}"
-            )
+            let ids = ["1900000000000000017", "A-job_~021900000000000000017", "~021900000000000000017"];
+            let ours = ["Upwork", "upwork"].iter().flat_map(|m| ids.map(|id| format!("{m}|{id}|{status}")));
+            let mut rows: Vec<String> = ours.collect();
+            rows.push("Upwork|1900000000000000999|SUBMITTED".to_owned());
+            rows.sort();
+            rows.join("\n")
         };
         let rows = || {
             let mut rows: Vec<String> = old.ask(ROWS).lines().map(str::to_owned).collect();
@@ -56,7 +58,39 @@ async fn a_bid_is_shown_under_every_name_and_follows_its_outcome() {
             assert_eq!(rows(), shown(word), "{state}");
         }
         let report = old.import(&old.ledger()).await;
-        assert_eq!((report.mirrored, report.postings), (3, 1), "our own bids are not imported");
+        assert_eq!((report.mirrored, report.postings), (6, 1), "our own bids are not imported");
+    }
+}
+
+/// Under our own name of the marketplace and under every other one that the table has by now. More ways than can be
+/// locked are refused: none is left out in silence.
+#[tokio::test]
+async fn every_way_of_writing_a_marketplace_counts_also_one_that_comes_later() {
+    for old in Old::each() {
+        old.add("Upwork", "1900000000000000999", "SUBMITTED");
+        let legacy = old.beside().await;
+        let id = posting("upwork", "1900000000000000017");
+        let raw: Vec<String> = (1..=4).map(|n| format!("raw {n}")).collect();
+        let marketplaces = || {
+            let mut names = legacy.names(&id, &raw);
+            assert!(raw.iter().all(|text| names.iter().any(|name| name.job_id == *text)), "{names:?}");
+            names.retain(|name| name.job_id == raw[3]);
+            names.into_iter().map(|name| name.marketplace).collect::<Vec<_>>()
+        };
+        assert_eq!(marketplaces(), ["upwork", "Upwork"]);
+        old.add("UpWork", "1900000000000000017", "PENDING");
+        legacy.refresh().await.unwrap();
+        assert_eq!(marketplaces().len(), 3);
+        let found = legacy.find(&[(id.clone(), legacy.names(&id, &raw))]).await.unwrap().remove(0);
+        assert_eq!(found.unwrap().posting, id);
+        for other in ["UPWORK", "uPWORK", "uPwork"] {
+            old.add(other, "1900000000000000999", "SUBMITTED");
+        }
+        legacy.refresh().await.unwrap();
+        assert_eq!(marketplaces().len(), 6);
+        old.add("UpworK", "1900000000000000999", "SUBMITTED");
+        let error = legacy.refresh().await.unwrap_err();
+        assert!(!error.retryable && error.to_string().contains("more than 6 ways"), "{error}");
     }
 }
 

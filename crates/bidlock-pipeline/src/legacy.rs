@@ -55,8 +55,14 @@ pub enum Mirrored {
 /// The replaced system's table of bids.
 #[async_trait]
 pub trait LegacyBids: std::fmt::Debug + Send + Sync + 'static {
-    /// The names under which it may know a posting, the best first, given the texts by which a source names it
-    /// ([`bidlock_market::Posting::written`]). Never empty, and bounded.
+    /// Reads anew how it writes marketplaces: an instance may have begun to write one in another way.
+    ///
+    /// # Errors
+    /// It can't answer, or there are more ways than can be locked: nothing may be sent.
+    async fn refresh(&self) -> Result<(), LegacyError>;
+
+    /// The names under which it may know a posting, as of the last [`refresh`](Self::refresh), the best first, given
+    /// the texts by which a source names it ([`bidlock_market::Posting::written`]). Never empty, and bounded.
     fn names(&self, posting: &PostingId, written: &[String]) -> Vec<LegacyName>;
 
     /// The strongest of the bids that it has under these names and that are not mirrored ones of ours; one answer a

@@ -268,6 +268,9 @@ impl Pipeline {
         batch: &mut Batch<'_>,
         open: Vec<(usize, Option<BidBrief>)>,
     ) -> Result<(Vec<Lease>, Vec<(usize, Option<BidBrief>)>), PipelineError> {
+        if let Some(legacy) = self.options.legacy.as_ref().filter(|_| !open.is_empty()) {
+            legacy.refresh().await?;
+        }
         let mut keys = Vec::with_capacity(open.len());
         for (index, _) in &open {
             let posting = batch.posting(*index);

@@ -7,7 +7,7 @@ mod rig;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bidlock::{Acquire, Acquired, HolderId, LockKey, Nonce};
+use bidlock::{Acquire, Acquired, Grant, HolderId, LockKey, Nonce};
 use bidlock_ledger::{Actor, Bid, BidState, ClaimId, Move, NewImport, Payload, PostingId, UnknownCause};
 use bidlock_market::Posting;
 use bidlock_pipeline::{LegacyBids, LegacyError, LegacyName, Mirrored, Outcome, PipelineError};
@@ -28,6 +28,8 @@ struct Table {
     away: Mutex<bool>,
     /// Rows that an old instance writes right after we looked.
     in_between: Mutex<Vec<String>>,
+    /// How it writes marketplaces by now, and when we last looked.
+    writes: Mutex<[&'static str; 2]>,
 }
 
 impl Table {
@@ -70,9 +72,17 @@ fn import(posting: &PostingId) -> NewImport {
 
 #[async_trait]
 impl LegacyBids for Table {
+    async fn refresh(&self) -> Result<(), LegacyError> {
+        self.reach()?;
+        let mut writes = self.writes.lock().unwrap();
+        writes[1] = writes[0];
+        Ok(())
+    }
+
     fn names(&self, posting: &PostingId, written: &[String]) -> Vec<LegacyName> {
         let ids = std::iter::once(posting.posting().to_owned()).chain(written.iter().cloned());
-        ids.map(|job_id| LegacyName { marketplace: "Old".to_owned(), job_id }).collect()
+        let marketplace = format!("Old{}", self.writes.lock().unwrap()[1]);
+        ids.map(|job_id| LegacyName { marketplace: marketplace.clone(), job_id }).collect()
     }
 
     async fn find(
@@ -207,19 +217,36 @@ async fn while_the_old_table_is_away_nothing_is_sent() {
     assert_eq!(rig.market.seen().len(), 1);
 }
 
-/// An old instance holds the key as its source writes it, which is not the posting's own.
-#[tokio::test]
-async fn the_key_of_an_old_instance_keeps_ours_away() {
-    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
-    let old = LockKey::verbatim("Old", "http://as/written").unwrap();
+/// As an old instance takes it.
+async fn held_by_an_old_instance(rig: &Rig, marketplace: &str, job_id: &str) -> Grant {
     let request = Acquire {
-        key: old.clone(),
+        key: LockKey::verbatim(marketplace, job_id).unwrap(),
         holder: HolderId::named("an old instance").unwrap(),
         nonce: Nonce::from_bytes([7; 16]),
         ttl: std::time::Duration::from_secs(60),
     };
     let held = rig.locks.try_acquire(&[request]).await.unwrap().remove(0);
     let Acquired::Granted(grant) = held else { panic!("the lock was free") };
+    grant
+}
+
+/// An instance that begins to write the marketplace in another way is seen by the next batch, not by the next start.
+#[tokio::test]
+async fn how_the_old_table_writes_marketplaces_is_read_again_for_each_batch() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    let pipeline = beside(&rig, &table);
+    assert!(matches!(one(&pipeline, "1").await, Outcome::Submitted(_)));
+    table.writes.lock().unwrap()[0] = "er";
+    held_by_an_old_instance(&rig, "Older", "2").await;
+    let outcome = one(&pipeline, "2").await;
+    assert!(matches!(outcome, Outcome::HeldElsewhere { .. }), "{outcome:?}");
+}
+
+/// An old instance holds the key as its source writes it, which is not the posting's own.
+#[tokio::test]
+async fn the_key_of_an_old_instance_keeps_ours_away() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    let grant = held_by_an_old_instance(&rig, "Old", "http://as/written").await;
     let pipeline = beside(&rig, &table);
     let outcome = pipeline.process(written("1", "http://as/written")).await.unwrap();
     assert!(

@@ -15,7 +15,6 @@ use crate::{
 pub(crate) struct Statements {
     pub(super) page: String,
     pub(super) find: String,
-    pub(super) marketplaces: String,
     insert: String,
     update: String,
     delete: String,
@@ -41,7 +40,6 @@ impl Statements {
         Statements {
             page: compose(include_str!("../../queries/page.sqlite.sql")),
             find: compose(include_str!("../../queries/find.sqlite.sql")),
-            marketplaces: compose(include_str!("../../queries/marketplaces.sql")),
             insert: no_comments(include_str!("../../queries/insert.sql"))
                 .replace("{names}", &names.join(", "))
                 .replace("{values}", &values.join(", ")),
