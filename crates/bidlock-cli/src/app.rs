@@ -193,11 +193,12 @@ impl App {
     /// The settings choose none.
     pub(crate) fn bound(&self, ledger: &dyn LedgerStore) -> Result<Bound, CliError> {
         let config = self.config()?;
-        let choice = config.lock_choice()?;
+        let (place, choice) = (config.ledger_place()?, config.lock_choice()?);
         Ok(Bound {
             id: ledger.ledger_id().to_string(),
-            ledger: format!("{}, {}", config.ledger_place()?, config.named("ledger.url")),
+            ledger: format!("{place}, {}", config.named("ledger.url")),
             locks: format!("{}, {}", choice.place, choice.place_by),
+            must_be_known: matches!(place, LedgerPlace::Sqlite(_)) && !config.is_development(),
         })
     }
 

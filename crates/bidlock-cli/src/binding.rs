@@ -17,6 +17,9 @@ const MEMORY: Duration = Duration::from_secs(24 * 3_600);
 /// How often a scan says it again. A server that has lost its data remembers again after this, and a scanner that
 /// was overruled stops after this.
 const EVERY: Duration = Duration::from_secs(30);
+/// The same while another engine stands in for the one that keeps the id. That asks no server, and what the one that
+/// was away says when it is back counts at once.
+const EVERY_WHILE_UNKNOWN: Duration = Duration::from_secs(1);
 
 /// What is to be kept together, in words for messages.
 #[derive(Clone, Debug)]
@@ -27,21 +30,46 @@ pub(crate) struct Bound {
     pub(crate) ledger: String,
     /// Where the locks are, and which setting says so.
     pub(crate) locks: String,
+    /// The ledger is a file, and each host has its own: no work begins before the locks have confirmed which one they
+    /// serve. A ledger in a server is shared by nature.
+    pub(crate) must_be_known: bool,
 }
 
 /// Says where locks are which ledger they serve. With `replace`, another's place is taken.
 ///
 /// # Errors
-/// The locks serve another ledger, or do not answer.
+/// The locks serve another ledger, or do not answer; or which one they serve is not known, and must be.
 pub(crate) async fn bind(backend: &dyn LockBackend, bound: &Bound, replace: bool) -> Result<(), CliError> {
     match backend.bind_ledger(&bound.id, MEMORY, replace).await? {
         LedgerBinding::Bound | LedgerBinding::Unsupported => Ok(()),
         LedgerBinding::Another(other) => Err(another(bound, &other)),
+        LedgerBinding::Unknown if bound.must_be_known => Err(not_known(bound)),
+        LedgerBinding::Unknown => {
+            tracing::warn!(
+                ledger = %bound.ledger,
+                locks = %bound.locks,
+                "the locks are away and can't say which ledger they serve: all their scanners must use this one, and \
+                 this scan stops if they turn out to serve another"
+            );
+            Ok(())
+        }
     }
 }
 
+fn not_known(bound: &Bound) -> CliError {
+    let Bound { id, ledger, locks, .. } = bound;
+    CliError::unavailable(format!(
+        "the locks at {locks} are away and can't say which ledger they serve, and this one, {id} at {ledger}, is a \
+         file of this host: beside scanners of another host it could send second bids"
+    ))
+    .hint(
+        "wait until the locks are back, or give all scanners the ledger that they share \
+         (DATABASE_URL=postgres://…); where nobody else bids, ENV=development begins without",
+    )
+}
+
 fn another(bound: &Bound, other: &str) -> CliError {
-    let Bound { id, ledger, locks } = bound;
+    let Bound { id, ledger, locks, .. } = bound;
     CliError::usage(format!(
         "the locks at {locks} serve the scanners of ledger {other}, and this one's ledger is {id} at {ledger}: on \
          two ledgers a posting can get two bids"
@@ -65,10 +93,14 @@ impl Binding {
         let refused = Arc::new(Mutex::new(None));
         let found = Arc::clone(&refused);
         let task = tokio::spawn(async move {
+            // At the start it may not have been known.
+            let mut pause = EVERY_WHILE_UNKNOWN;
             loop {
-                tokio::time::sleep(EVERY).await;
+                tokio::time::sleep(pause).await;
+                pause = EVERY;
                 match backend.bind_ledger(&bound.id, MEMORY, false).await {
                     Ok(LedgerBinding::Bound) => {}
+                    Ok(LedgerBinding::Unknown) => pause = EVERY_WHILE_UNKNOWN,
                     Ok(LedgerBinding::Unsupported) => return,
                     Ok(LedgerBinding::Another(other)) => {
                         tracing::warn!(%other, "the locks serve another ledger now: stopping");

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bidlock_testkit::{PostgresOptions, PostgresServer, RedisServer};
 use e2e_kit::{
     Ended, Stage,
     engines::{Engines, Pair},
@@ -72,9 +73,13 @@ async fn a_scan_whose_redis_dies_finishes_and_says_so() {
         let report = stage.report();
         assert_eq!((report.submissions, report.duplicates), (POSTINGS as u64, 0));
 
-        // Redis is still away: a scan begins without it, and the doctor says that not all is well.
-        let again = stage.run(stage.scan(&feed, &words(&from, &[]))).code(0);
-        assert!(again.err.contains("locks fall back"), "{}", again.err);
+        // Redis is still away: a scan of the ledger that all share begins without it, and the doctor says that not all
+        // is well.
+        let again = stage.run(stage.scan(&feed, &words(&from, &[])));
+        let again = again.code(if pair == Pair::RedisAndPostgres { 0 } else { 5 });
+        for told in ["locks fall back", "are away and can't say which ledger they serve"] {
+            assert!(again.err.contains(told), "{}", again.err);
+        }
         let mut doctor = vec!["doctor", "--json"];
         doctor.extend(from.iter().map(String::as_str));
         let told = stage.run(stage.command(&doctor)).code(9);
@@ -107,4 +112,55 @@ async fn what_is_not_fallen_back_from_and_what_not_to() {
     assert!(alone.err.contains("nothing answers"), "{}", alone.err);
     scan(&[("BIDLOCK_LOCK__FALLBACK", "memory"), ("ENV", "development")]).code(0);
     assert_eq!(stage.report().submissions, POSTINGS as u64);
+}
+
+/// A Redis that keeps what it was told when it is killed.
+fn lasting_redis() -> Option<RedisServer> {
+    RedisServer::start(&["--maxmemory-policy", "noeviction", "--appendonly", "yes"])
+}
+
+/// Another ledger is another host's file: while Redis can't say which one its locks serve, nothing is sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_another_file_a_scan_does_not_begin_while_redis_is_away() {
+    let Some(redis) = lasting_redis() else { return };
+    let mut engines = Engines { redis: Some(redis), postgres: None };
+    let stage = Stage::new("duplicates=accepted").await;
+    let feed = feed(&stage);
+    let from = engines.words();
+    let scan = |ledger| stage.run(stage.scan(&feed, &words(&from, &["--database", ledger])));
+    scan("one.db").code(0);
+    scan("two.db").code(2);
+    engines.redis.as_mut().unwrap().kill();
+    let refused = scan("two.db").code(5);
+    for told in
+        ["which ledger they serve", "wait until the locks are back", "DATABASE_URL", "ENV=development"]
+    {
+        assert!(refused.err.contains(told), "{}", refused.err);
+    }
+    assert_eq!(stage.report().submissions, POSTINGS as u64, "the other ledger's scans sent nothing");
+}
+
+/// With another database it begins, warns, and stops as soon as Redis is back and says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_of_another_ledger_that_began_without_redis_stops_when_it_is_back() {
+    let Some(redis) = lasting_redis() else { return };
+    let Some(postgres) = PostgresServer::start(PostgresOptions::new()) else { return };
+    postgres.sql("CREATE DATABASE another");
+    let another = postgres.url_of("bidlock", postgres.password(), "another");
+    let mut engines = Engines { redis: Some(redis), postgres: Some(postgres) };
+    let stage = Stage::new("duplicates=accepted").await;
+    let feed = feed(&stage);
+    let from = engines.words();
+    stage.run(stage.scan(&feed, &words(&from, &[]))).code(0);
+    engines.redis.as_mut().unwrap().kill();
+    let redis = engines.redis.as_ref().unwrap().url();
+    // It never ends by itself.
+    let words = ["--locks", &redis, "--database", &another, "--marketplace", "test", "--every", "1s"];
+    let scan = stage.start(stage.scan(&feed, &words));
+    timeout(LIMIT, stage.sandbox.wait_for_submissions(POSTINGS as u64 + 1)).await.unwrap();
+    engines.redis.as_mut().unwrap().start_again();
+    let ended = scan.end().code(2);
+    for told in ["this scan stops if", "serve the scanners of ledger", "--rebind-ledger"] {
+        assert!(ended.err.contains(told), "{}", ended.err);
+    }
 }

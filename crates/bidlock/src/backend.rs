@@ -163,7 +163,9 @@ pub enum LedgerBinding {
     Bound,
     /// Some use the ledger of this id: bidding on two ledgers is bidding twice.
     Another(String),
-    /// The engine does not keep it.
+    /// Not known yet: the engine that keeps it is away, and another stands in. Ask again.
+    Unknown,
+    /// The engine never keeps it.
     Unsupported,
 }
 

@@ -24,8 +24,9 @@
 //!   claim keeps a second bid out, as it does for every lock.
 //! - Fencing tokens are the server's time in microseconds in both engines. Over a change they go back by as much as
 //!   the two servers' clocks are apart, at the most.
-//! - Before going back, the ledger's id is kept in the primary ([`LockBackend::bind_ledger`]) if it could not be while
-//!   it was away; where another ledger is known there, there is no way back.
+//! - While the primary is away, which ledger its locks serve is [`Unknown`](LedgerBinding::Unknown). Before going back,
+//!   the ledger's id is kept there ([`LockBackend::bind_ledger`]); where another ledger is known there, there is no way
+//!   back, and whoever asks from then on is told of it.
 //!
 //! A secondary that is not shared by all who share the ledger is refused: see [`FallbackBuilder::build`].
 
@@ -85,6 +86,8 @@ struct Binding {
     ledger: String,
     memory: Duration,
     replace: bool,
+    /// What the primary answered last.
+    answer: LedgerBinding,
 }
 
 impl Fallback {
@@ -345,15 +348,19 @@ impl LockBackend for Fallback {
 
     async fn bind_ledger(&self, ledger: &str, memory: Duration, replace: bool) -> Result<LedgerBinding> {
         let turn = self.turn();
-        *locked(&self.0.binding) = Some(Binding { ledger: ledger.to_owned(), memory, replace });
+        self.0.note_binding(ledger, memory, replace);
         if turn.using == Using::Primary {
             match self.0.bind().await {
                 Err(error) if is_away(&error) => self.go_over(turn, &error),
                 bound => return bound,
             }
         }
-        // Made up for before the way back.
-        Ok(LedgerBinding::Unsupported)
+        // Made up for before the way back; a probe may have been told of another ledger by then.
+        Ok(match locked(&self.0.binding).as_ref().map(|binding| &binding.answer) {
+            Some(LedgerBinding::Another(other)) => LedgerBinding::Another(other.clone()),
+            Some(LedgerBinding::Unsupported) => LedgerBinding::Unsupported,
+            _ => LedgerBinding::Unknown,
+        })
     }
 
     async fn check(&self) -> Result<Health> {
@@ -393,6 +400,16 @@ impl Fallback {
 }
 
 impl Inner {
+    /// Notes which binding is wanted.
+    fn note_binding(&self, ledger: &str, memory: Duration, replace: bool) {
+        let mut noted = locked(&self.binding);
+        let before = noted.take().filter(|binding| binding.ledger == ledger);
+        // What is asked again without `replace` takes back no `replace` that the primary has not heard of yet.
+        let pending = before.as_ref().is_some_and(|binding| binding.replace);
+        let answer = before.map_or(LedgerBinding::Unknown, |binding| binding.answer);
+        *noted = Some(Binding { ledger: ledger.to_owned(), memory, replace: replace || pending, answer });
+    }
+
     /// Keeps the ledger's id in the primary, as it was last asked for.
     async fn bind(&self) -> Result<LedgerBinding> {
         let Some(binding) = locked(&self.binding).clone() else { return Ok(LedgerBinding::Unsupported) };
@@ -402,6 +419,7 @@ impl Inner {
             && asked.ledger == binding.ledger
         {
             asked.replace = false;
+            asked.answer = bound.clone();
         }
         Ok(bound)
     }

@@ -194,7 +194,7 @@ async fn there_is_no_way_back_to_a_server_that_knows_another_ledger() {
     let process = servers.process().await;
     servers.redis.kill();
     let bound = process.fallback.bind_ledger("ours", memory, false).await.unwrap();
-    assert_eq!(bound, LedgerBinding::Unsupported);
+    assert_eq!(bound, LedgerBinding::Unknown);
     servers.redis.start_again();
     let other = RedisBackend::connect(RedisOptions::from_url(&servers.redis.url()).unwrap()).await.unwrap();
     other.bind_ledger("another", memory, true).await.unwrap();
@@ -202,9 +202,31 @@ async fn there_is_no_way_back_to_a_server_that_knows_another_ledger() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(process.is_active());
+    let told = process.fallback.bind_ledger("ours", memory, false).await.unwrap();
+    assert_eq!(told, LedgerBinding::Another("another".to_owned()));
     servers.ask(&["FLUSHALL"]);
     process.is_back().await;
     // The binding was made up for.
     let bound = other.bind_ledger("another", memory, false).await.unwrap();
     assert_eq!(bound, LedgerBinding::Another("ours".to_owned()));
+}
+
+/// Asking again does not take back that another's id is to be put aside.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_to_be_replaced_while_redis_was_away_is_replaced_when_it_is_back() {
+    let Some(servers) = Servers::start() else { return };
+    let memory = Duration::from_secs(60);
+    let other = RedisBackend::connect(RedisOptions::from_url(&servers.redis.url()).unwrap()).await.unwrap();
+    other.bind_ledger("another", memory, false).await.unwrap();
+    let proxy = Proxy::start(servers.redis.port()).await;
+    proxy.cut(true);
+    let process = servers.process_via(&proxy.url()).await;
+    for replace in [true, false] {
+        let told = process.fallback.bind_ledger("ours", memory, replace).await.unwrap();
+        assert_eq!(told, LedgerBinding::Unknown);
+    }
+    proxy.cut(false);
+    process.is_back().await;
+    let told = other.bind_ledger("another", memory, false).await.unwrap();
+    assert_eq!(told, LedgerBinding::Another("ours".to_owned()));
 }
