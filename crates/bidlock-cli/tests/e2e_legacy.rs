@@ -242,3 +242,19 @@ async fn without_the_old_table_nothing_is_sent() {
     stage.run(stage.scan(&feed, &words)).code(5);
     assert_eq!(stage.report().submissions, 0);
 }
+
+/// Keys with a prefix are none that old instances know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_prefix_beside_old_instances_is_refused() {
+    let Some(redis) = RedisServer::start(&["--maxmemory-policy", "noeviction"]) else { return };
+    let stage = Stage::new("").await;
+    rusqlite::Connection::open(stage.home.path().join("old.db")).unwrap().execute_batch(TABLE).unwrap();
+    let feed = feed(stage.home.path());
+    let locks = format!("{}?key_prefix=staging:", redis.url());
+    let words = ["--marketplace", "upwork", "--legacy-database", "old.db", "--locks", &locks];
+    let refused = stage.run(stage.scan(&feed, &words)).code(2);
+    for told in ["staging:", "key_prefix", "--locks", "legacy.url"] {
+        assert!(refused.err.contains(told), "{}", refused.err);
+    }
+    assert_eq!(stage.report().submissions, 0);
+}

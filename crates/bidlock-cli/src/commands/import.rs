@@ -1,5 +1,6 @@
 //! `bidlock import legacy`: what the replaced system has bid on, so that nobody bids on it again.
 
+use bidlock::backends::redis::RedisOptions;
 use bidlock_ledger::Actor;
 use bidlock_legacy::{Importer, LegacyDatabase, Place, Report};
 use bidlock_pipeline::LegacyError;
@@ -63,11 +64,8 @@ pub(crate) fn place(app: &App) -> Result<Option<Place>, CliError> {
 pub(crate) async fn beside(app: &App, sends: bool) -> Result<Option<LegacyDatabase>, CliError> {
     let Some(place) = place(app)? else { return Ok(None) };
     let config = app.config()?;
-    if sends && !matches!(config.lock_choice()?.place, LockPlace::Redis(_)) {
-        app.out.warn(
-            "locks are not in Redis: old instances that lock there are not kept away while they prepare a bid; \
-             use their Redis with --locks redis://…, or stop them first",
-        );
+    if sends {
+        keeps_old_instances_away(app)?;
     }
     let actor = Actor::scanner(app.holder()?.as_str());
     let opened = match sends {
@@ -79,6 +77,36 @@ pub(crate) async fn beside(app: &App, sends: bool) -> Result<Option<LegacyDataba
     opened
         .map(|database| Some(database.sent_through(&via)))
         .map_err(|e| refused(&config.named("legacy.url"), e))
+}
+
+/// Looks whether old instances, which lock in Redis, meet our locks there.
+///
+/// # Errors
+/// Our keys have a prefix, and theirs have none: nobody keeps anybody away.
+fn keeps_old_instances_away(app: &App) -> Result<(), CliError> {
+    let choice = app.config()?.lock_choice()?;
+    let LockPlace::Redis(url) = &choice.place else {
+        app.out.warn(
+            "locks are not in Redis: old instances that lock there are not kept away while they prepare a bid; \
+             use their Redis with --locks redis://…, or stop them first",
+        );
+        return Ok(());
+    };
+    let options = RedisOptions::from_url(url.with_password())?;
+    if options.key_prefix().is_empty() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "{}: our keys begin with `{}`, and those of old instances have no prefix: beside {} neither keeps the other \
+         away",
+        choice.place_by,
+        options.key_prefix(),
+        app.config()?.named("legacy.url"),
+    ))
+    .hint(
+        "take key_prefix out of the URL, for all scanners at once; or stop the old instances, and leave \
+         --legacy-database out",
+    ))
 }
 
 /// The replaced system's database can't be used.

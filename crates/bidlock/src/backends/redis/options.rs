@@ -96,6 +96,11 @@ impl RedisOptions {
         Ok(self)
     }
 
+    /// What stands before every key; empty where nothing does. Old clients are excluded only by keys without one.
+    pub fn key_prefix(&self) -> &str {
+        &self.key_prefix
+    }
+
     /// The server without user and password, for people.
     pub fn place(&self) -> String {
         let db = self.server.redis_settings().db();
