@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use bidlock::{Lease, LeaseView};
 use bidlock_ledger::PostingId;
 use bidlock_market::Posting;
 use tokio::sync::mpsc;
@@ -15,6 +16,8 @@ pub(crate) struct Batch<'a> {
     leader_of: Vec<usize>,
     outcomes: Vec<Option<Result<Outcome, PipelineError>>>,
     told: Option<Told>,
+    /// Of each sighting whose posting is locked, beside instances of the replaced system.
+    leases: HashMap<usize, Vec<LeaseView>>,
 }
 
 /// Hears what a sender brought back at once, with the sighting's place in the batch: the rest of the batch may
@@ -24,7 +27,17 @@ pub(crate) type Told = mpsc::UnboundedSender<(usize, Outcome)>;
 impl<'a> Batch<'a> {
     pub(crate) fn new(postings: &'a [Posting], told: Option<Told>) -> Batch<'a> {
         let outcomes = postings.iter().map(|_| None).collect();
-        Batch { postings, leader_of: (0..postings.len()).collect(), outcomes, told }
+        Batch { postings, leader_of: (0..postings.len()).collect(), outcomes, told, leases: HashMap::new() }
+    }
+
+    /// Remembers what keeps others from this sighting's posting.
+    pub(crate) fn locked(&mut self, index: usize, leases: &[Lease]) {
+        self.leases.insert(index, leases.iter().map(|lease| lease.view()).collect());
+    }
+
+    /// What was remembered, for the one who sends.
+    pub(crate) fn take_leases(&mut self, index: usize) -> Vec<LeaseView> {
+        self.leases.remove(&index).unwrap_or_default()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bidlock::LeaseView;
 use bidlock_ledger::{
     Applied, Bid, BidBrief, BidFilter, BidState, ClaimOutcome, Cursor, Money, Move, NewClaim, Page, Payload,
     PostingId,
@@ -18,7 +19,7 @@ use crate::{
     batch::Batch,
     options::ApprovalPolicy,
     outcome::{DeferReason, Outcome},
-    pipeline::{Pipeline, PipelineError},
+    pipeline::{Pipeline, PipelineError, lock_key},
     rules::Decision,
     spans,
 };
@@ -172,10 +173,10 @@ impl Pipeline {
         }
         for ((index, bid), permit) in ready.into_iter().zip(permits) {
             let pipeline = Arc::clone(self);
-            let written = batch.posting(index).written.clone();
+            let (written, leases) = (batch.posting(index).written.clone(), batch.take_leases(index));
             // A task of its own: a caller that goes away must not leave a request without its record.
             senders.0.spawn(async move {
-                let outcome = pipeline.carry_out(bid, &written).await;
+                let outcome = pipeline.carry_out(bid, &written, &leases).await;
                 drop(permit);
                 (index, outcome)
             });
@@ -198,8 +199,14 @@ impl Pipeline {
         Ok(claimed)
     }
 
-    /// From a claim to its outcome. `written`: see [`bidlock_market::Posting::written`].
-    async fn carry_out(&self, bid: Bid, written: &[String]) -> Result<Outcome, PipelineError> {
+    /// From a claim to its outcome. `written`: see [`bidlock_market::Posting::written`]; `leases`: what keeps instances of
+    /// the replaced system away.
+    async fn carry_out(
+        &self,
+        bid: Bid,
+        written: &[String],
+        leases: &[LeaseView],
+    ) -> Result<Outcome, PipelineError> {
         let posting = bid.posting.clone();
         let outcome = if bid.payload.via != self.marketplace.via() {
             // Approved for another marketplace implementation than this scanner's.
@@ -212,10 +219,12 @@ impl Pipeline {
                     Outcome::HeldElsewhere { holder: self.claimant.holder.clone(), remaining: Duration::ZERO }
                 }
             }
-        } else if let Some(taken) =
-            self.show_to_the_legacy(&bid, written).await.inspect_err(|_| self.give_back_to_run_limit())?
+        } else if let Some(not_sent) = self
+            .show_to_the_legacy(&bid, written, leases)
+            .await
+            .inspect_err(|_| self.give_back_to_run_limit())?
         {
-            taken
+            not_sent
         } else {
             let (span, began) = (spans::send(&bid), self.clock.now());
             let outcome = self.send(bid.clone()).instrument(span.clone()).await?;
@@ -232,7 +241,8 @@ impl Pipeline {
         Ok(outcome)
     }
 
-    /// Sends what people have approved, whether or not a feed still shows the posting.
+    /// Sends what people have approved, whether or not a feed still shows the posting. Beside instances of the replaced
+    /// system such a bid waits for a feed that shows it: [`DeferReason::NotInSight`].
     ///
     /// # Errors
     /// As [`process_batch`](Self::process_batch).
@@ -242,6 +252,10 @@ impl Pipeline {
             return Ok(sent);
         }
         for bid in self.approved_for_here().await? {
+            if self.options.legacy.is_some() {
+                sent.push((bid.posting, Outcome::Deferred(DeferReason::NotInSight)));
+                continue;
+            }
             if self.not_claiming().is_some() || !self.take_from_run_limit() {
                 break;
             }
@@ -278,13 +292,11 @@ impl Pipeline {
 
     /// `None` where another scanner has its lock.
     async fn send_one_approved(self: &Arc<Self>, bid: Bid) -> Result<Option<Outcome>, PipelineError> {
-        // No sighting is at hand to tell how the source writes it; the posting's page is.
-        let written: Vec<String> = bid.payload.posting_url.clone().into_iter().collect();
-        let keys = self.keys(&bid.posting, &written)?;
+        let keys = vec![lock_key(&bid.posting)?];
         let Some(Ok(leases)) = self.try_all(&[keys]).await?.pop() else { return Ok(None) };
         let pipeline = Arc::clone(self);
         // A task of its own, as every sender.
-        let task = tokio::spawn(async move { pipeline.carry_out(bid, &written).await });
+        let task = tokio::spawn(async move { pipeline.carry_out(bid, &[], &[]).await });
         let outcome = task.await.map_err(|e| PipelineError::Invariant(format!("a sender died: {e}")))?;
         if let Err(error) = self.locks.release_many(leases).await {
             tracing::warn!(%error, "a lock could not be released; it expires by its TTL");

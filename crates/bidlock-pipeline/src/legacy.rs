@@ -3,10 +3,11 @@
 //! Those instances know neither ledger nor canonical ids. They lock `bid_lock:MARKETPLACE:JOB` as their source writes
 //! both, look into their table `bids`, and bid where it has no row. So, for each posting: every key that they may lock
 //! is locked beside the posting's own; under these locks their table is read, and what is found there enters the
-//! ledger; and our bid stands in their table before it may be sent. Where their table can't be reached, nothing is sent.
+//! ledger; and our bid stands in their table before it may be sent. Where their table can't be reached, nothing is sent;
+//! nor where one of those locks was lost by then, since whoever has it looked before our bid stood there.
 
 use async_trait::async_trait;
-use bidlock::{Attempt, Held, Lease, LockKey};
+use bidlock::{Attempt, Held, Lease, LeaseView, LockKey, Renewed};
 use bidlock_ledger::{
     Applied, Bid, BidBrief, BidId, BidState, Change, ClaimId, ImportOutcome, Move, NewImport, PostingId,
     WallTime,
@@ -50,6 +51,11 @@ pub enum Mirrored {
     Done,
     /// There is a bid that is not ours, and ours was not written.
     Taken(Box<NewImport>),
+    /// It can't stand there under any of the names, so that no instance would pass over the posting.
+    Impossible {
+        /// What is in the way.
+        detail: String,
+    },
 }
 
 /// The replaced system's table of bids.
@@ -177,26 +183,38 @@ impl Pipeline {
         Ok(Outcome::AlreadyBid(brief))
     }
 
-    /// Before the door: our bid stands in the replaced system's table. Answers an outcome where the posting is taken
-    /// there.
+    /// Before the door: our bid stands in the replaced system's table, and every key is still ours after that. Answers an
+    /// outcome where that can't be.
     ///
     /// # Errors
-    /// The table can't be reached: the claim is handed back, and nothing was sent.
+    /// The table or the locks can't be reached: the claim is handed back, and nothing was sent.
     pub(crate) async fn show_to_the_legacy(
         &self,
         bid: &Bid,
         written: &[String],
+        leases: &[LeaseView],
     ) -> Result<Option<Outcome>, PipelineError> {
         let Some(legacy) = &self.options.legacy else { return Ok(None) };
         match legacy.mirror(bid, &legacy.names(&bid.posting, written)).await {
-            Ok(Mirrored::Done) => Ok(None),
-            Ok(Mirrored::Taken(found)) => self.legacy_outcome(*found).await.map(Some),
+            Ok(Mirrored::Done) => {}
+            Ok(Mirrored::Taken(found)) => return self.legacy_outcome(*found).await.map(Some),
+            Ok(Mirrored::Impossible { detail }) => {
+                return self.leave(bid, DeferReason::LegacyAway { detail }).await.map(Some);
+            }
             Err(error) => {
                 let why = DeferReason::LegacyAway { detail: error.to_string() };
                 self.leave(bid, why).await?;
-                Err(error.into())
+                return Err(error.into());
             }
         }
+        let (why, error) = match lost(leases).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(key)) => (DeferReason::LockLost { key }, None),
+            Err(error) => (DeferReason::LockLost { key: bid.posting.to_string() }, Some(error)),
+        };
+        let left = self.leave(bid, why).await?;
+        self.tell_the_legacy(bid, &left).await;
+        error.map_or(Ok(Some(left)), |error| Err(error.into()))
     }
 
     /// After the door: what became of the bid. The replaced system sees it in any case, so a failure is told and no
@@ -210,8 +228,17 @@ impl Pipeline {
             Outcome::Unknown { .. } => Some(BidState::Unknown),
             // An approved bid is not this scanner's alone: another may be sending it, and somebody will.
             Outcome::Deferred(_) if before.state == BidState::Approved => return,
-            // With proof that nothing was accepted, or before the door.
-            Outcome::Deferred(_) => None,
+            Outcome::Deferred(_) => match self.ledger.bid(before.id).await {
+                // Handed back: with proof that nothing was accepted, or before the door.
+                Ok(Some(row)) if row.claim_id == claim && row.state == BidState::Abandoned => None,
+                // Somebody knew better while we were about to hand it back, and the ledger refused.
+                Ok(Some(row)) if row.claim_id == claim && row.state.may_have_arrived() => Some(row.state),
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::warn!(%error, %claim, "what became of a bid is not known; the replaced system still sees it");
+                    return;
+                }
+            },
             // Another claim has the row now, and has mirrored it.
             _ => return,
         };
@@ -219,6 +246,16 @@ impl Pipeline {
             tracing::warn!(%error, %claim, "the replaced system's table was not brought up to date; it still shows our bid");
         }
     }
+}
+
+/// The first of these that is not ours any more. The store is asked: what this process believes may have been overtaken.
+async fn lost(leases: &[LeaseView]) -> bidlock::Result<Option<String>> {
+    for lease in leases {
+        if lease.renew().await? == Renewed::Lost {
+            return Ok(Some(lease.key().to_string()));
+        }
+    }
+    Ok(None)
 }
 
 /// Brings a bid of the replaced system into the ledger. A row of ours that could still be sent is shut by it.

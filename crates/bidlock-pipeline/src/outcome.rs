@@ -190,6 +190,17 @@ pub enum DeferReason {
         /// What failed.
         detail: String,
     },
+    /// Beside instances of the replaced system, a lock of the posting was lost before the request left: one of them may
+    /// be bidding.
+    #[error("the lock on {key} was lost before the bid was sent")]
+    LockLost {
+        /// Which of the posting's keys.
+        key: String,
+    },
+    /// An approved bid beside instances of the replaced system: only a sighting tells how the source writes the id, and so
+    /// which keys they lock.
+    #[error("beside old instances an approved bid is sent when a source shows its posting again")]
+    NotInSight,
     /// The scanner is shutting down.
     #[error("the scanner is shutting down")]
     ShuttingDown,

@@ -283,6 +283,9 @@ impl Pipeline {
         for ((index, approved), locked) in open.into_iter().zip(self.try_all(&keys).await?) {
             match locked {
                 Ok(mut all) => {
+                    if self.options.legacy.is_some() {
+                        batch.locked(index, &all);
+                    }
                     leases.append(&mut all);
                     held.push((index, approved));
                 }

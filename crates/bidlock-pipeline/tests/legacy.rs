@@ -7,10 +7,10 @@ mod rig;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bidlock::{Acquire, Acquired, Grant, HolderId, LockKey, Nonce};
+use bidlock::{Acquire, Acquired, Grant, HolderId, LockBackend, LockKey, Nonce};
 use bidlock_ledger::{Actor, Bid, BidState, ClaimId, Move, NewImport, Payload, PostingId, UnknownCause};
 use bidlock_market::Posting;
-use bidlock_pipeline::{LegacyBids, LegacyError, LegacyName, Mirrored, Outcome, PipelineError};
+use bidlock_pipeline::{DeferReason, LegacyBids, LegacyError, LegacyName, Mirrored, Outcome, PipelineError};
 
 use rig::{
     Rig, batch,
@@ -30,6 +30,8 @@ struct Table {
     in_between: Mutex<Vec<String>>,
     /// How it writes marketplaces by now, and when we last looked.
     writes: Mutex<[&'static str; 2]>,
+    /// A lock that its holder loses while ours is being written.
+    breaks: Mutex<Option<(Arc<dyn LockBackend>, LockKey)>>,
 }
 
 impl Table {
@@ -99,6 +101,10 @@ impl LegacyBids for Table {
         self.reach()?;
         if let Some(found) = self.of(&bid.posting, names) {
             return Ok(Mirrored::Taken(Box::new(found)));
+        }
+        let breaks = self.breaks.lock().unwrap().take();
+        if let Some((locks, key)) = breaks {
+            locks.force_release(&key, &bidlock::Actor::new("somebody", "a test").unwrap()).await.unwrap();
         }
         let mut ours = self.ours.lock().unwrap();
         ours.extend(names.iter().map(|name| (name.job_id.clone(), bid.claim_id, "PENDING")));
@@ -194,7 +200,6 @@ async fn while_the_old_table_is_away_nothing_is_sent() {
     let error = pipeline.process(posting("1")).await.unwrap_err();
     assert!(matches!(error, PipelineError::Legacy(_)) && error.is_retryable(), "{error}");
     assert!(rig.rows("1").await.is_empty(), "not even a claim is made");
-    // An approved bid meets the table at the door alone.
     *table.away.lock().unwrap() = false;
     let table_again: Arc<dyn LegacyBids> = table.clone();
     let with_approval = rig.scanner("b").options(|options| {
@@ -209,12 +214,54 @@ async fn while_the_old_table_is_away_nothing_is_sent() {
         bidlock_ledger::Change::new(row.claim_ref(), Actor::operator("o"), Move::Approve { valid_for });
     rig.ledger.apply(&[change]).await.unwrap();
     *table.away.lock().unwrap() = true;
-    assert!(with_approval.send_approved().await.unwrap().is_empty());
+    assert!(with_approval.process(posting("1")).await.is_err());
     assert_eq!(rig.row("1").await.state, BidState::Approved);
-    assert!(rig.market.seen().is_empty());
     *table.away.lock().unwrap() = false;
-    assert_eq!(with_approval.send_approved().await.unwrap().len(), 1);
+    // Without a sighting nobody knows how the source writes the id, and so which keys old instances lock.
+    let left = with_approval.send_approved().await.unwrap();
+    assert!(matches!(left[..], [(_, Outcome::Deferred(DeferReason::NotInSight))]), "{left:?}");
+    assert!(rig.market.seen().is_empty());
+    assert!(matches!(one(&with_approval, "1").await, Outcome::Submitted(_)));
     assert_eq!(rig.market.seen().len(), 1);
+}
+
+/// Whoever has one of the posting's locks by now looked before our bid stood in the table, and may be bidding.
+#[tokio::test]
+async fn a_bid_whose_lock_was_lost_is_not_sent() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    let pipeline = beside(&rig, &table);
+    for key in [LockKey::posting("m", "1").unwrap(), LockKey::verbatim("Old", "as-written").unwrap()] {
+        *table.breaks.lock().unwrap() = Some((rig.locks.clone(), key.clone()));
+        let outcome = pipeline.process(written("1", "as-written")).await.unwrap();
+        let Outcome::Deferred(DeferReason::LockLost { key: lost }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(lost, key.to_string());
+        assert_eq!(rig.row("1").await.state, BidState::Abandoned);
+        assert!(table.statuses().is_empty(), "nothing was sent: {:?}", table.statuses());
+    }
+    assert!(rig.market.seen().is_empty());
+    assert!(matches!(pipeline.process(written("1", "as-written")).await.unwrap(), Outcome::Submitted(_)));
+}
+
+/// A person has settled the bid as sent before its sender would hand it back: what the table shows stays.
+#[tokio::test]
+async fn a_hand_back_that_the_ledger_refuses_takes_nothing_out_of_the_old_table() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    let release = rig.market.hold("1", Step::Say(stop()));
+    let pipeline = beside(&rig, &table);
+    let sending = tokio::spawn(async move { one(&pipeline, "1").await });
+    rig.market.wait_for(1).await;
+    rig.time.advance(rig::TTL * 2);
+    rig.ledger.sweep(10).await.unwrap();
+    let row = rig.row("1").await;
+    let action = Move::ResolveSubmitted { external_ref: None };
+    let change =
+        bidlock_ledger::Change::new(row.claim_ref(), Actor::operator("o"), action).because("seen there");
+    rig.ledger.apply(&[change]).await.unwrap();
+    drop(release);
+    let outcome = sending.await.unwrap();
+    assert!(matches!(outcome, Outcome::Deferred(_)), "{outcome:?}");
+    assert_eq!(rig.row("1").await.state, BidState::Submitted);
+    assert_eq!(table.statuses(), ["submitted"]);
 }
 
 /// As an old instance takes it.
