@@ -30,13 +30,22 @@ const MAX_MARKETPLACES: usize = 1_000;
 /// How often a posting's rows are read again where somebody else wrote between look and insertion.
 const ROUNDS: usize = 3;
 
-/// Where the replaced system keeps its bids.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where the replaced system keeps its bids. No password is in its `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Place {
     /// In this SQLite file.
     Sqlite(PathBuf),
     /// In the database of this URL.
     Postgres(String),
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Place::Postgres(_) => f.write_str("Postgres(..)"),
+        }
+    }
 }
 
 /// The replaced system's database. Clones share the connection.
@@ -81,8 +90,11 @@ impl NewRow {
             "marketplace" => Some(name.marketplace.clone()),
             "job_id" => Some(name.job_id.clone()),
             "status" => Some(status.to_owned()),
-            // One for each row of the bid.
-            "id" => Some(Uuid::new_v5(&self.bid, name.job_id.as_bytes()).to_string()),
+            // One for each row of the bid; no text of either column holds a NUL.
+            "id" => {
+                let row = format!("{}\0{}", name.marketplace, name.job_id);
+                Some(Uuid::new_v5(&self.bid, row.as_bytes()).to_string())
+            }
             "bid_amount" => self.amount.clone(),
             "proposal" => Some(self.proposal.clone()),
             _ => Some(written_time(self.at, kind)),
@@ -171,6 +183,16 @@ impl LegacyDatabase {
         }
     }
 
+    /// The names that the columns can hold. Old instances have no row under the others, and none can be written.
+    fn storable(&self, names: &[LegacyName]) -> Vec<LegacyName> {
+        let fits = |column: &str, text: &str| {
+            let longest = self.shape().column(column).and_then(|column| column.max_chars);
+            longest.is_none_or(|longest| text.chars().count() <= longest)
+        };
+        let fit = |name: &&LegacyName| fits("marketplace", &name.marketplace) && fits("job_id", &name.job_id);
+        names.iter().filter(fit).cloned().collect()
+    }
+
     /// The bid that rows of one posting, none of them ours, speak for.
     fn import(&self, posting: &PostingId, mut rows: Vec<OldRow>) -> Option<NewImport> {
         rows.sort_by_key(|row| u8::MAX - row.strength());
@@ -212,7 +234,8 @@ impl LegacyBids for LegacyDatabase {
         postings: &[(PostingId, Vec<LegacyName>)],
     ) -> Result<Vec<Option<NewImport>>, LegacyError> {
         let mut by_name: HashMap<LegacyName, Vec<OldRow>> = HashMap::new();
-        for row in self.rows(postings.iter().flat_map(|(_, names)| names.clone()).collect()).await? {
+        let names = postings.iter().flat_map(|(_, names)| self.storable(names)).collect();
+        for row in self.rows(names).await? {
             if !row.mirrored {
                 let name = LegacyName { marketplace: row.marketplace.clone(), job_id: row.job_id.clone() };
                 by_name.entry(name).or_default().push(row);
@@ -226,6 +249,11 @@ impl LegacyBids for LegacyDatabase {
     }
 
     async fn mirror(&self, bid: &Bid, names: &[LegacyName]) -> Result<Mirrored, LegacyError> {
+        let names = self.storable(names);
+        if names.is_empty() {
+            let detail = format!("{}: the columns of `bids` are too short for {}", self.place(), bid.posting);
+            return Ok(Mirrored::Impossible { detail });
+        }
         for _ in 0..ROUNDS {
             let new = NewRow {
                 bid: bid.id.0,
@@ -233,7 +261,7 @@ impl LegacyBids for LegacyDatabase {
                 proposal: bid.payload.proposal.clone(),
                 at: (self.now)(),
             };
-            let (names, claim) = (names.to_vec(), bid.claim_id.to_string());
+            let (names, claim) = (names.clone(), bid.claim_id.to_string());
             let written = match &self.engine {
                 Engine::Sqlite(table) => table.mirror(names.clone(), claim, new).await?,
                 Engine::Postgres(table) => table.mirror(names.clone(), claim, new).await?,

@@ -22,6 +22,9 @@ use crate::{
 /// How often a read is asked once more over a new connection.
 const TRIES: usize = 2;
 
+/// A server that only reads: after a fail-over the old primary, until the new one has its place.
+const READ_ONLY: &str = "25006";
+
 /// A database with the table. One connection, which is made anew where it breaks.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -388,7 +391,12 @@ async fn columns(session: &Session, table: &str) -> Result<Vec<Column>> {
     let table = table.to_owned();
     let sql = no_comments(include_str!("../queries/columns.postgres.sql"));
     let rows = session.query(&sql, &[text(&table)]).await?;
-    let column = |row: &Row| Column { name: row.get(0), type_name: row.get(1), needs_value: row.get(2) };
+    let column = |row: &Row| Column {
+        name: row.get(0),
+        type_name: row.get(1),
+        max_chars: row.get::<_, Option<i32>>(3).and_then(|longest| usize::try_from(longest).ok()),
+        needs_value: row.get(2),
+    };
     Ok(rows.iter().map(column).collect())
 }
 
@@ -420,6 +428,7 @@ fn fault(error: &bidlock_postgres::Error) -> LegacyError {
     LegacyError {
         message: format!("{}: {}", error.place(), error.message()),
         hint: error.hint().map(str::to_owned),
-        retryable: matches!(error.kind(), Kind::Unavailable | Kind::Busy | Kind::Conflict | Kind::Poisoned),
+        retryable: matches!(error.kind(), Kind::Unavailable | Kind::Busy | Kind::Conflict | Kind::Poisoned)
+            || error.sql_state() == Some(READ_ONLY),
     }
 }

@@ -19,8 +19,10 @@ pub(crate) const OPTIONAL: [&str; 7] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// As a cast wants it: `character varying(50)`, `bid_status`.
+    /// As a cast wants it, without its length: a cast to `character varying(50)` would cut what an assignment refuses.
     pub(crate) type_name: String,
+    /// How many characters a text may have, where the engine keeps to that.
+    pub(crate) max_chars: Option<usize>,
     /// It must be given a value, and has none of its own.
     pub(crate) needs_value: bool,
 }

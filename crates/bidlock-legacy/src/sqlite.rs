@@ -245,7 +245,8 @@ fn columns_of_mirror(conn: &Connection) -> rusqlite::Result<Vec<Column>> {
 fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
     let mut statement = conn.prepare(include_str!("../queries/columns.sqlite.sql"))?;
     let columns = statement.query_map([table], |row| {
-        Ok(Column { name: row.get(0)?, type_name: row.get(1)?, needs_value: row.get(2)? })
+        // SQLite writes texts of any length into VARCHAR(50).
+        Ok(Column { name: row.get(0)?, type_name: row.get(1)?, max_chars: None, needs_value: row.get(2)? })
     })?;
     columns.collect()
 }

@@ -171,6 +171,75 @@ async fn a_row_is_written_as_the_table_wants_it() {
     assert!(error.to_string().contains("needs user_id"), "{error}");
 }
 
+/// Two spellings of a marketplace are two rows, also where the key is a text that nothing else fills.
+#[tokio::test]
+async fn rows_of_one_bid_under_several_marketplaces_have_keys_of_their_own() {
+    let old = Old::sqlite();
+    old.sql(&old::TABLE.replace("{id}", "TEXT PRIMARY KEY"));
+    old.sql("INSERT INTO bids (id, marketplace, job_id, status) VALUES ('x', 'Upwork', 'other', 'WON')");
+    let legacy = old.beside().await;
+    let bid = claimed(&old, "1900000000000000017").await;
+    assert!(matches!(legacy.mirror(&bid, &legacy.names(&bid.posting, &[])).await.unwrap(), Mirrored::Done));
+    assert_eq!(old.ask("SELECT count(DISTINCT id) FROM bids WHERE status = 'PENDING'"), "4");
+}
+
+/// A name is in the table as a whole or not at all: one that is cut would be another posting's.
+#[tokio::test]
+async fn names_that_the_columns_cant_hold_are_left_out_and_nothing_is_cut() {
+    let Some(old) = Old::postgres() else { return };
+    old.sql(
+        "CREATE TABLE bids (job_id VARCHAR(24) NOT NULL, marketplace CHAR(8) NOT NULL, \
+         status VARCHAR(8) NOT NULL, UNIQUE (marketplace, job_id, status))",
+    );
+    let legacy = old.beside().await;
+    let bid = claimed(&old, "1900000000000000017").await;
+    let raw = ["https://market.example/jobs/a-long-page".to_owned()];
+    let names = legacy.names(&bid.posting, &raw);
+    assert!(names.iter().any(|name| name.job_id == raw[0]), "its key is locked all the same");
+    old.add_bare("upwork", &raw[0][..24], "WON");
+    assert!(legacy.find(&[(bid.posting.clone(), names.clone())]).await.unwrap()[0].is_none());
+    assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
+    let rows = "SELECT job_id FROM bids WHERE status = 'PENDING' ORDER BY length(job_id)";
+    assert_eq!(old.ask(rows), "1900000000000000017\n~021900000000000000017");
+    // What the table can't say is an error, not half a word.
+    let error = legacy.settle(bid.claim_id, Some(BidState::Unknown)).await.unwrap_err();
+    assert!(error.to_string().contains("too long"), "{error}");
+    let Mirrored::Impossible { detail } = legacy.mirror(&bid, &names[names.len() - 1..]).await.unwrap()
+    else {
+        panic!("no name of it fits")
+    };
+    assert!(detail.contains("too short"), "{detail}");
+}
+
+/// After a fail-over the one connected to may read only until its successor has its place: worth asking again.
+#[tokio::test]
+async fn a_server_that_only_reads_is_asked_again() {
+    let Some(old) = Old::postgres() else { return };
+    old.sql(&old::TABLE.replace("{id}", "SERIAL PRIMARY KEY"));
+    let legacy = old.beside().await;
+    let bid = claimed(&old, "1900000000000000017").await;
+    old.sql("ALTER SYSTEM SET default_transaction_read_only = on");
+    old.sql("SELECT pg_reload_conf()");
+    let read_only = || old.ask("SHOW default_transaction_read_only") == "on";
+    while !read_only() {
+        tokio::task::yield_now().await;
+    }
+    let error = loop {
+        // The session takes the new setting between two transactions.
+        match legacy.mirror(&bid, &legacy.names(&bid.posting, &[])).await {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.retryable && error.to_string().contains("read-only"), "{error}");
+}
+
+#[test]
+fn a_place_shows_no_password() {
+    let place = bidlock_legacy::Place::Postgres("postgres://u:open-sesame@db.example/bidding".to_owned());
+    assert!(!format!("{place:?}").contains("sesame"));
+}
+
 #[tokio::test]
 async fn a_database_that_has_gone_is_an_error_and_comes_back() {
     let Some(mut old) = Old::postgres() else { return };

@@ -96,6 +96,12 @@ impl Old {
         ));
     }
 
+    /// Into a table that has only the demanded columns.
+    pub fn add_bare(&self, marketplace: &str, job_id: &str, status: &str) {
+        let values = format!("('{marketplace}', '{job_id}', '{status}')");
+        self.sql(&format!("INSERT INTO bids (marketplace, job_id, status) VALUES {values}"));
+    }
+
     pub fn ledger(&self) -> Arc<dyn LedgerStore> {
         Arc::new(SqliteLedger::open(self.folder.path().join("ledger.db")).unwrap())
     }
