@@ -1,91 +1,18 @@
 //! The command line on engines that hosts share: every command with every pair of them, each fault with its cause and
-//! way out, one ledger for one set of locks, and a ledger that goes away in the middle of a scan. Real servers.
+//! way out, and one ledger for one set of locks. Real servers.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, their helpers included")]
 
 mod kit;
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::Child,
+use std::process::Child;
+
+use bidlock_testkit::RedisServer;
+use kit::{
+    Desk,
+    engines::{FEED, Market, SECRET, With, postgres, record, redis, say_to},
 };
-
-use bidlock_testkit::{PostgresOptions, PostgresServer, RedisServer};
-use kit::{Call, Desk, Done, signal};
-use rustix::process::Signal;
-use serde_json::{Value, json};
-
-const SECRET: &str = "hunter2-secret";
-const FEED: &str = r#"[{"id": "1", "title": "Write a parser", "url": "https://jobs.example/1", "budget": "$500"},
-                       {"id": "2", "title": "Build a shed", "url": "https://jobs.example/2", "budget": "$20"}]"#;
-
-fn redis(args: &[&str]) -> Option<RedisServer> {
-    RedisServer::start(&[&["--maxmemory-policy", "noeviction"], args].concat())
-}
-
-fn postgres() -> Option<PostgresServer> {
-    PostgresServer::start(PostgresOptions::new())
-}
-
-/// A running sandbox; stopped when dropped.
-struct Market {
-    child: Child,
-    url: String,
-}
-
-impl Market {
-    fn open(desk: &Desk) -> Market {
-        Market::open_with(desk, "")
-    }
-
-    fn open_with(desk: &Desk, more: &str) -> Market {
-        let mut child = desk.call(&format!("sandbox run --log market.jsonl --json {more}")).start();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let started: Value = serde_json::from_str(&line).unwrap();
-        Market { child, url: started["url"].as_str().unwrap().to_owned() }
-    }
-}
-
-impl Drop for Market {
-    fn drop(&mut self) {
-        signal(&self.child, Signal::TERM);
-        self.child.wait().unwrap();
-    }
-}
-
-/// What the marketplace saw: submissions, duplicates.
-fn record(desk: &Desk) -> (u64, u64) {
-    let report = desk.run("sandbox report market.jsonl --json").code(0).json();
-    (report["submissions"].as_u64().unwrap(), report["duplicates"].as_u64().unwrap())
-}
-
-/// Calls with these variables set, whose every output is looked through for passwords.
-struct With<'a> {
-    desk: &'a Desk,
-    variables: Vec<(&'static str, String)>,
-}
-
-impl With<'_> {
-    fn call(&self, words: &str) -> Call {
-        let call = self.desk.call(words).env("BID_LOCK_RETRY_COUNT", "0");
-        self.variables.iter().fold(call, |call, (name, value)| call.env(name, value))
-    }
-
-    #[track_caller]
-    fn run(&self, words: &str) -> Done {
-        discreet(self.call(words).run())
-    }
-}
-
-#[track_caller]
-fn discreet(done: Done) -> Done {
-    for secret in [SECRET, "made-up secret", "made-up%20secret"] {
-        assert!(!done.out.contains(secret) && !done.err.contains(secret), "a password shows: {done:#?}");
-    }
-    done
-}
+use serde_json::json;
 
 /// Every command that opens a store, with the engines that these variables choose.
 fn every_command(variables: Vec<(&'static str, String)>, shared_ledger: bool) {
@@ -218,14 +145,6 @@ fn each_fault_of_redis_names_its_cause_its_setting_and_the_way_out() {
     refused_by_locks(&url(little), &["does not permit", "docs/backends/redis.md"]);
 }
 
-fn say_to(port: u16, command: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
-    let mut answer = [0; 512];
-    let read = stream.read(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer[..read]).into_owned()
-}
-
 #[test]
 fn a_redis_without_memory_is_named_and_one_whose_scripts_were_flushed_is_not_felt() {
     let Some(server) = redis(&[]) else { return };
@@ -352,84 +271,4 @@ fn eight_scans_at_once_on_an_empty_database_all_work() {
         assert!(out.lines().last().unwrap().contains("\"summary\""), "{out}");
     }
     assert_eq!(record(&desk), (2, 0));
-}
-
-/// Postings of the feed below: enough that the scan is not through when something happens after the first answers.
-const MANY: u64 = 60;
-
-/// A scan in whose middle PostgreSQL is stopped, with one sender and a marketplace that takes its time.
-struct Interrupted {
-    child: Child,
-    out: BufReader<std::process::ChildStdout>,
-    err: BufReader<std::process::ChildStderr>,
-    /// What the marketplace had got when the scan said that it waits.
-    sent: u64,
-}
-
-fn interrupt(desk: &Desk, with: &With<'_>, market: &Market, postgres: &mut PostgresServer) -> Interrupted {
-    let posting = |n: u64| json!({"id": n.to_string(), "title": format!("Job {n}"), "url": format!("https://jobs.example/{n}")});
-    desk.file("many.json", &Value::from((1..=MANY).map(posting).collect::<Vec<Value>>()).to_string());
-    let words =
-        format!("scan many.json --marketplace example --submit {} --json --concurrency 1", market.url);
-    let mut child = with.call(&words).start();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut err = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("submitted") {
-        line.clear();
-        assert_ne!(out.read_line(&mut line).unwrap(), 0, "the scan ended");
-    }
-    postgres.stop();
-    line.clear();
-    while !line.contains("nothing is sent until it is back") {
-        line.clear();
-        assert_ne!(err.read_line(&mut line).unwrap(), 0, "the scan ended");
-    }
-    // The one request that was on its way has been answered by now: there is one sender, and it has asked the ledger.
-    Interrupted { child, out, err, sent: record(desk).0 }
-}
-
-impl Interrupted {
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut told = String::new();
-        self.out.read_to_string(&mut told).unwrap();
-        self.err.read_to_string(&mut told).unwrap();
-        (self.child.wait().unwrap().code(), told)
-    }
-}
-
-#[test]
-fn while_postgresql_is_away_nothing_is_sent_and_the_scan_goes_on_when_it_is_back() {
-    let Some(mut postgres) = postgres() else { return };
-    let desk = Desk::new();
-    let market = Market::open_with(&desk, "--mode delay=20ms..30ms");
-    let with = With { desk: &desk, variables: vec![("DATABASE_URL", postgres.url())] };
-    let scan = interrupt(&desk, &with, &market, &mut postgres);
-    assert!((1..MANY).contains(&scan.sent), "{}", scan.sent);
-    // It has tried again meanwhile: each try is told on stderr.
-    let (mut scan, mut line) = (scan, String::new());
-    scan.err.read_line(&mut line).unwrap();
-    assert_eq!(record(&desk).0, scan.sent, "nothing is sent without a ledger");
-    postgres.start_again();
-    let (code, told) = scan.end();
-    assert_eq!(code, Some(0), "{told}");
-    // The one sender may have stood before the door with its claim: nobody has that until it expires.
-    let claimed = told.lines().filter(|line| line.contains("\"held_elsewhere\",")).count() as u64;
-    assert!(claimed <= 1, "{told}");
-    assert_eq!(record(&desk), (MANY - claimed, 0), "{told}");
-}
-
-#[test]
-fn a_postgresql_that_stays_away_beyond_the_patience_ends_the_scan_with_5() {
-    let Some(mut postgres) = postgres() else { return };
-    let desk = Desk::new();
-    let market = Market::open_with(&desk, "--mode delay=20ms..30ms");
-    let mut with = With { desk: &desk, variables: vec![("DATABASE_URL", postgres.url())] };
-    with.variables.push(("BIDLOCK_SCAN__PATIENCE", "1s".to_owned()));
-    let scan = interrupt(&desk, &with, &market, &mut postgres);
-    let sent = scan.sent;
-    let (code, told) = scan.end();
-    assert_eq!(code, Some(5), "{told}");
-    assert!(told.contains("127.0.0.1") && !told.contains("made-up"), "{told}");
-    assert_eq!(record(&desk), (sent, 0), "nothing was sent without a ledger");
 }

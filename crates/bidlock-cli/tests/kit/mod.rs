@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper fails by panicking")]
 
+pub(crate) mod engines;
+
 use std::{
     io::Write,
     path::{Path, PathBuf},
