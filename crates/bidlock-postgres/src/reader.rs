@@ -18,7 +18,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader that connects when it is needed, or goes on with this session.
+    /// A reader that connects when it is needed, or goes on with a session that is open.
     pub fn new(target: Target, clock: Option<ManualClock>, session: Option<Session>) -> Reader {
         Reader { target, clock, session: Mutex::new(session.map(Arc::new)) }
     }
