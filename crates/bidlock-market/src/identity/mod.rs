@@ -32,6 +32,7 @@ mod spelling;
 pub mod upwork;
 pub mod weworkremotely;
 
+use bidlock_canary::{Canary, removed};
 use bidlock_ledger::posting::MAX_POSTING_BYTES;
 use bidlock_ledger::{InvalidPostingId, PostingId};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -180,6 +181,9 @@ pub(crate) fn own_form(marketplace: &str, posting: &str) -> Option<Rank> {
 pub(crate) fn canonical_text(marketplace: &str, text: &str) -> Result<String, Impossible> {
     let scheme = scheme_of_name(marketplace);
     let mut current = tidy(text);
+    if removed(Canary::RawIdentity) {
+        return Ok(current);
+    }
     for _ in 0..MAX_PASSES {
         let next = one_pass(marketplace, scheme, &current)?;
         if next == current {

@@ -2,7 +2,7 @@
 //!
 //! | request | answers |
 //! |---|---|
-//! | `POST URL/bids` | 200, 201 with `id`: accepted · 409: a bid exists · 400, 404, 410, 422: refused · 401, 402, 403: sending stops · 429: later |
+//! | `POST URL/bids` | 200, 201 with `id`: accepted · 409: a bid exists · 400, 422, and 404, 410 with `code`: refused · 401, 402, 403, and any other 404, 405, 410: sending stops · 429: later |
 //! | `GET URL/bids?marketplace=&posting_id=` | 200 with `bids` |
 //! | `POST URL/bids/{id}/withdraw` | 200 |
 //!
@@ -18,6 +18,7 @@ mod wire;
 use std::{error::Error as StdError, time::Duration};
 
 use async_trait::async_trait;
+use bidlock_canary::{Canary, removed};
 use bidlock_ledger::PostingId;
 use reqwest::{
     Client, Proxy, RequestBuilder, Response,
@@ -176,9 +177,10 @@ impl Marketplace for HttpMarketplace {
     }
 
     async fn submit(&self, submission: &Submission) -> Answer {
+        let url = self.url(&["bids"]);
         let request = self
             .client
-            .post(self.url(&["bids"]))
+            .post(url.clone())
             .header("Idempotency-Key", submission.idempotency_key.to_string())
             .json(&BidBody::new(submission));
         let response = match send(request).await {
@@ -191,6 +193,9 @@ impl Marketplace for HttpMarketplace {
             // Not the marketplace's words are at fault, but the way here.
             (Answer::Lost { cause: LostCause::UnreadableAnswer, detail }, Some(cause)) => {
                 Answer::Lost { cause, detail }
+            }
+            (Answer::NotHere { detail }, _) => {
+                Answer::NotHere { detail: format!("POST {url} was answered with {detail}") }
             }
             (answer, _) => answer,
         }
@@ -248,7 +253,7 @@ fn client(options: &HttpOptions) -> reqwest::Result<Client> {
         .default_headers(headers)
         .user_agent(concat!("bidlock/", env!("CARGO_PKG_VERSION")))
         .retry(retry::never())
-        .redirect(redirect::Policy::none())
+        .redirect(if removed(Canary::FollowRedirects) { redirect::Policy::default() } else { redirect::Policy::none() })
         .pool_max_idle_per_host(0)
         .http1_only()
         .referer(false)

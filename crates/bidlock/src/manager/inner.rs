@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bidlock_canary::{Canary, removed};
 use uuid::Uuid;
 
 use super::local_queue::LocalQueues;
@@ -133,10 +134,11 @@ impl Inner {
 
     pub(super) fn request(&self, key: &LockKey) -> Acquire {
         let count = self.nonce_count.fetch_add(1, Ordering::Relaxed);
+        let fresh = Nonce::new(self.nonce_base, count);
         Acquire {
             key: key.clone(),
             holder: self.holder.clone(),
-            nonce: Nonce::new(self.nonce_base, count),
+            nonce: if removed(Canary::OneNonce) { Nonce::new(0, 0) } else { fresh },
             ttl: self.ttl(),
         }
     }
@@ -269,6 +271,9 @@ struct Unanswered<'a> {
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
+        if removed(Canary::LeakLocks) {
+            return;
+        }
         for request in self.requests {
             self.inner.give_back(request);
         }
