@@ -1,0 +1,522 @@
+//! What happened in a run, as files in one folder: what the checker reads, and all it knows.
+//!
+//! | file | what | lines |
+//! |---|---|---|
+//! | `history.jsonl` | what the rig did and heard | [`Entry`]; the first is [`What::Begun`] |
+//! | `feed.jsonl` | the postings that the feed held | [`FeedLine`] |
+//! | `sandbox.jsonl` | the marketplace's own record | `bidlock_sandbox::record::Line` |
+//! | `ledger.jsonl` | every bid with its events, as the run left them | [`LedgerLine`] |
+//!
+//! Files are read and written line by line: a long run does not fit into memory.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use bidlock_ledger::{Bid, BidEvent, LedgerId, PostingId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    fault::{FaultKind, Target},
+    plan::Plan,
+};
+
+/// The form of these files. Raised when an older reader would misread them.
+pub const FORMAT: u32 = 1;
+/// The longest line that is read: a bid with a long proposal and its events' details fit many times over.
+const MAX_LINE_BYTES: u64 = 8 << 20;
+
+/// The files of one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The run whose files are in this folder; or whose `history.jsonl` this is.
+    pub fn at(path: &Path) -> RunFolder {
+        match path.parent() {
+            Some(parent) if path.is_file() => RunFolder(parent.to_owned()),
+            _ => RunFolder(path.to_owned()),
+        }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the rig did and heard.
+    pub fn history(&self) -> PathBuf {
+        self.0.join("history.jsonl")
+    }
+
+    /// The postings that the feed held.
+    pub fn feed(&self) -> PathBuf {
+        self.0.join("feed.jsonl")
+    }
+
+    /// The marketplace's record.
+    pub fn sandbox(&self) -> PathBuf {
+        self.0.join("sandbox.jsonl")
+    }
+
+    /// Bids and events.
+    pub fn ledger(&self) -> PathBuf {
+        self.0.join("ledger.jsonl")
+    }
+}
+
+/// One line of `history.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Milliseconds since the run began, by the host's boot-time clock, which no fault moves.
+    pub at_ms: u64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// The first line.
+    Begun(Box<Begun>),
+    /// A process was started.
+    ProcessStarted(Started),
+    /// A process has ended.
+    ProcessExited(Exited),
+    /// A fault begins. The line stands in the file before anything is broken.
+    FaultBegins(FaultLine),
+    /// It is over, and what it broke is whole again. The line is written after that.
+    FaultEnds {
+        /// Which.
+        id: u32,
+    },
+    /// A planned fault did not take place.
+    FaultSkipped {
+        /// Which.
+        id: u32,
+        /// What it would have been.
+        fault: FaultKind,
+        /// Why.
+        why: String,
+    },
+    /// A scanner told the outcome of a sighting. Those that say nothing new (`already_bid` of a settled bid) are left out.
+    Outcome(Outcome),
+    /// A scanner has read its feeds once: its counts, as `scan --json` gives them.
+    Pass {
+        /// Which incarnation.
+        holder: String,
+        /// The summary line.
+        summary: serde_json::Value,
+    },
+    /// What a worker did under a lock.
+    Lease(LeaseLine),
+    /// An operator's command came to its end.
+    Operator {
+        /// Its words.
+        command: Vec<String>,
+        /// Its exit code; `None` after a signal.
+        code: Option<i32>,
+    },
+    /// A process wrote this to stderr. Repeated ones are left out after a while.
+    Note {
+        /// Which incarnation.
+        holder: String,
+        /// One line.
+        text: String,
+    },
+    /// From here on nothing is broken any more, and nothing new appears in the feed.
+    QuietBegins,
+    /// The last scan over the whole feed begins.
+    LastScanBegins,
+    /// The last line of a run that came to its end.
+    Ended {
+        /// Notes that were left out.
+        notes_left_out: u64,
+    },
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begun {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// What the seed has decided.
+    pub plan: Plan,
+    /// The wall clock at 0 ms, in milliseconds since 1970 UTC: what the ledger and the sandbox write into theirs.
+    pub wall_ms: i64,
+    /// The boot-time clock at 0 ms, in nanoseconds.
+    pub boot_ns: u64,
+    /// Names and versions: `bidlock`, and each engine's.
+    pub versions: Vec<(String, String)>,
+    /// The protocol that this bidlock speaks.
+    pub protocol: i64,
+    /// Mechanisms taken out by a canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
+    /// What this host can't exercise, and why.
+    pub not_exercised: Vec<NotExercised>,
+}
+
+/// A kind of fault that could not be injected here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotExercised {
+    /// Which.
+    pub fault: FaultKind,
+    /// Why, and the way out.
+    pub why: String,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its name through all incarnations, such as `scanner-2`: what [`Target`] names.
+    pub process: String,
+    /// This incarnation's own name, such as `scanner-2.3`: the holder in locks and bids.
+    pub holder: String,
+    /// What it does.
+    pub role: Role,
+    /// Its id.
+    pub pid: u32,
+    /// The program.
+    pub binary: String,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// `bidlock scan`.
+    Scanner,
+    /// Takes locks and works under them, and does nothing else.
+    Worker,
+    /// `bidlock reconcile`, `bidlock bid …`.
+    Operator,
+}
+
+/// The end of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exited {
+    /// Which incarnation.
+    pub holder: String,
+    /// Its id.
+    pub pid: u32,
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// A fault, as it is injected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultLine {
+    /// Its number in the plan.
+    pub id: u32,
+    /// What.
+    pub fault: FaultKind,
+    /// What it hits.
+    pub target: Target,
+    /// How long it is to last; 0 for one that is over at once.
+    pub lasts_ms: u64,
+    /// How much, in the unit of [`FaultKind`]'s nemesis: milliseconds of delay, seconds of a clock; else 0.
+    #[serde(default)]
+    pub amount: i64,
+    /// The incarnation that was hit, where it is one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
+}
+
+/// What a scanner says of a sighting, as `scan --json` does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which incarnation.
+    pub holder: String,
+    /// `outcome`, or `approved` for an approved bid that was sent.
+    pub event: String,
+    /// Its marketplace.
+    pub marketplace: String,
+    /// Its canonical id.
+    pub posting: String,
+    /// `submitted`, `unknown`, `deferred`, …
+    pub outcome: String,
+    /// The bid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bid: Option<String>,
+    /// Its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A worker's word. Its times are the worker's own, by the boot-time clock: the rig may hear of it later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseLine {
+    /// Which incarnation.
+    pub holder: String,
+    /// When, in microseconds since the run began.
+    pub at_us: u64,
+    /// The lock's key.
+    pub key: String,
+    /// What it did.
+    #[serde(flatten)]
+    pub step: LeaseStep,
+}
+
+/// What a worker does with a lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum LeaseStep {
+    /// It was granted.
+    Granted {
+        /// The lease's fencing token.
+        token: u64,
+        /// Until when the worker may believe in it, unless it is renewed; microseconds since the run began.
+        deadline_us: u64,
+    },
+    /// One step of work under it was done: a number in a file, read, raised and written without any other guard. Written
+    /// after the step, and only where the worker's own deadline had not passed before it and has not passed after it.
+    Worked {
+        /// Under which token.
+        token: u64,
+        /// When the step began.
+        began_us: u64,
+        /// What was read.
+        read: u64,
+        /// Until when the worker may believe in it now.
+        deadline_us: u64,
+    },
+    /// The worker was told that it is lost, or found its deadline past.
+    Lost {
+        /// Which.
+        token: u64,
+    },
+    /// It was given back.
+    Released {
+        /// Which.
+        token: u64,
+        /// What was found: `released`, `expired` or `stolen`; or an error.
+        found: String,
+    },
+    /// A stranger's release and renewal were tried: they must change nothing, and say so.
+    Forged {
+        /// The true holder's token at that time.
+        token: u64,
+        /// What the store said to the release: anything but `released` is right.
+        release: String,
+        /// What it said to the renewal: anything but `renewed` is right.
+        renewal: String,
+    },
+}
+
+/// One posting of the feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedLine {
+    /// When it first appeared, in milliseconds since the run began.
+    pub at_ms: u64,
+    /// Its canonical identity.
+    pub posting: PostingId,
+    /// Its ids as the feeds write them: links with tracking queries, other cases, numbers.
+    pub written: Vec<String>,
+}
+
+/// One line of `ledger.jsonl`. A bid's events follow it at once, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LedgerLine {
+    /// The first line.
+    Ledger {
+        /// Its id.
+        id: LedgerId,
+    },
+    /// A bid. Oldest first.
+    Bid(Box<Bid>),
+    /// One of its events.
+    Event(Box<BidEvent>),
+}
+
+/// Appends lines to a file.
+#[derive(Debug)]
+pub struct Lines {
+    file: BufWriter<File>,
+    path: PathBuf,
+}
+
+impl Lines {
+    /// Makes a new file.
+    ///
+    /// # Errors
+    /// It is there already, or can't be written.
+    pub fn create(path: &Path) -> Result<Lines, HistoryError> {
+        let file = File::options()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|source| HistoryError::Write { path: path.to_owned(), source })?;
+        Ok(Lines { file: BufWriter::new(file), path: path.to_owned() })
+    }
+
+    /// Appends a line. It may stay in memory until [`flush`](Lines::flush).
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn add(&mut self, line: &impl Serialize) -> Result<(), HistoryError> {
+        let written = serde_json::to_writer(&mut self.file, line).map_err(io::Error::from);
+        written.and_then(|()| self.file.write_all(b"\n")).map_err(|source| self.failed(source))
+    }
+
+    /// Hands all lines to the system.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn flush(&mut self) -> Result<(), HistoryError> {
+        self.file.flush().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> HistoryError {
+        HistoryError::Write { path: self.path.clone(), source }
+    }
+}
+
+/// Calls `each` with every line of a file, in order.
+///
+/// # Errors
+/// The file can't be read, or a line is not of this kind; `each` fails.
+pub fn read_lines<T: DeserializeOwned>(
+    path: &Path,
+    mut each: impl FnMut(T) -> Result<(), HistoryError>,
+) -> Result<(), HistoryError> {
+    let failed = |source| HistoryError::Read { path: path.to_owned(), source };
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let (mut line, mut number) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        number += 1;
+        if file.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            return Ok(());
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let read = serde_json::from_slice(&line);
+        each(read.map_err(|source| HistoryError::Line { path: path.to_owned(), number, source })?)?;
+    }
+}
+
+/// A run's plan and surroundings: the first line of its history.
+///
+/// # Errors
+/// The file can't be read, or is no history that this bidlock can read.
+pub fn read_begun(folder: &RunFolder) -> Result<Begun, HistoryError> {
+    let path = folder.history();
+    let failed = |source| HistoryError::Read { path: path.clone(), source };
+    let mut line = Vec::new();
+    BufReader::new(File::open(&path).map_err(failed)?)
+        .take(MAX_LINE_BYTES)
+        .read_until(b'\n', &mut line)
+        .map_err(failed)?;
+    let read = serde_json::from_slice(&line);
+    let entry: Entry = read.map_err(|source| HistoryError::Line { path: path.clone(), number: 1, source })?;
+    match entry.what {
+        What::Begun(begun) if begun.format == FORMAT => Ok(*begun),
+        What::Begun(begun) => Err(HistoryError::Format { path, format: begun.format }),
+        _ => Err(HistoryError::NoBeginning { path }),
+    }
+}
+
+/// A run's files can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// A file can't be read.
+    #[error("can't read {}: {source}; name the folder of a run, or its history.jsonl", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file can't be written.
+    #[error("can't write {}: {source}; name another folder with --keep", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is not what it should be.
+    #[error("{} line {number}: {source}; the file is damaged, or not a run's", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        number: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Another form of files.
+    #[error("{} has the form {format}, this bidlock reads {FORMAT}; use the bidlock that wrote it", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its form.
+        format: u32,
+    },
+    /// The file does not begin as a history does.
+    #[error("{} does not begin with a plan: it is no run's history", path.display())]
+    NoBeginning {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_read_back_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let entries = [
+            Entry {
+                at_ms: 3,
+                what: What::FaultBegins(FaultLine {
+                    id: 1,
+                    fault: FaultKind::Cut,
+                    target: Target::between("scanner-2", crate::fault::Place::Redis),
+                    lasts_ms: 500,
+                    amount: 0,
+                    holder: None,
+                }),
+            },
+            Entry {
+                at_ms: 4,
+                what: What::Lease(LeaseLine {
+                    holder: "worker-1.1".to_owned(),
+                    at_us: 3_999,
+                    key: "bid_lock:{a}:{b}".to_owned(),
+                    step: LeaseStep::Lost { token: u64::MAX },
+                }),
+            },
+            Entry { at_ms: 5, what: What::QuietBegins },
+        ];
+        let mut lines = Lines::create(&path).unwrap();
+        entries.iter().for_each(|entry| lines.add(entry).unwrap());
+        lines.flush().unwrap();
+        let mut back = Vec::new();
+        read_lines(&path, |entry: Entry| {
+            back.push(entry);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(back, entries);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(r#"{"at_ms":3,"kind":"fault_begins","id":1,"fault":"cut""#), "{text}");
+        assert!(matches!(read_begun(&RunFolder::at(&path)), Err(HistoryError::NoBeginning { .. })));
+        assert!(Lines::create(&path).is_err(), "an earlier run is not written over");
+    }
+}
