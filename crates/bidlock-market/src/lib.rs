@@ -27,7 +27,7 @@ pub use budget::{Budget, BudgetKind, Period};
 pub use identity::{canonical, canonical_url, known_marketplaces, marketplace_name, spellings};
 pub use marketplace::{
     Answer, Approval, CLOCK_ALLOWANCE, Capabilities, LookUpError, LostCause, Marketplace, RemoteBid,
-    Submission, WithdrawAnswer, find_ours,
+    Submission, WithdrawAnswer, find_ours, place_of,
 };
 #[cfg(feature = "http")]
 pub use marketplaces::{

@@ -122,6 +122,12 @@ pub enum Answer {
         /// What it said.
         detail: String,
     },
+    /// No marketplace takes bids at this address (404 or 405 without the contract's own words): nothing was accepted,
+    /// and sending stops before more postings are asked for in vain.
+    NotHere {
+        /// Which address, and what it said.
+        detail: String,
+    },
     /// It failed before the first byte of the request could leave: nothing was accepted.
     NotSent {
         /// What failed.
@@ -143,6 +149,7 @@ impl Answer {
             Answer::Refused { .. }
             | Answer::TryLater { .. }
             | Answer::Stop { .. }
+            | Answer::NotHere { .. }
             | Answer::NotSent { .. } => true,
             Answer::Accepted { .. } | Answer::Duplicate { .. } | Answer::Lost { .. } => false,
         }
@@ -180,12 +187,19 @@ pub struct RemoteBid {
     pub created_at: Option<Timestamp>,
 }
 
+/// The place behind the name of a marketplace in the ledger, for people: `http://127.0.0.1:8080` of
+/// `http:http://127.0.0.1:8080`. A name without a URL is its own.
+pub fn place_of(via: &str) -> &str {
+    via.split_once(':').map(|(_, place)| place).filter(|place| place.contains("://")).unwrap_or(via)
+}
+
 /// Why a look-up has no list to show. In none of these cases is anything known about our bids.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookUpError {
     /// No answer: not reachable, too slow, or the connection broke.
     #[error(
-        "look-up at {via} failed: {detail}; check that the marketplace is reachable, then run `bidlock reconcile` again"
+        "look-up at {} failed: {detail}; check that the marketplace is reachable, then run `bidlock reconcile` again",
+        place_of(via)
     )]
     Unreachable {
         /// The marketplace.
@@ -194,7 +208,7 @@ pub enum LookUpError {
         detail: String,
     },
     /// It asks to wait.
-    #[error("look-up at {via} must wait: {detail}")]
+    #[error("look-up at {} must wait: {detail}", place_of(via))]
     TryLater {
         /// The marketplace.
         via: String,
@@ -204,7 +218,7 @@ pub enum LookUpError {
         detail: String,
     },
     /// It answered with a status that carries no list.
-    #[error("look-up at {via} was answered with status {status}: {detail}")]
+    #[error("look-up at {} was answered with status {status}: {detail}", place_of(via))]
     Status {
         /// The marketplace.
         via: String,
@@ -214,7 +228,7 @@ pub enum LookUpError {
         detail: String,
     },
     /// The list can't be read.
-    #[error("look-up at {via} gave an answer that can't be read: {detail}")]
+    #[error("look-up at {} gave an answer that can't be read: {detail}", place_of(via))]
     Unreadable {
         /// The marketplace.
         via: String,
@@ -222,7 +236,7 @@ pub enum LookUpError {
         detail: String,
     },
     /// This marketplace has no look-up.
-    #[error("{via} has no look-up; settle the bid by hand with `bidlock bid resolve`")]
+    #[error("{} has no look-up; settle the bid by hand with `bidlock bid resolve`", place_of(via))]
     Unsupported {
         /// The marketplace.
         via: String,
@@ -359,6 +373,21 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_shown_once() {
+        for (via, place) in [
+            ("http:http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http:https://bids.example/v1", "https://bids.example/v1"),
+            ("https://bids.example", "https://bids.example"),
+            ("dry-run", "dry-run"),
+            ("", ""),
+        ] {
+            assert_eq!(place_of(via), place);
+        }
+        let error = LookUpError::Unsupported { via: "http:http://h".to_owned() }.to_string();
+        assert!(error.starts_with("http://h has no look-up"), "{error}");
+    }
+
+    #[test]
     fn only_answers_that_prove_it_count_as_not_accepted() {
         let detail = String::new;
         for (answer, proof) in [
@@ -368,6 +397,7 @@ mod tests {
             (Answer::Refused { code: detail(), detail: detail() }, true),
             (Answer::TryLater { after: None, detail: detail() }, true),
             (Answer::Stop { code: detail(), detail: detail() }, true),
+            (Answer::NotHere { detail: detail() }, true),
             (Answer::NotSent { detail: detail() }, true),
         ] {
             assert_eq!(answer.proves_not_accepted(), proof, "{answer:?}");

@@ -64,6 +64,7 @@ fn kind(answer: &Answer) -> String {
         Answer::Refused { .. } => "refused".to_owned(),
         Answer::TryLater { .. } => "try later".to_owned(),
         Answer::Stop { .. } => "stop".to_owned(),
+        Answer::NotHere { .. } => "not here".to_owned(),
         Answer::NotSent { .. } => "not sent".to_owned(),
         Answer::Lost { cause, .. } => format!("lost: {cause:?}"),
     }

@@ -6,6 +6,8 @@ use std::{
 };
 
 use bidlock::Moment;
+use bidlock_ledger::Bid;
+use bidlock_market::place_of;
 
 use crate::{outcome::DeferReason, pipeline::Pipeline, send::MAX_PAUSE};
 
@@ -51,7 +53,8 @@ impl Gate {
 }
 
 impl Pipeline {
-    /// Why sending has stopped for good in this process, if it has: the marketplace refused the account.
+    /// Why sending has stopped for good in this process, if it has: the marketplace refused the account, or is not at its
+    /// address.
     pub fn sending_stopped(&self) -> Option<String> {
         self.gate.stopped()
     }
@@ -97,6 +100,15 @@ impl Pipeline {
             return Some(DeferReason::ShuttingDown);
         }
         self.sending_stopped().map(|detail| DeferReason::SendingStopped { detail })
+    }
+
+    /// Nothing more is sent by this process: the marketplace has said of the account, or of the address, what holds for
+    /// every posting.
+    pub(crate) fn stop_sending(&self, bid: &Bid, what: &str) -> DeferReason {
+        let detail = format!("{} {what}", place_of(self.marketplace.via()));
+        tracing::error!(marketplace = bid.posting.marketplace(), %detail, "sending has stopped");
+        self.gate.stop(detail.clone());
+        DeferReason::SendingStopped { detail }
     }
 
     /// Closes the gate for so long.

@@ -209,6 +209,11 @@ impl RuleSet {
         self
     }
 
+    /// The template of the proposal; empty where there is none.
+    pub fn proposal(&self) -> &str {
+        self.bid.proposal.as_deref().unwrap_or_default()
+    }
+
     /// The first rule that says no, if any.
     fn objection(&self, posting: &Posting, now: Timestamp) -> Option<DeclineReason> {
         let no = |rule, why: String| Some(DeclineReason::Rule { rule, why });

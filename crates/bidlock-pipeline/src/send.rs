@@ -9,7 +9,7 @@
 //! | refused for good | `rejected` | refused |
 //! | a bid exists (409) | `unknown`, then `submitted` if a look-up finds ours | submitted or unknown |
 //! | nothing accepted: later, not sent | sent again within the claim, else handed back | deferred |
-//! | nothing accepted: account refused | handed back, sending stops | deferred |
+//! | nothing accepted: account refused, or nothing at the address | handed back, sending stops | deferred |
 //! | lost | `unknown` | unknown |
 
 use std::time::Duration;
@@ -185,10 +185,12 @@ impl Pipeline {
                 return Ok(Next::Again(RESEND_PAUSE, DeferReason::NotSent { detail }));
             }
             Answer::Stop { code, detail } => {
-                let detail = format!("{} refused the account ({code}): {detail}", self.marketplace.via());
-                tracing::error!(marketplace = bid.posting.marketplace(), %detail, "sending has stopped");
-                self.gate.stop(detail.clone());
-                self.hand_back(bid, DeferReason::SendingStopped { detail }).await?
+                let why = self.stop_sending(bid, &format!("refused the account ({code}): {detail}"));
+                self.hand_back(bid, why).await?
+            }
+            Answer::NotHere { detail } => {
+                let why = self.stop_sending(bid, &format!("is not where bids are taken: {detail}"));
+                self.hand_back(bid, why).await?
             }
         };
         Ok(Next::Done(outcome))

@@ -11,7 +11,7 @@ use bidlock_market::LostCause;
 use bidlock_pipeline::{DeferReason, Outcome, Stop};
 use rig::{
     Rig, TTL, batch,
-    market::{Step, accepted, duplicate, later, lost, not_sent, refused, stop},
+    market::{Step, accepted, duplicate, later, lost, not_here, not_sent, refused, stop},
     one, posting, usd,
 };
 
@@ -195,6 +195,24 @@ async fn a_refused_account_stops_all_sending_and_keeps_the_reason() {
     assert!(rig.rows("4").await.is_empty(), "no row for what can't be sent");
     // Once the account is mended, another run sends all of them, each once.
     let outcomes = batch(&rig.pipeline("b"), &[posting("1"), posting("2"), posting("3")]).await;
+    assert!(outcomes.iter().all(|o| o.name() == "submitted"), "{outcomes:?}");
+}
+
+/// A mistyped address must not cost every posting its bid.
+#[tokio::test]
+async fn an_address_where_nobody_takes_bids_stops_all_sending_and_burns_no_posting() {
+    let rig = Rig::new();
+    rig.market.say("1", not_here());
+    let pipeline = rig.scanner("a").options(|o| o.concurrency = 1).build();
+    let outcomes = batch(&pipeline, &[posting("1"), posting("2")]).await;
+    for outcome in &outcomes {
+        assert!(matches!(outcome, Outcome::Deferred(DeferReason::SendingStopped { .. })), "{outcome:?}");
+    }
+    let why = pipeline.sending_stopped().unwrap();
+    assert!(why.contains("http://m.example/typo/bids") && why.contains("404"), "{why}");
+    assert_eq!((rig.market.seen().len(), rig.row("1").await.state), (1, BidState::Abandoned));
+    // Once the address is mended, another run sends both, each once.
+    let outcomes = batch(&rig.pipeline("b"), &[posting("1"), posting("2")]).await;
     assert!(outcomes.iter().all(|o| o.name() == "submitted"), "{outcomes:?}");
 }
 

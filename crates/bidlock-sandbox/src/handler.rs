@@ -175,7 +175,8 @@ fn ask(received: &Received) -> Ask {
         (_, ["bids" | "healthz"] | ["bids", _, "withdraw"]) => {
             Ask::Bad(Reply::refusal(405, "method_not_allowed", "not with this method"))
         }
-        _ => Ask::Bad(Reply::refusal(404, "no_such_path", "there is nothing here")),
+        // Without a code: an address that is none of the contract's must not look like a refusal of a posting.
+        _ => Ask::Bad(Reply::json(404, &serde_json::json!({ "message": "there is nothing here" }))),
     }
 }
 

@@ -212,10 +212,10 @@ mod tests {
     fn every_flag_behind_a_setting_names_one() {
         let line = "bidlock scan f --format a --map b --marketplace c --submit d --database e --locks f \
                     --rules g --holder h --every 1s --wait 1s --approve --concurrency 2 --max-age 1h \
-                    --metrics-listen 9464 --legacy-database o";
+                    --metrics-listen 9464 --legacy-database o --empty-proposal";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
         let overrides = cli.command.overrides();
-        assert_eq!(overrides.len(), 15);
+        assert_eq!(overrides.len(), 16);
         for o in overrides {
             assert!(crate::config::is_setting(o.key), "{} -> {}", o.flag, o.key);
         }

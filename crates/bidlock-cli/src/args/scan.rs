@@ -11,12 +11,12 @@ const SCAN_HELP: &str = "\
 Examples:
   bidlock scan feed.xml                       dry run: says what would be bid, sends nothing, writes no row
   curl -s https://example.com/rss | bidlock scan - --marketplace example
-  bidlock scan feeds/ --submit https://example.com/api --every 60s
+  bidlock scan feeds/ --submit https://example.com/api --rules rules.toml --every 60s
   bidlock scan jobs.csv --map map.toml --marketplace example --min-amount 100USD --max-bids 5 --json
 
 Start as many scans at once as you like: they share the ledger, and each posting gets one bid.
 Exit codes: 0 done, 2 usage, 5 a store can't be used, 6 an outcome is unknown, 7 an invariant is
-violated, 8 the marketplace refused the account.";
+violated, 8 the marketplace refused the account, or is not at its address.";
 
 /// Read feeds and bid once on each suitable posting.
 ///
@@ -48,9 +48,15 @@ pub(crate) struct ScanArgs {
     /// The replaced system's database, while its instances still run: its bids count, and ours are shown to it
     #[arg(long, value_name = "URL")]
     pub(crate) legacy_database: Option<String>,
-    /// A TOML file of rules that say what is suitable [default: everything that can be read]
+    /// A TOML file of rules that say what is suitable; needed to send, or --bid-on-everything
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<String>,
+    /// Without rules, bid on every posting that can be read
+    #[arg(long, conflicts_with = "rules")]
+    pub(crate) bid_on_everything: bool,
+    /// Send bids without a text, where neither the rules nor submit.proposal give one
+    #[arg(long)]
+    pub(crate) empty_proposal: bool,
     /// Read the feeds again after this long, until stopped: 60s, 5m
     #[arg(long, value_name = "DURATION")]
     pub(crate) every: Option<String>,
@@ -79,6 +85,7 @@ pub(crate) struct ScanArgs {
 
 impl ScanArgs {
     pub(crate) fn overrides(&self) -> Vec<Override> {
+        let yes = || "true".to_owned();
         let mut all = self.stores.overrides();
         all.extend(given(&[
             ("--format", "scan.format", self.format.clone()),
@@ -86,6 +93,8 @@ impl ScanArgs {
             ("--marketplace", "scan.marketplace", self.marketplace.clone()),
             ("--submit", "submit.target", self.submit.clone()),
             ("--rules", "scan.rules", self.rules.clone()),
+            ("--bid-on-everything", "scan.bid_on_everything", self.bid_on_everything.then(yes)),
+            ("--empty-proposal", "submit.empty_proposal", self.empty_proposal.then(yes)),
             ("--every", "scan.every", self.every.clone()),
             ("--wait", "scan.wait", self.wait.clone()),
             ("--approve", "submit.approval", self.approve.then(|| "always".to_owned())),

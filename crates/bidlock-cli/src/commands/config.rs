@@ -5,7 +5,7 @@ use std::{fs::OpenOptions, io::Write, path::Path};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use super::posting;
+use super::{evaluation::Evaluation, posting};
 use crate::{
     app::App,
     args::{ConfigArgs, ConfigCommand, InitArgs, ShowConfigArgs},
@@ -133,8 +133,7 @@ pub(crate) fn verify(app: &App) -> Result<(), CliError> {
     config.ledger_place()?;
     config.lock_choice()?;
     config.token()?;
-    config.proposal()?;
-    posting::evaluator(config)?;
+    Evaluation::of(config)?;
     posting::read_options(config)?;
     Ok(())
 }

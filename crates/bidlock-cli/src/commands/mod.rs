@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+mod evaluation;
 pub(crate) mod import;
 pub(crate) mod lock;
 pub(crate) mod migrate;

@@ -1,12 +1,11 @@
 //! `bidlock posting evaluate|canonical`.
 
-use std::sync::Arc;
-
 use bidlock_ledger::PostingId;
 use bidlock_market::{FieldMap, InvalidRow, Posting, ReadOptions, expand, read};
-use bidlock_pipeline::{Decision, Evaluator, EverythingSuits, RuleSet, check_template};
+use bidlock_pipeline::{Decision, Evaluator};
 use serde_json::json;
 
+use super::evaluation::Evaluation;
 use crate::{
     app::App,
     args::{CanonicalArgs, EvaluateArgs, PostingArgs, PostingCommand},
@@ -16,8 +15,8 @@ use crate::{
     output::money,
 };
 
-/// A larger file of rules or a larger map is a mistake.
-const MAX_RULES_BYTES: u64 = 1 << 20;
+/// A larger map is a mistake.
+const MAX_MAP_BYTES: u64 = 1 << 20;
 
 /// Runs it.
 pub(crate) async fn run(app: &App, args: PostingArgs) -> Result<Exit, CliError> {
@@ -30,7 +29,7 @@ pub(crate) async fn run(app: &App, args: PostingArgs) -> Result<Exit, CliError> 
 /// Says of each posting what the rules make of it.
 fn evaluate(app: &App, args: &EvaluateArgs) -> Result<Exit, CliError> {
     let config = app.config()?;
-    let evaluator = evaluator(config)?;
+    let evaluator = Evaluation::of(config)?.evaluator;
     let options = read_options(config)?;
     let inputs = expand(&args.feeds).map_err(|e| CliError::usage(e.to_string()))?;
     let mut tally = Tally::default();
@@ -49,25 +48,6 @@ fn evaluate(app: &App, args: &EvaluateArgs) -> Result<Exit, CliError> {
     tally.end(app)
 }
 
-/// What the settings make of postings.
-///
-/// # Errors
-/// The file of rules can't be used.
-pub(super) fn evaluator(config: &Config) -> Result<Arc<dyn Evaluator>, CliError> {
-    let proposal = config.proposal()?.unwrap_or_default();
-    check_template(&config.named("submit.proposal"), &proposal)
-        .map_err(|e| CliError::usage(e.to_string()))?;
-    let Some(path) = &config.scan.rules else { return Ok(Arc::new(EverythingSuits { proposal })) };
-    let named = config.named("scan.rules");
-    let text = read_bounded(path, MAX_RULES_BYTES).map_err(|e| {
-        CliError::usage(format!("{named}: cannot read {}: {e}", path.display()))
-            .hint("name a TOML file of rules; docs/rules.md shows one")
-    })?;
-    let rules = RuleSet::parse(&path.display().to_string(), &text)
-        .map_err(|e| CliError::usage(e.to_string()).hint("docs/rules.md lists every key"))?;
-    Ok(Arc::new(rules.with_default_proposal(proposal)))
-}
-
 /// How the settings read feeds.
 ///
 /// # Errors
@@ -82,7 +62,7 @@ pub(super) fn read_options(config: &Config) -> Result<ReadOptions, CliError> {
         None => None,
         Some(path) => {
             let named = config.named("scan.map");
-            let text = read_bounded(path, MAX_RULES_BYTES).map_err(|e| {
+            let text = read_bounded(path, MAX_MAP_BYTES).map_err(|e| {
                 CliError::usage(format!("{named}: cannot read {}: {e}", path.display()))
                     .hint("name a TOML file that says which field means what; docs/feeds.md shows one")
             })?;

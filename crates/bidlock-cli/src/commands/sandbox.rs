@@ -44,7 +44,7 @@ async fn serve(app: &App, args: SandboxRunArgs) -> Result<Exit, CliError> {
     } else {
         app.out.line(sandbox.url())?;
         app.out.say(format!("recording to {log}; modes: {modes}"));
-        app.out.say(format!("try: bidlock scan FEED --submit {}", sandbox.url()));
+        app.out.say(format!("try: bidlock scan FEED --submit {} --rules RULES", sandbox.url()));
         app.out.say("ends with Ctrl-C");
     }
     tokio::select! {

@@ -1,16 +1,16 @@
 //! `bidlock scan`: feeds in, at most one bid per posting out.
 
+mod address;
 mod feeds;
 mod report;
 
 use std::{cell::RefCell, sync::Arc};
 
 use bidlock::{Clock, SystemClock};
-use bidlock_ledger::{Claimant, Currency, PostingId};
-use bidlock_market::{LookUpError, Marketplace};
+use bidlock_ledger::Claimant;
+use bidlock_market::Marketplace;
 use bidlock_pipeline::{
-    BidMetrics, Caps, Decision, DeclineReason, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions,
-    Scan, ScanOptions, Stop,
+    BidMetrics, Caps, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions, Scan, ScanOptions, Stop,
 };
 use futures::{StreamExt, future};
 
@@ -18,9 +18,10 @@ use self::{
     feeds::{Feeds, Item},
     report::Report,
 };
+use super::evaluation::Evaluation;
 use crate::{
     app::{Access, App},
-    args::{MinAmount, ScanArgs},
+    args::ScanArgs,
     binding::Binding,
     config,
     exit::Exit,
@@ -38,16 +39,20 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     let feeds = Feeds::new(config, &args.feeds)?;
     let marketplace = app.marketplace(&config.target())?;
     let sends = marketplace.capabilities().sends;
-    if !sends {
-        app.out.warn("dry run: nothing is sent and no bid is recorded; give --submit URL to send");
-    }
+    let evaluation = Evaluation::of(config)?.at_least(args.min_amount.as_ref());
     if sends {
-        warn_of_a_wrong_address(app, &*marketplace).await;
+        evaluation.fit_to_send(config)?;
+        address::check(app, &*marketplace).await?;
+    } else {
+        app.out.warn("dry run: nothing is sent and no bid is recorded; give --submit URL to send");
+        if !evaluation.has_rules {
+            app.out.say("note: without rules everything that can be read counts as suitable; --rules FILE decides");
+        }
     }
     let stop = Stop::default();
     listen_for_signals(stop.clone());
     let telemetry = Telemetry::start(app).await?;
-    let Opened { pipeline, binding, watched } = open(app, &args, marketplace, stop.clone()).await?;
+    let Opened { pipeline, binding, watched } = open(app, &args, marketplace, evaluation.evaluator, stop.clone()).await?;
     let _serving_until_the_end = telemetry.map(|telemetry| telemetry.serve(watched));
     let options =
         ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: config.scan.patience };
@@ -75,22 +80,12 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     }
     if let Some(detail) = pipeline.sending_stopped() {
         return Err(CliError::new(Exit::SendingStopped, format!("sending has stopped: {detail}"))
-            .hint("nothing was accepted; mend the account or the token, then scan again"));
+            .hint(format!(
+                "nothing was accepted; mend what it names (the account, the token or the address: {}), then scan again",
+                config.named("submit.target")
+            )));
     }
     Ok(report.exit())
-}
-
-/// A 404 to a submission means "refused for good". Behind a mistyped address every posting would be refused
-/// so, which is worth a look before the first bid. No reason to stop: a marketplace may have no look-up.
-async fn warn_of_a_wrong_address(app: &App, marketplace: &dyn Marketplace) {
-    let Ok(probe) = PostingId::new("bidlock", "address-check") else { return };
-    if let Err(LookUpError::Status { status: 404 | 405 | 410, .. }) = marketplace.look_up(&probe).await {
-        app.out.warn(format!(
-            "{} has no look-up: `reconcile` can't settle what gets lost there, and if the address is wrong, \
-             every bid is recorded as refused for good; check --submit",
-            marketplace.via()
-        ));
-    }
 }
 
 async fn one_pass(scan: &mut Scan, feeds: &Feeds, report: &mut Report<'_>) -> Result<(), PipelineError> {
@@ -126,11 +121,11 @@ async fn open(
     app: &App,
     args: &ScanArgs,
     marketplace: Arc<dyn Marketplace>,
+    evaluator: Arc<dyn Evaluator>,
     stop: Stop,
 ) -> Result<Opened, CliError> {
     let config = app.config()?;
     let sends = marketplace.capabilities().sends;
-    let evaluator = evaluator(config, args)?;
     let (ledger, locks, binding) = if sends {
         let (ledger, locks, binding) = app.stores_to_send(args.rebind_ledger, &stop).await?;
         (ledger, locks, Some(binding))
@@ -166,37 +161,6 @@ fn caps(config: &config::Config) -> Caps {
         config.caps.per_day.iter().map(|(name, cap)| (name.clone(), *cap)).collect();
     let default = per_day.remove("default");
     Caps { per_day, default }
-}
-
-fn evaluator(config: &config::Config, args: &ScanArgs) -> Result<Arc<dyn Evaluator>, CliError> {
-    let inner = super::posting::evaluator(config)?;
-    Ok(match &args.min_amount {
-        Some(least) => Arc::new(AtLeast { least: least.clone(), inner }),
-        None => inner,
-    })
-}
-
-/// `--min-amount`: on top of whatever the rules say.
-#[derive(Debug)]
-struct AtLeast {
-    least: MinAmount,
-    inner: Arc<dyn Evaluator>,
-}
-
-impl Evaluator for AtLeast {
-    fn evaluate(&self, posting: &bidlock_market::Posting, now: jiff::Timestamp) -> Decision {
-        let decision = self.inner.evaluate(posting, now);
-        let Decision::Suitable { amount, .. } = &decision else { return decision };
-        let no = |why: String| Decision::Declined(DeclineReason::Rule { rule: "--min-amount", why });
-        let Some(amount) = amount else { return no("the posting gives no amount".to_owned()) };
-        if let Some(wanted) = self.least.currency.filter(|c: &Currency| *c != amount.currency) {
-            return no(format!("the amount is in {}, not {wanted}", amount.currency));
-        }
-        match self.least.in_minor(amount.currency) {
-            Some(least) if amount.minor >= least => decision,
-            _ => no("the amount is smaller".to_owned()),
-        }
-    }
 }
 
 /// The first signal drains, the second stops at once.

@@ -126,6 +126,8 @@ pub(crate) struct ScanConfig {
     pub(crate) marketplace: Option<String>,
     /// The rules' file.
     pub(crate) rules: Option<PathBuf>,
+    /// Without rules, bid on whatever can be read.
+    pub(crate) bid_on_everything: bool,
     /// The greatest age of a fetch.
     pub(crate) max_age: Duration,
     /// Read again after this long.
@@ -155,6 +157,8 @@ pub(crate) struct SubmitConfig {
     pub(crate) approval_valid_for: Duration,
     /// The proposal template's file.
     pub(crate) proposal: Option<PathBuf>,
+    /// Bids may go without a word.
+    pub(crate) empty_proposal: bool,
 }
 
 /// `[caps]`.

@@ -106,6 +106,7 @@ impl Reader<'_> {
             map: self.path("scan.map"),
             marketplace: self.optional("scan.marketplace", marketplace)?,
             rules: self.path("scan.rules"),
+            bid_on_everything: self.needed("scan.bid_on_everything", values::boolean)?,
             max_age: self.positive("scan.max_age")?,
             every: self.optional("scan.every", |t| not_zero(bounded(values::duration(t)?)?))?,
             batch: count("scan.batch", bidlock_ledger::store::MAX_BATCH as u64)?,
@@ -129,6 +130,7 @@ impl Reader<'_> {
             },
             approval_valid_for: self.positive("submit.approval_valid_for")?,
             proposal: self.path("submit.proposal"),
+            empty_proposal: self.needed("submit.empty_proposal", values::boolean)?,
         })
     }
 

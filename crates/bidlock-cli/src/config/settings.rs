@@ -55,6 +55,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     path("scan.map"),
     plain("scan.marketplace", None),
     path("scan.rules"),
+    plain("scan.bid_on_everything", Some("false")),
     plain("scan.max_age", Some("\"24h\"")),
     plain("scan.every", None),
     plain("scan.batch", Some("256")),
@@ -69,6 +70,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("submit.approval", Some("\"by-marketplace\"")),
     plain("submit.approval_valid_for", Some("\"24h\"")),
     path("submit.proposal"),
+    plain("submit.empty_proposal", Some("false")),
     plain("caps.per_day.*", None),
     plain("withdrawal.allow_rebid", Some("false")),
     url("legacy.url", &[]),
@@ -84,6 +86,8 @@ const OTHER_VARIABLES: &[&str] = &[
     "BIDLOCK_REAL_DATA",
     "BIDLOCK_LEASE_KEY",
     "BIDLOCK_FENCING_TOKEN",
+    #[cfg(feature = "canary")]
+    bidlock_canary::VARIABLE,
 ];
 /// What a Kubernetes service named `bidlock` puts into every pod's environment, and what tests use.
 const FOREIGN_PREFIXES: &[&str] = &["BIDLOCK_SERVICE_", "BIDLOCK_PORT", "BIDLOCK_TEST_", "BIDLOCK_DEMO_"];

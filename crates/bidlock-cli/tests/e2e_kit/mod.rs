@@ -53,6 +53,9 @@ impl Stage {
             .env("XDG_DATA_HOME", self.home.path().join("data"))
             .env("XDG_CONFIG_HOME", self.home.path().join("config"))
             .env("USER", "tester")
+            // Most tests are about something else; `cli_to_send.rs` is about this.
+            .env("BIDLOCK_SCAN__BID_ON_EVERYTHING", "true")
+            .env("BIDLOCK_SUBMIT__EMPTY_PROPOSAL", "true")
             .current_dir(self.home.path())
             .args(words)
             .stdin(Stdio::null());

@@ -57,6 +57,9 @@ impl Desk {
             .env("XDG_DATA_HOME", self.home.path().join("data"))
             .env("XDG_CONFIG_HOME", self.home.path().join("config"))
             .env("USER", "tester")
+            // Most tests are about something else; `cli_to_send.rs` is about this.
+            .env("BIDLOCK_SCAN__BID_ON_EVERYTHING", "true")
+            .env("BIDLOCK_SUBMIT__EMPTY_PROPOSAL", "true")
             .env("TZ", "UTC")
             .current_dir(self.work())
             .args(words.split_whitespace());

@@ -233,6 +233,10 @@ pub fn duplicate() -> Answer {
     Answer::Duplicate { detail: "you have a bid".to_owned() }
 }
 
+pub fn not_here() -> Answer {
+    Answer::NotHere { detail: "POST http://m.example/typo/bids was answered with status 404".to_owned() }
+}
+
 pub fn stop() -> Answer {
     Answer::Stop { code: "http_402".to_owned(), detail: "no bids are left".to_owned() }
 }

@@ -172,9 +172,19 @@ impl Stage<'_> {
         let (feed, store) = (text(self.feed), text(&self.store(contender)));
         let name = format!("scanner-{n}");
         let args: &[&str] = match contender {
-            Contender::Bidlock => {
-                &["scan", &feed, "--submit", url, "--database", &store, "--holder", &name, "--json"]
-            }
+            Contender::Bidlock => &[
+                "scan",
+                &feed,
+                "--submit",
+                url,
+                "--bid-on-everything",
+                "--empty-proposal",
+                "--database",
+                &store,
+                "--holder",
+                &name,
+                "--json",
+            ],
             Contender::Naive => &[
                 "demo",
                 "--naive-worker",

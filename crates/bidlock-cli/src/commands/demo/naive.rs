@@ -172,7 +172,9 @@ impl Worker {
             let pause = match self.market.submit(&submission).await {
                 // A refusal as a duplicate counts as done.
                 Answer::Accepted { .. } | Answer::Duplicate { .. } => return Ok(()),
-                Answer::Refused { detail, .. } | Answer::Stop { detail, .. } => return Err(detail),
+                Answer::Refused { detail, .. } | Answer::Stop { detail, .. } | Answer::NotHere { detail } => {
+                    return Err(detail);
+                }
                 Answer::TryLater { after, detail } => {
                     why = detail;
                     after.unwrap_or(RETRY_PAUSE)

@@ -39,7 +39,10 @@ pub(super) fn submission(reply: Reply) -> Answer {
             },
         },
         409 => Answer::Duplicate { detail },
-        400 | 404 | 410 | 422 => Answer::Refused { code, detail },
+        400 | 422 => Answer::Refused { code, detail },
+        404 | 410 if said.is_refusal => Answer::Refused { code, detail },
+        // What a server says where there is nothing: it must not cost every posting its bid.
+        404 | 405 | 410 => Answer::NotHere { detail },
         401..=403 => Answer::Stop { code, detail },
         429 => Answer::TryLater { after, detail },
         _ => Answer::Lost { cause: lost_cause(status), detail },
@@ -117,6 +120,7 @@ mod tests {
             Answer::Refused { .. } => "refused".to_owned(),
             Answer::TryLater { .. } => "try later".to_owned(),
             Answer::Stop { .. } => "stop".to_owned(),
+            Answer::NotHere { .. } => "not here".to_owned(),
             Answer::NotSent { .. } => "not sent".to_owned(),
             Answer::Lost { cause, .. } => format!("lost {cause:?}"),
         }
@@ -129,7 +133,8 @@ mod tests {
                 200 | 201 => "accepted",
                 202..=299 => "lost UnreadableAnswer",
                 300..=399 => "lost Redirect",
-                400 | 404 | 410 | 422 => "refused",
+                400 | 422 => "refused",
+                404 | 405 | 410 => "not here",
                 401..=403 => "stop",
                 409 => "duplicate",
                 429 => "try later",
@@ -150,7 +155,29 @@ mod tests {
         let proofs: Vec<u16> = (100..=599)
             .filter(|status| submission(reply(*status, r#"{"id":"b1"}"#)).proves_not_accepted())
             .collect();
-        assert_eq!(proofs, [400, 401, 402, 403, 404, 410, 422, 429]);
+        assert_eq!(proofs, [400, 401, 402, 403, 404, 405, 410, 422, 429]);
+    }
+
+    #[test]
+    fn only_the_contracts_own_words_make_a_404_a_refusal_of_the_posting() {
+        // What frameworks and proxies answer at an address that they do not know.
+        for body in [
+            "<html>404 Not Found</html>",
+            r#"{"detail":"Not Found"}"#,
+            r#"{"timestamp":"2026-03-01","status":404,"error":"Not Found","path":"/v2/bids"}"#,
+            r#"{"statusCode":404,"message":"Cannot POST /bids","error":"Not Found"}"#,
+            r#"{"error":{"code":404,"message":"not found"}}"#,
+            r#"{"code":404,"message":"no route"}"#,
+            r#"{"code":" "}"#,
+        ] {
+            for status in [404, 410] {
+                assert_eq!(kind(&submission(reply(status, body))), "not here", "{status} {body}");
+            }
+        }
+        let own = r#"{"code":"no_such_posting","message":"it is closed"}"#;
+        for (status, expected) in [(404, "refused"), (410, "refused"), (405, "not here")] {
+            assert_eq!(kind(&submission(reply(status, own))), expected, "{status}");
+        }
     }
 
     #[test]
@@ -178,8 +205,8 @@ mod tests {
         let answer = submission(reply(422, r#"{"code":"BUDGET_TOO_LOW","message":"at least 50"}"#));
         let (code, detail) = ("BUDGET_TOO_LOW".to_owned(), "status 422: at least 50".to_owned());
         assert_eq!(answer, Answer::Refused { code, detail });
-        let answer = submission(reply(404, "gone\u{7} fishing"));
-        let (code, detail) = ("http_404".to_owned(), "status 404: gone fishing".to_owned());
+        let answer = submission(reply(400, "gone\u{7} fishing"));
+        let (code, detail) = ("http_400".to_owned(), "status 400: gone fishing".to_owned());
         assert_eq!(answer, Answer::Refused { code, detail });
     }
 

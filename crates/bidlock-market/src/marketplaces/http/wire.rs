@@ -49,6 +49,9 @@ pub(super) struct Said {
     pub(super) id: Result<String, String>,
     /// The bid's state.
     pub(super) status: Option<String>,
+    /// It has the contract's own form of a refusal: a text under `code`. The pages by which servers say that there is
+    /// nothing at an address have none.
+    pub(super) is_refusal: bool,
     code: Option<String>,
     words: String,
 }
@@ -56,19 +59,21 @@ pub(super) struct Said {
 impl Said {
     /// Reads a body; `token` is hidden in all of it before anything is cut, so that no part of it is left.
     pub(super) fn read(body: &[u8], token: Option<&Token>) -> Said {
-        let (id, status, code, message) = match serde_json::from_slice::<Value>(body) {
+        let (id, status, is_refusal, code, message) = match serde_json::from_slice::<Value>(body) {
             Ok(json) => (
                 json.get("id").ok_or_else(|| "the answer holds no id".to_owned()).and_then(id_text),
                 text_at(&json, &["status"]),
+                text_at(&json, &["code"]).is_some(),
                 text_at(&json, &["code", "error_code", "error"]),
                 text_at(&json, &["message", "detail", "reason"]),
             ),
-            Err(why) => (Err(format!("the answer is not JSON ({why})")), None, None, None),
+            Err(why) => (Err(format!("the answer is not JSON ({why})")), None, false, None, None),
         };
         let words = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
         Said {
             id: id.map(|id| hidden_in_id(id, token)),
             status: status.map(|status| hidden_in_id(status, token)),
+            is_refusal,
             code: code.map(|code| shortened(&code, MAX_CODE_CHARS, token)),
             words: shortened(&words, MAX_DETAIL_CHARS, token),
         }
@@ -76,7 +81,7 @@ impl Said {
 
     /// For a body that could not be read to its end.
     pub(super) fn nothing(why: &str) -> Said {
-        Said { id: Err(why.to_owned()), status: None, code: None, words: why.to_owned() }
+        Said { id: Err(why.to_owned()), status: None, is_refusal: false, code: None, words: why.to_owned() }
     }
 
     /// The words for a person.
