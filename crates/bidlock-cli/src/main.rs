@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         Err(error) => return commands::refuse_command_line(&error).into(),
     };
     let app = app::App::new(cli.global, cli.command.overrides());
+    if let Err(unknown) = bidlock_canary::chosen() {
+        app.out.error(&failure::CliError::usage(format!("{}: {unknown}", bidlock_canary::VARIABLE)));
+        return exit::Exit::Usage.into();
+    }
     match commands::run(&app, cli.command) {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -22,6 +22,7 @@
 
 pub mod bid;
 pub mod chain;
+mod canary;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;

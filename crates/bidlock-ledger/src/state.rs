@@ -319,7 +319,7 @@ pub const IMPORTED: &[BidState] = &[
 
 /// The rules of one action, in the order in which a store tries them.
 pub fn rules_for(action: Action) -> impl Iterator<Item = &'static Rule> {
-    TRANSITIONS.iter().filter(move |r| r.action == action)
+    TRANSITIONS.iter().filter(move |r| r.action == action).filter_map(crate::canary::law)
 }
 
 #[cfg(test)]

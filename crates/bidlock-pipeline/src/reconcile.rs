@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bidlock_canary::{Canary, removed};
 use bidlock_ledger::{
     Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Move, Page,
     store::{Cursor, MAX_PAGE},
@@ -153,6 +154,10 @@ impl Reconciler {
         }
         let ours = match find_among(&*self.ledger, &bid, &remote).await? {
             Found::Ours(ours) => ours,
+            Found::Not(note) if removed(Canary::NotFoundIsProof) => {
+                let action = Move::ResolveNotSubmitted { allow_new_bid: true };
+                return self.record(bid, action, &note, serde_json::Value::Null).await;
+            }
             Found::Not(note) => return Ok(Settled::stays(bid, &note, false)),
         };
         let note = format!("found as {} ({})", ours.external_ref, ours.status);

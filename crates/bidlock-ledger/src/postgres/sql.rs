@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::BidState;
+use crate::{BidState, canary};
 
 /// What "frozen" means: the row was ever sent, or ever approved by a person.
 const FROZEN: &str = "b.attempts > 0 OR b.approved_until_ms IS NOT NULL";
@@ -51,8 +51,14 @@ fn compose(text: &str) -> String {
         .replace("{moved}", &bare(include_str!("../../queries/postgres/moved.sql")))
         .replace("{columns}", &bare(include_str!("../../queries/postgres/columns.sql")))
         .replace("{durable}", &bare(include_str!("../../queries/postgres/durable.sql")))
-        .replace("{guard}", &bare(include_str!("../../queries/postgres/guard.sql")))
-        .replace("{next_epoch}", &bare(include_str!("../../queries/postgres/next_epoch.sql")))
+        .replace(
+            "{guard}",
+            &canary::guard(bare(include_str!("../../queries/postgres/guard.sql")), "b.claim_id = c.claim"),
+        )
+        .replace(
+            "{next_epoch}",
+            &canary::next_epoch(bare(include_str!("../../queries/postgres/next_epoch.sql")), "b.epoch"),
+        )
         .replace("{another}", &bare(include_str!("../../queries/postgres/another.sql")))
         .replace("{frozen}", FROZEN)
         .replace("{in_use}", &states(BidState::is_in_use))

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::BidState;
+use crate::{BidState, canary};
 
 /// What "frozen" means: the row was ever sent, or ever approved by a person.
 const FROZEN: &str = "attempts > 0 OR approved_until_ms IS NOT NULL";
@@ -45,10 +45,16 @@ queries! {
 
 /// Fills in the shared parts; without the comments, so that the statement cache compares short texts.
 fn compose(text: &str) -> String {
-    bare(text)
+    canary::insertion(bare(text))
         .replace("{columns}", &bare(include_str!("../../queries/sqlite/columns.sql")))
-        .replace("{guard}", &bare(include_str!("../../queries/sqlite/guard.sql")))
-        .replace("{next_epoch}", &bare(include_str!("../../queries/sqlite/next_epoch.sql")))
+        .replace(
+            "{guard}",
+            &canary::guard(bare(include_str!("../../queries/sqlite/guard.sql")), "claim_id = ?3"),
+        )
+        .replace(
+            "{next_epoch}",
+            &canary::next_epoch(bare(include_str!("../../queries/sqlite/next_epoch.sql")), "epoch"),
+        )
         .replace("{another}", &bare(include_str!("../../queries/sqlite/another.sql")))
         .replace("{frozen}", FROZEN)
         .replace("{in_use}", &states(BidState::is_in_use))

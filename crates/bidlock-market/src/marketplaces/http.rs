@@ -253,7 +253,11 @@ fn client(options: &HttpOptions) -> reqwest::Result<Client> {
         .default_headers(headers)
         .user_agent(concat!("bidlock/", env!("CARGO_PKG_VERSION")))
         .retry(retry::never())
-        .redirect(if removed(Canary::FollowRedirects) { redirect::Policy::default() } else { redirect::Policy::none() })
+        .redirect(if removed(Canary::FollowRedirects) {
+            redirect::Policy::default()
+        } else {
+            redirect::Policy::none()
+        })
         .pool_max_idle_per_host(0)
         .http1_only()
         .referer(false)
