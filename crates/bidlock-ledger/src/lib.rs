@@ -21,12 +21,14 @@
 //! | [`error`] | [`LedgerError`]: what broke, whether it may have been applied, whether to retry |
 
 pub mod bid;
-pub mod chain;
 mod canary;
+pub mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
 pub mod layers;
+#[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
+mod line;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod money;

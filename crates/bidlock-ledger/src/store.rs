@@ -204,6 +204,47 @@ pub struct NewImport {
     pub detail: serde_json::Value,
 }
 
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
+impl NewClaim {
+    /// The row that it makes. A posting's earlier bid whose answer was lost and that was settled as "not submitted" gives
+    /// its payload: a request of that one which still sits in some proxy is then recognised by a marketplace that can.
+    pub(crate) fn bid(
+        &self,
+        id: BidId,
+        claim_id: ClaimId,
+        (last_epoch, withdrawals): (i64, u32),
+        earlier: Option<Payload>,
+        at: WallTime,
+    ) -> Bid {
+        Bid {
+            id,
+            posting: self.posting.clone(),
+            state: BidState::Claimed,
+            rebid_allowed: false,
+            claim_id,
+            epoch: Epoch(last_epoch + 1),
+            claimant: self.claimant.clone(),
+            claim_remaining: Some(self.ttl),
+            attempts: 0,
+            payload: match earlier {
+                // It goes where the new claimant sends it; look-ups of the first bid go where that one went.
+                Some(earlier) => Payload { via: self.payload.via.clone(), ..earlier },
+                None => self.payload.clone(),
+            },
+            idempotency_key: idempotency_key(&self.posting, withdrawals),
+            external_ref: None,
+            approved_until: None,
+            unknown_cause: None,
+            reason: None,
+            first_sent_at: None,
+            last_sent_at: None,
+            created_at: at,
+            updated_at: at,
+            events: 1,
+        }
+    }
+}
+
 /// As whom imported bids stand in the ledger: no scanner of ours ever held them.
 #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 pub(crate) const LEGACY_HOLDER: &str = "legacy";

@@ -1,14 +1,14 @@
 //! Applying changes: each rule of the transition table is one guarded step.
 
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
     clock::{StoreTime, millis},
-    tables::{Line, Row, Tables},
+    tables::{Row, Tables},
 };
 use crate::{
     Applied, Bid, BidState, Change, ClaimId, Claimant, Epoch, Move, NotMoved, UnknownCause, WallTime,
+    line::Line,
     state::{Guard, Rule, rules_for},
     store::Cap,
 };
@@ -30,15 +30,7 @@ impl Tables {
         };
         self.carry_out(at, change, &rule, now);
         let row = self.row_mut(at);
-        let line = Line {
-            action: Some(rule.action),
-            from: Some(rule.from),
-            actor: &change.actor.0,
-            reason: change.reason.as_deref(),
-            detail: detail(change, &row.bid),
-            event_key: change.event_key.as_deref(),
-        };
-        row.record(now, line);
+        row.record(now, Line::change(change, &rule, &row.bid));
         let bid = Box::new(row.show(now));
         let alarm = (rule.from == BidState::NotSubmitted).then(|| self.reopened(change, &bid, now));
         Applied::Moved { bid, alarm }
@@ -184,34 +176,4 @@ fn pass_door(bid: &mut Bid, now: WallTime) {
     bid.attempts += 1;
     bid.first_sent_at.get_or_insert(now);
     bid.last_sent_at = Some(now);
-}
-
-/// The caller's evidence, and what the move itself carries.
-fn detail(change: &Change, bid: &Bid) -> Value {
-    let mut detail = match &change.detail {
-        Value::Object(map) => map.clone(),
-        Value::Null => Map::new(),
-        other => Map::from_iter([("evidence".to_owned(), other.clone())]),
-    };
-    let mut add = |name: &str, value: Value| {
-        detail.entry(name).or_insert(value);
-    };
-    match &change.action {
-        Move::EnterSubmitting { .. } | Move::TakeSending { .. } => add("attempt", json!(bid.attempts)),
-        Move::Accept { external_ref } | Move::Find { external_ref } => {
-            add("external_ref", json!(external_ref));
-        }
-        Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
-        Move::LoseAnswer { cause } => add("cause", json!(cause)),
-        Move::Import => add("cause", json!(UnknownCause::Legacy)),
-        Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
-        Move::ConfirmWithdrawn { rebid_allowed: asked }
-        | Move::ResolveNotSubmitted { allow_new_bid: asked } => {
-            // Asked for, and done: another bid on the posting may stand in the way.
-            add("allow_new_bid", json!(asked));
-            add("rebid_allowed", json!(bid.rebid_allowed));
-        }
-        _ => {}
-    }
-    Value::Object(detail)
 }

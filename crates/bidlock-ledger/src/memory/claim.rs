@@ -1,15 +1,11 @@
 //! Claiming: one live row per posting; an expired or abandoned one is taken over.
 
-use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    clock::StoreTime,
-    tables::{Line, Tables},
-};
+use super::{clock::StoreTime, tables::Tables};
 use crate::{
     Action, Bid, BidState, Claim, ClaimId, ClaimOutcome, Epoch, ImportOutcome, NewClaim, NewImport, Payload,
-    PostingId, state::Rule, store::idempotency_key,
+    PostingId, line::Line, state::Rule,
 };
 
 /// What a new row must follow.
@@ -50,15 +46,7 @@ impl Tables {
         let bid = wanted.bid(self.new_id(now.wall), earlier.last_epoch + 1, earlier.withdrawals, now.wall);
         let at = self.insert(bid, now.running);
         let row = self.row_mut(at);
-        let line = Line {
-            action: Some(Action::Import),
-            from: None,
-            actor: &wanted.actor.0,
-            reason: Some(&wanted.reason),
-            detail: wanted.detail.clone(),
-            event_key: None,
-        };
-        row.record(now, line);
+        row.record(now, Line::imported(wanted));
         ImportOutcome::Imported(Box::new(row.show(now)))
     }
 
@@ -70,40 +58,12 @@ impl Tables {
     fn create(&mut self, request: &NewClaim, now: StoreTime) -> Bid {
         let posting = &request.posting;
         let earlier = self.earlier(posting);
-        let bid = Bid {
-            id: self.new_id(now.wall),
-            posting: posting.clone(),
-            state: BidState::Claimed,
-            rebid_allowed: false,
-            claim_id: ClaimId(Uuid::new_v4()),
-            epoch: Epoch(earlier.last_epoch + 1),
-            claimant: request.claimant.clone(),
-            claim_remaining: None,
-            attempts: 0,
-            payload: self
-                .earlier_payload(request, earlier.last_epoch)
-                .unwrap_or_else(|| request.payload.clone()),
-            idempotency_key: idempotency_key(posting, earlier.withdrawals),
-            external_ref: None,
-            approved_until: None,
-            unknown_cause: None,
-            reason: None,
-            first_sent_at: None,
-            last_sent_at: None,
-            created_at: now.wall,
-            updated_at: now.wall,
-            events: 0,
-        };
-        let detail = json!({
-            "amount": bid.payload.amount,
-            "idempotency_key": bid.idempotency_key,
-            "via": bid.payload.via,
-        });
+        let before = (earlier.last_epoch, earlier.withdrawals);
+        let repeated = self.earlier_payload(posting, earlier.last_epoch);
+        let bid = request.bid(self.new_id(now.wall), ClaimId(Uuid::new_v4()), before, repeated, now.wall);
         let at = self.insert(bid, now.running + request.ttl);
-        let actor = &request.claimant.holder;
-        let line = Line { action: None, from: None, actor, reason: None, detail, event_key: None };
         let row = self.row_mut(at);
-        row.record(now, line);
+        row.record(now, Line::created(&row.bid));
         row.show(now)
     }
 
@@ -117,9 +77,8 @@ impl Tables {
         }
     }
 
-    /// A new bid after "not submitted" repeats the payload of the last one, whose answer was lost: a request that
-    /// still sits in some proxy is then recognised by a marketplace that can. It goes where the new claimant sends.
-    fn earlier_payload(&self, request: &NewClaim, last_epoch: i64) -> Option<Payload> {
+    /// The payload of the posting's last bid, if a new one repeats it.
+    fn earlier_payload(&self, posting: &PostingId, last_epoch: i64) -> Option<Payload> {
         let lost = |bid: &&Bid| {
             bid.rebid_allowed
                 && bid.epoch.0 == last_epoch
@@ -127,8 +86,8 @@ impl Tables {
                 && bid.attempts > 0
                 && bid.unknown_cause.is_some()
         };
-        let earlier = self.of_posting(&request.posting).iter().map(|at| &self.row(*at).bid).find(lost)?;
-        Some(Payload { via: request.payload.via.clone(), ..earlier.payload.clone() })
+        let earlier = self.of_posting(posting).iter().map(|at| &self.row(*at).bid).find(lost)?;
+        Some(earlier.payload.clone())
     }
 
     /// A row that was ever sent or approved keeps its payload; where it goes is the new claimant's to say, unless a
@@ -149,19 +108,7 @@ impl Tables {
             bid.payload.via.clone_from(&request.payload.via);
         }
         row.claim_until = now.running + request.ttl;
-        let reason = match rule.from {
-            BidState::Abandoned => format!("abandoned by {before}"),
-            _ => format!("the claim of {before} expired"),
-        };
-        let line = Line {
-            action: Some(rule.action),
-            from: Some(rule.from),
-            actor: &request.claimant.holder,
-            reason: Some(&reason),
-            detail: json!({ "amount": row.bid.payload.amount, "via": row.bid.payload.via }),
-            event_key: None,
-        };
-        row.record(now, line);
+        row.record(now, Line::taken_over(rule, &before, &row.bid));
         row.show(now)
     }
 }

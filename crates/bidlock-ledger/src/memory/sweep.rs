@@ -1,15 +1,15 @@
 //! Sweeping: what expired is moved on, each row with a reason.
 
-use serde_json::json;
-
 use super::{
     clock::StoreTime,
-    tables::{Line, Row, Tables},
+    tables::{Row, Tables},
 };
-use crate::{Action, Swept, UnknownCause, WallTime, state::Rule};
+use crate::{
+    Action, Swept, WallTime,
+    line::{Line, swept_cause},
+    state::Rule,
+};
 
-/// Who the events name.
-const ACTOR: &str = "sweeper";
 /// What a sweeper does, in this order.
 const ACTIONS: [Action; 3] = [Action::SweepSubmitting, Action::SweepClaimed, Action::ExpireApproval];
 
@@ -45,23 +45,10 @@ impl Tables {
 fn move_on(row: &mut Row, rule: &Rule, now: StoreTime) {
     let reason = reason(row, rule.action, now);
     let holder = row.bid.claimant.holder.clone();
-    let cause = (rule.action == Action::SweepSubmitting).then_some(UnknownCause::ClaimantSilent);
     row.bid.state = rule.to;
     row.bid.reason = Some(reason.clone());
-    row.bid.unknown_cause = cause.or(row.bid.unknown_cause);
-    let detail = match cause {
-        Some(cause) => json!({ "cause": cause, "holder": holder }),
-        None => json!({ "holder": holder }),
-    };
-    let line = Line {
-        action: Some(rule.action),
-        from: Some(rule.from),
-        actor: ACTOR,
-        reason: Some(&reason),
-        detail,
-        event_key: None,
-    };
-    row.record(now, line);
+    row.bid.unknown_cause = swept_cause(rule).or(row.bid.unknown_cause);
+    row.record(now, Line::swept(rule, &holder, reason));
 }
 
 fn reason(row: &Row, action: Action, now: StoreTime) -> String {

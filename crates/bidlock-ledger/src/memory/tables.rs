@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use serde_json::Value;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::{Law, clock::StoreTime};
 use crate::{
-    Action, Bid, BidEvent, BidId, BidState, PostingId, UnknownCause, WallTime, chain,
+    Bid, BidEvent, BidId, PostingId, UnknownCause, WallTime,
+    line::Line,
     state::{Guard, Rule},
 };
 
@@ -29,16 +29,6 @@ pub(super) struct Row {
     /// Until when the claim runs, on the store's running clock.
     pub(super) claim_until: Duration,
     pub(super) history: Vec<BidEvent>,
-}
-
-/// What an event says beside what stands on the row after it.
-pub(super) struct Line<'a> {
-    pub(super) action: Option<Action>,
-    pub(super) from: Option<BidState>,
-    pub(super) actor: &'a str,
-    pub(super) reason: Option<&'a str>,
-    pub(super) detail: Value,
-    pub(super) event_key: Option<&'a str>,
 }
 
 impl Row {
@@ -69,26 +59,12 @@ impl Row {
     }
 
     /// Counts and keeps the event that brought the bid to where it is.
-    pub(super) fn record(&mut self, now: StoreTime, line: Line<'_>) {
+    pub(super) fn record(&mut self, now: StoreTime, line: Line) {
         let bid = &mut self.bid;
         bid.updated_at = now.wall;
         bid.events = u32::try_from(self.history.len() + 1).unwrap_or(u32::MAX);
-        let mut event = BidEvent {
-            bid: bid.id,
-            seq: bid.events,
-            at: now.wall,
-            action: line.action,
-            from: line.from,
-            to: bid.state,
-            claim_id: bid.claim_id,
-            epoch: bid.epoch,
-            actor: line.actor.to_owned(),
-            reason: line.reason.map(str::to_owned),
-            detail: line.detail,
-            event_key: line.event_key.map(str::to_owned),
-            hash: String::new(),
-        };
-        event.hash = chain::link(self.history.last().map_or("", |last| &last.hash), &event);
+        let previous = self.history.last().map_or("", |last| &last.hash);
+        let event = line.event(bid, now.wall, previous);
         self.history.push(event);
     }
 }

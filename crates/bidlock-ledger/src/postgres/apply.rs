@@ -8,17 +8,16 @@ use bidlock_postgres::{
     tokio_postgres::{Row, types::Type},
 };
 use futures::FutureExt;
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    events::{self, Line},
-    read,
+    events, read,
     row::{self, array, column},
     sql,
 };
 use crate::{
     Applied, Bid, BidEvent, BidId, BidState, Change, Move, NotMoved, UnknownCause,
+    line::Line,
     state::{Guard, Rule, rules_for},
 };
 
@@ -129,14 +128,7 @@ fn read_moved(changes: &[Change], rows: &[Row]) -> Result<(Moved, Vec<BidEvent>)
         let rule = rules_for(change.action.action())
             .find(|rule| rule.from == row.from && rule.to == row.bid.state)
             .ok_or_else(|| Error::unreadable("a move that is not in the table"))?;
-        let line = Line {
-            action: Some(rule.action),
-            from: Some(rule.from),
-            actor: &change.actor.0,
-            reason: change.reason.as_deref(),
-            detail: detail(change, &row.bid),
-            event_key: change.event_key.as_deref(),
-        };
+        let line = Line::change(change, rule, &row.bid);
         lines.push(events::event(row.previous, row.now_ms, &row.bid, line));
         moved.push((index, rule, row.bid));
     }
@@ -417,36 +409,6 @@ fn refusal(change: &Change, bid: Bid, now_ms: i64) -> NotMoved {
         }
         Some(_) => NotMoved::Expired(bid),
     }
-}
-
-/// The caller's evidence, and what the move itself carries.
-fn detail(change: &Change, bid: &Bid) -> Value {
-    let mut detail = match &change.detail {
-        Value::Object(map) => map.clone(),
-        Value::Null => Map::new(),
-        other => Map::from_iter([("evidence".to_owned(), other.clone())]),
-    };
-    let mut add = |name: &str, value: Value| {
-        detail.entry(name).or_insert(value);
-    };
-    match &change.action {
-        Move::EnterSubmitting { .. } | Move::TakeSending { .. } => add("attempt", json!(bid.attempts)),
-        Move::Accept { external_ref } | Move::Find { external_ref } => {
-            add("external_ref", json!(external_ref))
-        }
-        Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
-        Move::LoseAnswer { cause } => add("cause", json!(cause)),
-        Move::Import => add("cause", json!(UnknownCause::Legacy)),
-        Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
-        Move::ConfirmWithdrawn { rebid_allowed: asked }
-        | Move::ResolveNotSubmitted { allow_new_bid: asked } => {
-            // Asked for, and done: another bid on the posting may stand in the way.
-            add("allow_new_bid", json!(asked));
-            add("rebid_allowed", json!(bid.rebid_allowed));
-        }
-        _ => {}
-    }
-    Value::Object(detail)
 }
 
 /// A "not submitted" was wrong. A later bid on the posting that has not been sent yet is declined in this same

@@ -11,21 +11,19 @@ use bidlock_postgres::{
     tokio_postgres::{Row, types::Type},
 };
 use futures::FutureExt;
-use serde_json::json;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::{
     apply::{BEGIN, Group, Kind, MovedRow, first_error},
     clock::ServerClock,
-    events::{self, Line},
+    events,
     row::{self, array, column},
     sql,
 };
 use crate::{
-    Action, Bid, BidEvent, BidId, BidState, Claim, ClaimId, ClaimOutcome, Epoch, NewClaim, Payload, WallTime,
-    chain,
+    Action, Bid, BidEvent, BidId, BidState, Claim, ClaimId, ClaimOutcome, NewClaim, Payload, WallTime, chain,
+    line::Line,
     state::{Guard, Rule, rules_for},
-    store::idempotency_key,
 };
 
 /// How often the locked way is gone before somebody else's turn counts as a fault.
@@ -52,41 +50,9 @@ impl Wanted {
 
     /// The row that would be made, after what is known of earlier ones.
     fn draft(&self, earlier: &Earlier, at_ms: i64) -> Result<Draft<'_>> {
-        let request = &self.request;
-        let bid = Bid {
-            id: self.id,
-            posting: request.posting.clone(),
-            state: BidState::Claimed,
-            rebid_allowed: false,
-            claim_id: self.claim,
-            epoch: Epoch(earlier.last_epoch + 1),
-            claimant: request.claimant.clone(),
-            claim_remaining: Some(request.ttl),
-            attempts: 0,
-            payload: match &earlier.payload {
-                // It goes where the new claimant sends it; look-ups of the first bid go where that one went.
-                Some(payload) => Payload { via: request.payload.via.clone(), ..payload.clone() },
-                None => request.payload.clone(),
-            },
-            idempotency_key: idempotency_key(&request.posting, earlier.withdrawals),
-            external_ref: None,
-            approved_until: None,
-            unknown_cause: None,
-            reason: None,
-            first_sent_at: None,
-            last_sent_at: None,
-            created_at: WallTime(at_ms),
-            updated_at: WallTime(at_ms),
-            events: 1,
-        };
-        let detail = json!({
-            "amount": bid.payload.amount,
-            "idempotency_key": bid.idempotency_key,
-            "via": bid.payload.via,
-        });
-        let actor = &bid.claimant.holder;
-        let line = Line { action: None, from: None, actor, reason: None, detail, event_key: None };
-        let event = events::event(None, at_ms, &bid, line);
+        let before = (earlier.last_epoch, earlier.withdrawals);
+        let bid = self.request.bid(self.id, self.claim, before, earlier.payload.clone(), WallTime(at_ms));
+        let event = events::event(None, at_ms, &bid, Line::created(&bid));
         let hash = events::hash_bytes(&event)?;
         Ok(Draft { wanted: self, bid, detail: chain::canonical(&event.detail), hash })
     }
@@ -435,22 +401,10 @@ async fn take_over(
 }
 
 fn taken(row: &Row, takes: &[(usize, &Bid, &'static Rule)]) -> Result<(usize, Bid, BidEvent)> {
-    let MovedRow { ordinal, now_ms, previous, from, bid } = MovedRow::read(row)?;
+    let MovedRow { ordinal, now_ms, previous, bid, .. } = MovedRow::read(row)?;
     let take = takes.iter().find(|(index, ..)| i64::try_from(*index).is_ok_and(|index| index == ordinal));
     let (index, existing, rule) = take.ok_or_else(|| Error::unreadable("an ordinal that was not sent"))?;
-    let reason = match from {
-        BidState::Abandoned => format!("abandoned by {}", existing.claimant.holder),
-        _ => format!("the claim of {} expired", existing.claimant.holder),
-    };
-    let detail = json!({ "amount": bid.payload.amount, "via": bid.payload.via });
-    let line = Line {
-        action: Some(rule.action),
-        from: Some(rule.from),
-        actor: &bid.claimant.holder,
-        reason: Some(&reason),
-        detail,
-        event_key: None,
-    };
+    let line = Line::taken_over(rule, &existing.claimant.holder, &bid);
     let event = events::event(previous, now_ms, &bid, line);
     Ok((*index, bid, event))
 }

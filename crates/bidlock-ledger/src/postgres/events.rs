@@ -4,46 +4,22 @@ use bidlock_postgres::{
     Error, Result, Session,
     tokio_postgres::{Row, types::Type},
 };
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     row::{self, array, column},
     sql,
 };
-use crate::{Action, Bid, BidEvent, BidId, BidState, ClaimId, Epoch, WallTime, chain, state::TRANSITIONS};
-
-/// What an event says beside what stands on the row after it.
-pub(super) struct Line<'a> {
-    pub(super) action: Option<Action>,
-    pub(super) from: Option<BidState>,
-    pub(super) actor: &'a str,
-    pub(super) reason: Option<&'a str>,
-    pub(super) detail: Value,
-    pub(super) event_key: Option<&'a str>,
-}
+use crate::{
+    Action, Bid, BidEvent, BidId, BidState, ClaimId, Epoch, WallTime, chain,
+    line::{Line, action_named},
+};
 
 /// The line that brought the bid to where `bid` says; its number is the row's count of events.
-pub(super) fn event(previous: Option<&[u8]>, at_ms: i64, bid: &Bid, line: Line<'_>) -> BidEvent {
-    let mut event = BidEvent {
-        bid: bid.id,
-        seq: bid.events,
-        at: WallTime(at_ms),
-        action: line.action,
-        from: line.from,
-        to: bid.state,
-        claim_id: bid.claim_id,
-        epoch: bid.epoch,
-        actor: line.actor.to_owned(),
-        reason: line.reason.map(str::to_owned),
-        detail: line.detail,
-        event_key: line.event_key.map(str::to_owned),
-        hash: String::new(),
-    };
+pub(super) fn event(previous: Option<&[u8]>, at_ms: i64, bid: &Bid, line: Line) -> BidEvent {
     // Where somebody deleted the line before, the bid must still be able to move; `verify` shows the gap.
     let previous = previous.and_then(hash_of).map(|hash| hash.to_hex().to_string()).unwrap_or_default();
-    event.hash = chain::link(&previous, &event);
-    event
+    line.event(bid, WallTime(at_ms), &previous)
 }
 
 fn hash_of(bytes: &[u8]) -> Option<blake3::Hash> {
@@ -114,8 +90,4 @@ fn stored(row: &Row, bid: BidId) -> Result<BidEvent> {
         event_key: column(row, 10)?,
         hash: hash_of(hash).map(|hash| hash.to_hex().to_string()).unwrap_or_default(),
     })
-}
-
-fn action_named(text: &str) -> Option<Action> {
-    TRANSITIONS.iter().map(|rule| rule.action).find(|action| action.as_str() == text)
 }

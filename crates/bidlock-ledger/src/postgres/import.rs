@@ -6,11 +6,11 @@ use uuid::Uuid;
 use super::{
     claim::{Earlier, PayloadColumns, in_use, new_id},
     clock::ServerClock,
-    events::{self, Line},
+    events,
     row::{self, array, column},
     sql,
 };
-use crate::{Action, Bid, ImportOutcome, NewImport, PostingId, UnknownCause, WallTime, chain};
+use crate::{Bid, ImportOutcome, NewImport, PostingId, UnknownCause, WallTime, chain, line::Line};
 
 /// How often what others change meanwhile is looked at again before it counts as a fault.
 const ROUNDS: usize = 8;
@@ -26,15 +26,7 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn new(wanted: &'a NewImport, earlier: &Earlier, at_ms: i64) -> Result<Draft<'a>> {
         let bid = wanted.bid(new_id(at_ms), earlier.last_epoch + 1, earlier.withdrawals, WallTime(at_ms));
-        let line = Line {
-            action: Some(Action::Import),
-            from: None,
-            actor: &wanted.actor.0,
-            reason: Some(&wanted.reason),
-            detail: wanted.detail.clone(),
-            event_key: None,
-        };
-        let event = events::event(None, at_ms, &bid, line);
+        let event = events::event(None, at_ms, &bid, Line::imported(wanted));
         let hash = events::hash_bytes(&event)?;
         Ok(Draft { wanted, bid, detail: chain::canonical(&event.detail), hash })
     }

@@ -5,22 +5,20 @@ use bidlock_postgres::{
     tokio_postgres::{Row, types::Type},
 };
 use futures::FutureExt;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     apply::{BEGIN, Group, Kind, MovedRow, first_error},
-    events::{self, Line},
+    events,
     row::column,
     sql,
 };
 use crate::{
     Action, Swept, UnknownCause,
+    line::{Line, swept_cause},
     state::{Rule, rules_for},
 };
 
-/// Who the events name.
-const ACTOR: &str = "sweeper";
 /// What a sweeper does, in this order.
 const ACTIONS: [Action; 3] = [Action::SweepSubmitting, Action::SweepClaimed, Action::ExpireApproval];
 
@@ -79,7 +77,7 @@ async fn move_on(session: &Session, candidates: &[Candidate]) -> Result<Swept> {
         group.keys.push(None);
         group.reasons.push(Some(reason));
         group.references.push(None);
-        group.causes.push(cause(found.rule).map(UnknownCause::as_str));
+        group.causes.push(swept_cause(found.rule).map(UnknownCause::as_str));
         group.valid_ms.push(None);
     }
     let rows = session.query(&sql::MOVE, &group.arguments()).await?;
@@ -90,18 +88,7 @@ async fn move_on(session: &Session, candidates: &[Candidate]) -> Result<Swept> {
         let index = usize::try_from(ordinal).ok().filter(|index| *index < candidates.len());
         let index = index.ok_or_else(|| Error::unreadable("an ordinal that was not sent"))?;
         let Candidate { rule, holder, .. } = &candidates[index];
-        let detail = match cause(rule) {
-            Some(cause) => json!({ "cause": cause, "holder": holder }),
-            None => json!({ "holder": holder }),
-        };
-        let line = Line {
-            action: Some(rule.action),
-            from: Some(rule.from),
-            actor: ACTOR,
-            reason: Some(&reasons[index]),
-            detail,
-            event_key: None,
-        };
+        let line = Line::swept(rule, holder, reasons[index].clone());
         lines.push(events::event(previous, now_ms, &bid, line));
         match rule.action {
             Action::SweepSubmitting => swept.unknown += 1,
@@ -112,10 +99,6 @@ async fn move_on(session: &Session, candidates: &[Candidate]) -> Result<Swept> {
     let (written, committed) = futures::join!(events::insert(session, &lines), session.run("COMMIT"));
     written.and(committed)?;
     Ok(swept)
-}
-
-fn cause(rule: &Rule) -> Option<UnknownCause> {
-    (rule.action == Action::SweepSubmitting).then_some(UnknownCause::ClaimantSilent)
 }
 
 fn reason(found: &Candidate) -> String {

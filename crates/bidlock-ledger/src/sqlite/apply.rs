@@ -2,15 +2,12 @@
 
 use bidlock_sqlite::HostInstant;
 use rusqlite::{Connection, OptionalExtension, Params, params, types::ToSql};
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{
-    events::{self, Line},
-    row, sql,
-};
+use super::{events, row, sql};
 use crate::{
     Applied, Bid, BidId, BidState, Change, Claimant, Move, NotMoved, PostingId, UnknownCause,
+    line::Line,
     state::{Guard, Rule, rules_for},
     store::Cap,
 };
@@ -25,15 +22,7 @@ pub(super) fn apply(tx: &Connection, now: &HostInstant, change: &Change) -> rusq
     }
     for rule in rules_for(change.action.action()) {
         let Some(bid) = update(tx, now, change, rule)? else { continue };
-        let line = Line {
-            action: Some(rule.action),
-            from: Some(rule.from),
-            actor: &change.actor.0,
-            reason: change.reason.as_deref(),
-            detail: detail(change, &bid),
-            event_key: change.event_key.as_deref(),
-        };
-        events::record(tx, now, &bid, line)?;
+        events::record(tx, now, &bid, Line::change(change, rule, &bid))?;
         let alarm = match rule.from {
             BidState::NotSubmitted => Some(reopened(tx, now, change, &bid)?),
             _ => None,
@@ -191,36 +180,6 @@ fn refusal(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Res
         }
         Some(_) => NotMoved::Expired(bid),
     })
-}
-
-/// The caller's evidence, and what the move itself carries.
-fn detail(change: &Change, bid: &Bid) -> Value {
-    let mut detail = match &change.detail {
-        Value::Object(map) => map.clone(),
-        Value::Null => Map::new(),
-        other => Map::from_iter([("evidence".to_owned(), other.clone())]),
-    };
-    let mut add = |name: &str, value: Value| {
-        detail.entry(name).or_insert(value);
-    };
-    match &change.action {
-        Move::EnterSubmitting { .. } | Move::TakeSending { .. } => add("attempt", json!(bid.attempts)),
-        Move::Accept { external_ref } | Move::Find { external_ref } => {
-            add("external_ref", json!(external_ref))
-        }
-        Move::ResolveSubmitted { external_ref } => add("external_ref", json!(external_ref)),
-        Move::LoseAnswer { cause } => add("cause", json!(cause)),
-        Move::Import => add("cause", json!(UnknownCause::Legacy)),
-        Move::Approve { .. } => add("approved_until_ms", json!(bid.approved_until)),
-        Move::ConfirmWithdrawn { rebid_allowed: asked }
-        | Move::ResolveNotSubmitted { allow_new_bid: asked } => {
-            // Asked for, and done: another bid on the posting may stand in the way.
-            add("allow_new_bid", json!(asked));
-            add("rebid_allowed", json!(bid.rebid_allowed));
-        }
-        _ => {}
-    }
-    Value::Object(detail)
 }
 
 /// A "not submitted" was wrong. A later bid on the posting that has not been sent yet is declined in this

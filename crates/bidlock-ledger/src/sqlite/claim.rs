@@ -4,19 +4,13 @@ use std::sync::Mutex;
 
 use bidlock_sqlite::HostInstant;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::{Value, json};
 use uuid::{ContextV7, Timestamp, Uuid};
 
-use super::{
-    apply,
-    events::{self, Line},
-    row, sql,
-};
+use super::{apply, events, row, sql};
 use crate::{
-    Action, Bid, BidId, BidState, Claim, ClaimId, ClaimOutcome, Epoch, NewClaim, Payload, UnknownCause,
-    WallTime,
+    Action, Bid, BidId, Claim, ClaimId, ClaimOutcome, NewClaim, Payload, PostingId, UnknownCause, WallTime,
+    line::Line,
     state::{Rule, rules_for},
-    store::idempotency_key,
 };
 
 /// Creates the bid, takes the row over, or says which bid there is.
@@ -60,58 +54,28 @@ fn create(tx: &Connection, now: &HostInstant, request: &NewClaim) -> rusqlite::R
     let (last_epoch, withdrawals): (i64, u32) = tx
         .prepare_cached(&sql::EARLIER)?
         .query_row(params![posting.marketplace(), posting.posting()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let bid = Bid {
-        id: new_id(now),
-        posting: posting.clone(),
-        state: BidState::Claimed,
-        rebid_allowed: false,
-        claim_id: ClaimId(Uuid::new_v4()),
-        epoch: Epoch(last_epoch + 1),
-        claimant: request.claimant.clone(),
-        claim_remaining: Some(request.ttl),
-        attempts: 0,
-        payload: earlier_payload(tx, request, last_epoch)?.unwrap_or_else(|| request.payload.clone()),
-        idempotency_key: idempotency_key(posting, withdrawals),
-        external_ref: None,
-        approved_until: None,
-        unknown_cause: None,
-        reason: None,
-        first_sent_at: None,
-        last_sent_at: None,
-        created_at: WallTime(now.wall_ms),
-        updated_at: WallTime(now.wall_ms),
-        events: 1,
-    };
+    let earlier = earlier_payload(tx, posting, last_epoch)?;
+    let names = (new_id(now), ClaimId(Uuid::new_v4()));
+    let bid = request.bid(names.0, names.1, (last_epoch, withdrawals), earlier, WallTime(now.wall_ms));
     if insert(tx, now, now.boot_ms_after(request.ttl), &bid)? == 0 {
         return Ok(None);
     }
-    let actor = &bid.claimant.holder;
-    let detail = json!({
-        "amount": bid.payload.amount,
-        "idempotency_key": bid.idempotency_key,
-        "via": bid.payload.via,
-    });
-    let line = Line { action: None, from: None, actor, reason: None, detail, event_key: None };
-    events::record(tx, now, &bid, line)?;
+    events::record(tx, now, &bid, Line::created(&bid))?;
     Ok(Some(bid))
 }
 
-/// A new bid after "not submitted" repeats payload and key: a request of the first one that still sits in
-/// some proxy is then recognised by a marketplace that can.
+/// The payload of the posting's last bid, if a new one repeats it.
 fn earlier_payload(
     tx: &Connection,
-    request: &NewClaim,
+    posting: &PostingId,
     last_epoch: i64,
 ) -> rusqlite::Result<Option<Payload>> {
     if last_epoch == 0 {
         return Ok(None);
     }
-    let posting = &request.posting;
     tx.prepare_cached(&sql::EARLIER_PAYLOAD)?
         .query_row(params![posting.marketplace(), posting.posting(), last_epoch], row::payload)
         .optional()
-        // It goes where the new claimant sends it; look-ups of the first bid go where that one went.
-        .map(|earlier| earlier.map(|payload| Payload { via: request.payload.via.clone(), ..payload }))
 }
 
 /// The row with a claim until this time of the boot clock, unless there is one. Answers how many were made.
@@ -188,19 +152,7 @@ fn take_over(
         )
         .optional()?;
     if let Some(bid) = &taken {
-        let reason = match rule.from {
-            BidState::Abandoned => format!("abandoned by {}", existing.claimant.holder),
-            _ => format!("the claim of {} expired", existing.claimant.holder),
-        };
-        let detail: Value = json!({ "amount": bid.payload.amount, "via": bid.payload.via });
-        let line = Line {
-            action: Some(rule.action),
-            from: Some(rule.from),
-            actor: &request.claimant.holder,
-            reason: Some(&reason),
-            detail,
-            event_key: None,
-        };
+        let line = Line::taken_over(rule, &existing.claimant.holder, bid);
         events::record(tx, now, bid, line)?;
     }
     Ok(taken)

@@ -2,43 +2,20 @@
 
 use bidlock_sqlite::HostInstant;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::Value;
 
 use super::{row, sql};
-use crate::{Action, Bid, BidEvent, BidId, BidState, ClaimId, Epoch, WallTime, chain, state::TRANSITIONS};
-
-/// What an event says beside what stands on the row after it.
-pub(super) struct Line<'a> {
-    pub(super) action: Option<Action>,
-    pub(super) from: Option<BidState>,
-    pub(super) actor: &'a str,
-    pub(super) reason: Option<&'a str>,
-    pub(super) detail: Value,
-    pub(super) event_key: Option<&'a str>,
-}
+use crate::{
+    Action, Bid, BidEvent, BidId, BidState, ClaimId, Epoch, WallTime, chain,
+    line::{Line, action_named},
+};
 
 /// Appends the line that brought the bid to where `bid` says; its number is the row's count of events.
-pub(super) fn record(tx: &Connection, now: &HostInstant, bid: &Bid, line: Line<'_>) -> rusqlite::Result<()> {
+pub(super) fn record(tx: &Connection, now: &HostInstant, bid: &Bid, line: Line) -> rusqlite::Result<()> {
     let previous = match bid.events {
         0 | 1 => String::new(),
         seq => previous_hash(tx, bid, seq - 1)?,
     };
-    let mut event = BidEvent {
-        bid: bid.id,
-        seq: bid.events,
-        at: WallTime(now.wall_ms),
-        action: line.action,
-        from: line.from,
-        to: bid.state,
-        claim_id: bid.claim_id,
-        epoch: bid.epoch,
-        actor: line.actor.to_owned(),
-        reason: line.reason.map(str::to_owned),
-        detail: line.detail,
-        event_key: line.event_key.map(str::to_owned),
-        hash: String::new(),
-    };
-    event.hash = chain::link(&previous, &event);
+    let event = line.event(bid, WallTime(now.wall_ms), &previous);
     let hash = blake3::Hash::from_hex(&event.hash).map_err(|e| row::unreadable(12, e))?;
     tx.prepare_cached(&sql::INSERT_EVENT)?.execute(params![
         event.bid.0.as_bytes(),
@@ -96,8 +73,4 @@ fn event(row: &Row<'_>, bid: BidId) -> rusqlite::Result<BidEvent> {
         event_key: row.get(10)?,
         hash: blake3::Hash::from_bytes(row.get::<_, [u8; 32]>(11)?).to_hex().to_string(),
     })
-}
-
-fn action_named(text: &str) -> Option<Action> {
-    TRANSITIONS.iter().map(|rule| rule.action).find(|action| action.as_str() == text)
 }

@@ -3,12 +3,8 @@
 use bidlock_sqlite::HostInstant;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{
-    apply, claim,
-    events::{self, Line},
-    row, sql,
-};
-use crate::{Action, ImportOutcome, NewImport, WallTime};
+use super::{apply, claim, events, row, sql};
+use crate::{ImportOutcome, NewImport, WallTime, line::Line};
 
 /// Begins the row, or says which bid there is. The unique index decides, as for a claim.
 pub(super) fn import(
@@ -22,15 +18,7 @@ pub(super) fn import(
         .query_row(params![posting.marketplace(), posting.posting()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let bid = wanted.bid(claim::new_id(now), last_epoch + 1, withdrawals, WallTime(now.wall_ms));
     if claim::insert(tx, now, now.boot_ms, &bid)? == 1 {
-        let line = Line {
-            action: Some(Action::Import),
-            from: None,
-            actor: &wanted.actor.0,
-            reason: Some(&wanted.reason),
-            detail: wanted.detail.clone(),
-            event_key: None,
-        };
-        events::record(tx, now, &bid, line)?;
+        events::record(tx, now, &bid, Line::imported(wanted))?;
         return Ok(ImportOutcome::Imported(Box::new(bid)));
     }
     let live = tx

@@ -2,20 +2,15 @@
 
 use bidlock_sqlite::HostInstant;
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    events::{self, Line},
-    row, sql,
-};
+use super::{events, row, sql};
 use crate::{
     Action, Swept, UnknownCause,
+    line::{Line, swept_cause},
     state::{Rule, rules_for},
 };
 
-/// Who the events name.
-const ACTOR: &str = "sweeper";
 /// What a sweeper does, in this order.
 const ACTIONS: [Action; 3] = [Action::SweepSubmitting, Action::SweepClaimed, Action::ExpireApproval];
 
@@ -88,7 +83,6 @@ fn candidates(
 
 fn move_on(tx: &Connection, now: &HostInstant, rule: &Rule, found: &Candidate) -> rusqlite::Result<bool> {
     let reason = reason(rule.action, found);
-    let cause = (rule.action == Action::SweepSubmitting).then_some(UnknownCause::ClaimantSilent);
     let moved = tx
         .prepare_cached(&sql::MOVE)?
         .query_row(
@@ -103,26 +97,14 @@ fn move_on(tx: &Connection, now: &HostInstant, rule: &Rule, found: &Candidate) -
                 rule.to.as_str(),
                 reason,
                 None::<&str>,
-                cause.map(UnknownCause::as_str),
+                swept_cause(rule).map(UnknownCause::as_str),
                 None::<i64>,
             ],
             |row| row::bid(row, now),
         )
         .optional()?;
     let Some(bid) = moved else { return Ok(false) };
-    let detail = match cause {
-        Some(cause) => json!({ "cause": cause, "holder": found.holder }),
-        None => json!({ "holder": found.holder }),
-    };
-    let line = Line {
-        action: Some(rule.action),
-        from: Some(rule.from),
-        actor: ACTOR,
-        reason: Some(&reason),
-        detail,
-        event_key: None,
-    };
-    events::record(tx, now, &bid, line)?;
+    events::record(tx, now, &bid, Line::swept(rule, &found.holder, reason))?;
     Ok(true)
 }
 
