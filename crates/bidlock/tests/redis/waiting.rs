@@ -225,3 +225,31 @@ async fn a_waiter_that_leaves_is_out_of_the_queue() {
     .await
     .unwrap();
 }
+
+/// A connection that was given up for another may still bring what was heard long ago: by then the lock is held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_copy_of_a_hand_over_frees_nothing() {
+    let Some(server) = since_redis_6() else { return };
+    let (a, b) = (manager(&server).await, manager(&server).await);
+    let held = lease(&a, "1").await;
+    let waiting = tokio::spawn({
+        let b = b.clone();
+        async move { b.lock(&posting("1"), Wait::up_to(PATIENCE)).await.unwrap().acquired().unwrap() }
+    });
+    queued(&server, "1", 1).await;
+    let waiter: Vec<String> = ask(&server, &["ZRANGE", "bidlock_wait:{bid_lock:upwork:1}", "0", "0"]);
+    let mut waiter = waiter[0].splitn(3, ' ');
+    let (channel, prefix) = (waiter.next().unwrap(), waiter.nth(1).unwrap());
+    held.release().await.unwrap();
+    let lease_of_b = waiting.await.unwrap();
+    let value: String = ask(&server, &["GET", "bid_lock:upwork:1"]);
+    let token = value.strip_prefix(prefix).unwrap().trim_end_matches("|w");
+    let copy = format!("{token} {token} {prefix}");
+    assert_eq!(ask::<u64>(&server, &["PUBLISH", channel, &copy]), 1, "it listens");
+    // On the connection that brought the copy, so after it; and with time for whatever it might set off.
+    for _ in 0..20 {
+        lease(&b, "2").await.release().await.unwrap();
+    }
+    assert_eq!(ask::<String>(&server, &["GET", "bid_lock:upwork:1"]), value);
+    assert_eq!(lease_of_b.release().await.unwrap(), bidlock::Released::Released);
+}

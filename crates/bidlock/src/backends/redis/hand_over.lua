@@ -4,7 +4,7 @@
 --
 -- The waiters for a lock are members of the sorted set bidlock_wait:{LOCK}, in the order in which they came; each
 -- reads "CHANNEL TTL holder|nonce|". A channel that nobody listens to is a process that has gone: its waiters are
--- passed over. The new holder is told "NOW TOKEN LENGTH LOCK holder|nonce|", with time and token in microseconds.
+-- passed over. The new holder is told "NOW TOKEN holder|nonce|", with time and token in microseconds.
 
 -- The most dead waiters that one call passes over; whoever is left polls.
 local MAX_PASSED_OVER = 128
@@ -38,7 +38,7 @@ local function hand_over(key, ended, seen, short_ms, me)
     local now = time[1] * 1000000 + time[2]
     local last = type(ended) == 'string' and tonumber(string.match(ended, '|(%d+)|w$')) or 0
     local token = next_token(now, math.max(tonumber(seen), last))
-    local told = string.format('%.0f %s %d %s %s', now, token, #key, key, prefix)
+    local told = string.format('%.0f %s %s', now, token, prefix)
     if redis.call('PUBLISH', channel, told) > 0 then
       local more = redis.call('EXISTS', queue) == 1 and '|w' or ''
       redis.call('SET', key, prefix .. token .. more, 'PX', math.min(tonumber(ttl), tonumber(short_ms)))

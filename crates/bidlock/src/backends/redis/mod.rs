@@ -113,21 +113,12 @@ impl RedisBackend {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let waiters: Arc<Waiters> = Arc::default();
-        let link = Arc::new_cyclic(|link: &std::sync::Weak<Link>| {
-            let (link, waiters) = (link.clone(), Arc::clone(&waiters));
-            let on_push: OnPush = Arc::new(move |pushed| {
-                let Some(link) = link.upgrade() else { return };
-                let Some(release) = waiters.hear(link.names(), pushed) else { return };
-                // The connection's own task speaks to us, so there is a runtime.
-                tokio::spawn(async move {
-                    if let Err(fault) = single::release_by_script(&link, &[&release]).await {
-                        let error = fault.into_error("enlist");
-                        tracing::debug!(%error, "a turn that nobody takes is left to its short TTL");
-                    }
-                });
-            });
-            Link::new(options, value::channel(&Uuid::new_v4().simple().to_string()), on_push)
+        let on_push: OnPush = Arc::new({
+            let waiters = Arc::clone(&waiters);
+            move |pushed| waiters.hear(pushed)
         });
+        let channel = value::channel(&Uuid::new_v4().simple().to_string());
+        let link = Arc::new(Link::new(options, channel, on_push));
         link.watch();
         let losing = Arc::new(Share::default());
         let acquires = Lane::new({

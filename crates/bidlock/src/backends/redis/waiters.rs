@@ -20,7 +20,7 @@ use super::faults::{Fault, odd_answer};
 use super::link::{Link, Pushed};
 use super::scripts;
 use super::single::{self, Release, UNCONFIRMED};
-use super::value::{self, Names};
+use super::value;
 use crate::backend::{Acquire, Acquired, Enlisted, Grant, Held, Turn};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::Result;
@@ -69,13 +69,13 @@ enum State {
     Taken,
 }
 
-/// A message that a lock was handed over: `NOW TOKEN LENGTH LOCK holder|nonce|`.
+/// A message that a lock was handed over: `NOW TOKEN holder|nonce|`.
 #[derive(Debug, PartialEq, Eq)]
-struct HandedOver<'a> {
+struct HandedOver {
     server_us: u64,
     token: u64,
-    key: &'a str,
-    prefix: &'a str,
+    /// Whose turn it is.
+    nonce: Nonce,
 }
 
 impl Waiters {
@@ -103,9 +103,12 @@ impl Waiters {
         self.count.store(places.len(), Ordering::Release);
     }
 
-    /// Takes what the server says of its own accord. The answer is a lock to give back: one that was handed over to
-    /// a waiter that has left.
-    pub(super) fn hear(&self, names: &Names, pushed: Pushed) -> Option<Release> {
+    /// Takes what the server says of its own accord.
+    ///
+    /// A turn of nobody here frees nothing: a connection that was given up for another may bring a second copy of what
+    /// was heard long ago, and the lock that it names is held by then. Whoever leaves a queue frees what was handed to
+    /// him; what slips through nevertheless ends after [`UNCONFIRMED`].
+    pub(super) fn hear(&self, pushed: Pushed) {
         let payload = match pushed {
             Pushed::Message(payload) => payload,
             Pushed::Disconnected => {
@@ -116,21 +119,21 @@ impl Waiters {
                         place.changed.notify_one();
                     }
                 }
-                return None;
+                return;
             }
         };
-        let Some((told, nonce)) = std::str::from_utf8(&payload).ok().and_then(parse) else {
+        let Some(told) = std::str::from_utf8(&payload).ok().and_then(parse) else {
             tracing::warn!("a message on our channel makes no sense; who else publishes there?");
-            return None;
+            return;
         };
-        let place = locked(&self.places).get(&nonce).cloned();
+        let place = locked(&self.places).get(&told.nonce).cloned();
         let Some(place) = place else {
-            return Some(Release { key: names.parse(told.key)?, proof: told.prefix.to_owned() });
+            tracing::debug!("a turn came to a waiter that has left");
+            return;
         };
         let firm_for = (place.request.ttl > UNCONFIRMED).then_some(UNCONFIRMED);
         let grant = single::grant(&place.request, told.token);
         place.turn(State::Granted { grant, server_us: told.server_us, firm_for });
-        None
     }
 }
 
@@ -144,15 +147,12 @@ impl Place {
     }
 }
 
-fn parse(text: &str) -> Option<(HandedOver<'_>, Nonce)> {
-    let mut parts = text.splitn(4, ' ');
+fn parse(text: &str) -> Option<HandedOver> {
+    let mut parts = text.splitn(3, ' ');
     let server_us = parts.next()?.parse().ok()?;
     let token = parts.next()?.parse().ok()?;
-    let length: usize = parts.next()?.parse().ok()?;
-    let (key, prefix) = parts.next()?.split_at_checked(length)?;
-    let prefix = prefix.strip_prefix(' ')?;
-    let nonce = value::parse_nonce(prefix.strip_suffix('|')?.rsplit('|').next()?)?;
-    Some((HandedOver { server_us, token, key, prefix }, nonce))
+    let nonce = value::parse_nonce(parts.next()?.strip_suffix('|')?.rsplit_once('|')?.1)?;
+    Some(HandedOver { server_us, token, nonce })
 }
 
 /// A place in a queue; also the proof against losing what a cancelled or broken call may have taken.
@@ -332,11 +332,11 @@ mod tests {
     fn a_message_gives_its_parts_back() {
         let nonce = Nonce::from_bytes([7; 16]);
         let prefix = value::prefix("a b|c", nonce);
-        let text = format!("17 18 18 bid_lock:u:job 1 2 {prefix}");
-        let (told, found) = parse(&text).unwrap();
-        assert_eq!(told, HandedOver { server_us: 17, token: 18, key: "bid_lock:u:job 1 2", prefix: &prefix });
-        assert_eq!(found, nonce);
-        for text in ["", "1 2", "1 2 3 ab", "1 2 99 abc x|y|", "x 2 3 abc a|b|"] {
+        let told = parse(&format!("17 18 {prefix}"));
+        assert_eq!(told, Some(HandedOver { server_us: 17, token: 18, nonce }));
+        for text in
+            ["", "1 2", "1 2 3 ab", "1 2 x|y|", &format!("x 18 {prefix}"), &format!("17 18 {prefix}w")]
+        {
             assert!(parse(text).is_none(), "{text}");
         }
     }
