@@ -241,19 +241,22 @@ impl Pipeline {
         Ok(outcome)
     }
 
-    /// Sends what people have approved, whether or not a feed still shows the posting. Beside instances of the replaced
-    /// system such a bid waits for a feed that shows it: [`DeferReason::NotInSight`].
+    /// Sends what people have approved, whether or not a feed still shows the posting, and calls `answered` for each bid
+    /// as soon as its outcome is known. Beside instances of the replaced system such a bid waits for a feed that shows it:
+    /// [`DeferReason::NotInSight`].
     ///
     /// # Errors
-    /// As [`process_batch`](Self::process_batch).
-    pub async fn send_approved(self: &Arc<Self>) -> Result<Vec<(PostingId, Outcome)>, PipelineError> {
-        let mut sent = Vec::new();
+    /// As [`process_batch`](Self::process_batch). What was answered before stands.
+    pub async fn send_approved(
+        self: &Arc<Self>,
+        mut answered: impl FnMut(&PostingId, &Outcome),
+    ) -> Result<(), PipelineError> {
         if !self.marketplace.capabilities().sends {
-            return Ok(sent);
+            return Ok(());
         }
         for bid in self.approved_for_here().await? {
             if self.options.legacy.is_some() {
-                sent.push((bid.posting, Outcome::Deferred(DeferReason::NotInSight)));
+                answered(&bid.posting, &Outcome::Deferred(DeferReason::NotInSight));
                 continue;
             }
             if self.not_claiming().is_some() || !self.take_from_run_limit() {
@@ -263,17 +266,20 @@ impl Pipeline {
             match self.send_one_approved(bid).await {
                 // Another scanner was faster, or the approval ran out: the door says so, and nothing was sent.
                 Ok(Some(Outcome::HeldElsewhere { .. } | Outcome::AlreadyBid(_))) => {}
-                Ok(Some(outcome)) => sent.push((posting, outcome)),
+                Ok(Some(outcome)) => answered(&posting, &outcome),
                 Ok(None) => self.give_back_to_run_limit(),
-                // What was sent must be told. An engine that is away is waited for with the feed's sightings.
+                // An engine that is away is waited for with the feed's sightings.
                 Err(error) if error.is_retryable() => {
-                    tracing::warn!(%error, %posting, "an approved bid was not sent; the next pass tries again");
+                    tracing::warn!(%error, %posting, "an approved bid is left as it is; the next pass goes on");
                     break;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.count(&posting, Err(&error));
+                    return Err(error);
+                }
             }
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// Approved bids that go where this pipeline submits, at most [`MAX_APPROVED`] of them.

@@ -192,21 +192,26 @@ impl Scan {
         false
     }
 
-    /// Sends what people approved, whether or not a feed still shows it.
+    /// Sends what people approved, whether or not a feed still shows it, and calls `answered` once for each bid.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
-    pub async fn send_approved(&mut self) -> Result<Vec<(PostingId, Outcome)>, PipelineError> {
+    /// As [`run`](Self::run). What was answered before stands.
+    pub async fn send_approved(
+        &mut self,
+        mut answered: impl FnMut(&PostingId, &Outcome),
+    ) -> Result<(), PipelineError> {
         loop {
-            match self.pipeline.send_approved().await {
+            let pipeline = &self.pipeline;
+            let sent = pipeline.send_approved(|posting, outcome| {
+                pipeline.count(posting, Ok(outcome));
+                answered(posting, outcome);
+            });
+            match sent.await {
                 Err(error) if error.is_retryable() => {
                     self.keep_patience(Some(error), &mut VecDeque::new())?
                 }
                 other => {
                     self.away_since = None;
-                    for (posting, outcome) in other.iter().flatten() {
-                        self.pipeline.count(posting, Ok(outcome));
-                    }
                     return other;
                 }
             }

@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+use bidlock::Moment;
 use bidlock_ledger::{
     Actor, Applied, Bid, BidState, Change, ClaimRef, Epoch, LedgerError, Move, NotMoved, UnknownCause,
 };
@@ -45,7 +46,8 @@ const TIME_LIMIT_SLACK: Duration = Duration::from_millis(500);
 
 /// How a door was passed, or why not.
 enum Door {
-    Passed(Box<Bid>),
+    /// With a claim that is good until then, by our own clock.
+    Passed(Box<Bid>, Moment),
     Shut(Outcome),
 }
 
@@ -67,13 +69,14 @@ impl Pipeline {
             if let Some(why) = self.wait_at_the_gate().await {
                 return self.leave(&bid, why).await;
             }
-            bid = match self.pass_door(&bid).await? {
-                Door::Passed(bid) => *bid,
+            let good_until;
+            (bid, good_until) = match self.pass_door(&bid).await? {
+                Door::Passed(bid, good_until) => (*bid, good_until),
                 // The row was swept while this call slept on its proof: the proof still frees it.
                 Door::Shut(_) if let Some(why) = proof => return self.hand_back(&bid, why).await,
                 Door::Shut(outcome) => return Ok(outcome),
             };
-            match self.attempt(&bid).await? {
+            match self.attempt(&bid, good_until).await? {
                 Next::Done(outcome) => return Ok(outcome),
                 Next::Again(pause, why) => {
                     let claim_left = bid.claim_remaining.unwrap_or_default();
@@ -113,12 +116,14 @@ impl Pipeline {
         // call passed, even beside another instance that was given the same holder name.
         let key = format!("door:{}", Uuid::new_v4());
         let change = self.change(bid.claim_ref(), action).keyed(key);
+        let good_until = self.clock.now().own_deadline(ttl);
         match self.apply_surely(change).await? {
-            Applied::Moved { bid, .. } => Ok(Door::Passed(bid)),
+            Applied::Moved { bid, .. } => Ok(Door::Passed(bid, good_until)),
+            // We passed, and asked again long after: the row may be swept, or another's by now.
             Applied::Already(row)
                 if row.state == BidState::Submitting && !expired(&row) && row.epoch == passing =>
             {
-                Ok(Door::Passed(row))
+                Ok(Door::Passed(row, good_until))
             }
             Applied::Already(row) => Ok(Door::Shut(self.outcome_of_other(&row))),
             Applied::Not(NotMoved::CapReached(row)) => {
@@ -138,8 +143,9 @@ impl Pipeline {
         }
     }
 
-    /// One request, and what its answer does to the row.
-    async fn attempt(&self, bid: &Bid) -> Result<Next, PipelineError> {
+    /// One request, and what its answer does to the row. None after `good_until`: this process may have slept behind the
+    /// door, and others must be able to rely on what a claim's expiry tells them.
+    async fn attempt(&self, bid: &Bid, good_until: Moment) -> Result<Next, PipelineError> {
         let submission = Submission {
             posting: bid.posting.clone(),
             bid_id: bid.id.0,
@@ -149,6 +155,14 @@ impl Pipeline {
             posting_url: bid.payload.posting_url.clone(),
         };
         let limit = self.marketplace.time_limit() + TIME_LIMIT_SLACK;
+        // The last look before the request. Whatever may have gone out before came back with proof of its own.
+        if self.clock.now() >= good_until {
+            let detail =
+                "the claim ran out before the request left: this process slept, or the ledger was away"
+                    .to_owned();
+            tracing::warn!(posting = %bid.posting, bid = %bid.id, "{detail}");
+            return Ok(Next::Done(self.hand_back(bid, DeferReason::NotSent { detail }).await?));
+        }
         let answer = tokio::select! {
             answer = tokio::time::timeout(limit, self.marketplace.submit(&submission)) => answer.unwrap_or_else(
                 |_| Answer::Lost { cause: LostCause::Timeout, detail: format!("no answer within {limit:?}") },

@@ -10,9 +10,9 @@ use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, Move};
 use bidlock_market::{Approval, Budget, Posting};
 use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, Pipeline, Scan, ScanOptions, Stop};
 use rig::{
-    Rig, TTL, batch,
+    Rig, TTL, approved, batch,
     faulty::Faulty,
-    market::{Market, Step, accepted, not_sent},
+    market::{Market, Step, accepted, not_sent, refused},
     one, posting, soon, usd,
 };
 
@@ -84,11 +84,12 @@ async fn approved_bids_are_sent_without_a_feed_that_shows_them() {
     batch(&asking(&rig, "a"), &["1", "2", "3"].map(posting)).await;
     approve(&rig, "1").await;
     approve(&rig, "3").await;
-    let sent = rig.pipeline("b").send_approved().await.unwrap();
+    let (sent, ended) = approved(&rig.pipeline("b")).await;
+    ended.unwrap();
     let sent: Vec<_> = sent.iter().map(|(p, o)| (p.posting(), o.name())).collect();
     assert_eq!(sent, [("1", "submitted"), ("3", "submitted")]);
     assert_eq!(rig.count(BidState::AwaitingApproval).await, 1);
-    assert!(rig.pipeline("c").send_approved().await.unwrap().is_empty());
+    assert!(approved(&rig.pipeline("c")).await.0.is_empty());
     assert_eq!(rig.market.seen().len(), 2);
 }
 
@@ -108,7 +109,7 @@ async fn many_scanners_send_an_approved_bid_once() {
             let postings = postings.clone();
             tokio::spawn(async move {
                 match n % 2 {
-                    0 => drop(pipeline.send_approved().await.unwrap()),
+                    0 => approved(&pipeline).await.1.unwrap(),
                     _ => drop(batch(&pipeline, &postings).await),
                 }
             })
@@ -146,7 +147,7 @@ async fn an_approval_that_expires_goes_back_to_the_person() {
     approve(&rig, "1").await;
     rig.time.advance(VALID);
     assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "already_bid");
-    assert!(rig.pipeline("b").send_approved().await.unwrap().iter().all(|(_, o)| o.name() != "submitted"));
+    assert!(approved(&rig.pipeline("b")).await.0.iter().all(|(_, o)| o.name() != "submitted"));
     assert_eq!(rig.ledger.sweep(10).await.unwrap().approvals_expired, 1);
     assert_eq!(rig.row("1").await.state, BidState::AwaitingApproval);
     assert!(rig.market.seen().is_empty());
@@ -220,7 +221,7 @@ async fn a_payload_frozen_for_another_marketplace_is_left_to_that_one() {
         panic!()
     };
     assert_eq!(via, "scripted");
-    assert!(pipeline.send_approved().await.unwrap().is_empty());
+    assert!(approved(&pipeline).await.0.is_empty());
     assert_eq!((rig.row("1").await.state, other.seen().len()), (BidState::Approved, 0));
     assert_eq!(one(&rig.pipeline("c"), "1").await.name(), "submitted");
 }
@@ -234,7 +235,7 @@ async fn a_drain_leaves_approved_bids_as_they_are() {
     let stop = Stop::default();
     let release = rig.market.hold("1", Step::Say(accepted()));
     let pipeline = rig.scanner("b").stop(&stop).build();
-    let sending = tokio::spawn(async move { pipeline.send_approved().await.unwrap() });
+    let sending = tokio::spawn(async move { approved(&pipeline).await.0 });
     rig.market.wait_for(1).await;
     stop.drain();
     drop(release);
@@ -253,14 +254,15 @@ async fn a_ledger_that_is_away_for_a_moment_costs_no_approved_bid() {
     let pipeline = rig.scanner("b").ledger(faulty.clone()).build();
     let mut scan = Scan::new(pipeline, ScanOptions::default());
     faulty.go_away(1);
-    let sent = soon(scan.send_approved()).await.unwrap();
+    let mut sent = Vec::new();
+    soon(scan.send_approved(|posting, outcome| sent.push((posting.clone(), outcome.clone())))).await.unwrap();
     assert!(sent.iter().all(|(_, o)| o.name() == "submitted"), "{sent:?}");
     assert_eq!((sent.len(), rig.market.seen().len()), (2, 2));
     // One that stays away is an error in the end, and nothing was sent.
     faulty.go_away(usize::MAX);
     let options = ScanOptions { patience: Duration::ZERO, ..ScanOptions::default() };
     let mut scan = Scan::new(rig.scanner("c").ledger(faulty).build(), options);
-    assert!(soon(scan.send_approved()).await.unwrap_err().is_retryable());
+    assert!(soon(scan.send_approved(|_, _| {})).await.unwrap_err().is_retryable());
 }
 
 /// A limit is for bids: an approved one that another scanner holds costs none of it.
@@ -274,6 +276,25 @@ async fn an_approved_bid_that_another_holds_does_not_count_against_the_run_limit
     let key = bidlock::LockKey::posting("m", "1").unwrap();
     let _held = other.try_lock(&key).await.unwrap().acquired().unwrap();
     let pipeline = rig.scanner("b").options(|o| o.run_limit = Some(1)).build();
-    let sent = pipeline.send_approved().await.unwrap();
+    let (sent, _) = approved(&pipeline).await;
     assert_eq!(sent.iter().map(|(p, _)| p.posting()).collect::<Vec<_>>(), ["2"]);
+}
+
+/// What was sent is told, whatever becomes of a later one.
+#[tokio::test]
+async fn what_was_sent_is_told_although_a_later_one_breaks() {
+    let rig = Rig::new();
+    batch(&asking(&rig, "a"), &["1", "2", "3"].map(posting)).await;
+    for id in ["1", "2", "3"] {
+        approve(&rig, id).await;
+    }
+    rig.market.say("2", refused());
+    let faulty = Faulty::over(&rig.ledger);
+    faulty.break_at(Action::Refuse);
+    let mut scan = Scan::new(rig.scanner("b").ledger(faulty).build(), ScanOptions::default());
+    let mut told = Vec::new();
+    let ended = scan.send_approved(|posting, outcome| told.push((posting.clone(), outcome.name()))).await;
+    assert!(!ended.unwrap_err().is_retryable());
+    assert_eq!(told, [(posting("1").id, "submitted")]);
+    assert_eq!((rig.market.seen().len(), rig.row("3").await.state), (2, BidState::Approved));
 }

@@ -9,10 +9,10 @@ use std::{sync::Arc, time::Duration};
 use bidlock::backends::memory::MemoryBackend;
 use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Effect, Liveness, Move, UnknownCause};
 use bidlock_market::LostCause;
-use bidlock_pipeline::{Outcome, PipelineError, Scan, ScanOptions};
+use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, PipelineError, Scan, ScanOptions};
 use futures::stream;
 use rig::{
-    Rig, Scanner, TTL,
+    Rig, Scanner, SleptThrough, TTL,
     faulty::Faulty,
     market::{Step, accepted, later, lost, refused},
     one, posting, soon,
@@ -55,6 +55,65 @@ async fn a_claimant_that_wakes_first_but_late_may_not_send_either() {
     assert_eq!(soon(sleeping).await.unwrap().name(), "held_elsewhere", "to be tried again");
     assert!(rig.market.seen().is_empty());
     assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "submitted");
+    assert_eq!(rig.market.seen().len(), 1);
+}
+
+/// Asleep between the door and its request. Not having sent is proof, and frees the posting.
+#[tokio::test]
+async fn a_claimant_that_sleeps_behind_the_door_does_not_send() {
+    for (approved, swept) in [(false, false), (false, true), (true, false), (true, true)] {
+        let rig = Rig::new();
+        let door = if approved { Action::TakeSending } else { Action::EnterSubmitting };
+        if approved {
+            one(&rig.scanner("asks").options(|o| o.approval = ApprovalPolicy::Always).build(), "1").await;
+            let approve = Move::Approve { valid_for: TTL * 100 };
+            let change = Change::new(rig.row("1").await.claim_ref(), Actor::operator("o"), approve);
+            assert!(matches!(rig.ledger.apply(&[change]).await.unwrap()[0], Applied::Moved { .. }));
+        }
+        let (faulty, own_time) = (Faulty::over(&rig.ledger), Arc::new(SleptThrough::default()));
+        let (behind_the_door, wake) = faulty.hold_after(door);
+        let sleeper = rig.scanner("sleeper").ledger(faulty).clock(own_time.clone()).build();
+        let sleeping = tokio::spawn(async move { one(&sleeper, "1").await });
+        soon(behind_the_door).await.unwrap();
+        rig.time.advance(TTL);
+        own_time.advance(TTL);
+        if swept {
+            assert_eq!(rig.ledger.sweep(10).await.unwrap().unknown, 1);
+        }
+        wake.send(()).unwrap();
+        let outcome = soon(sleeping).await.unwrap();
+        let told = format!("approved {approved}, swept {swept}: {outcome:?}");
+        assert!(matches!(outcome, Outcome::Deferred(DeferReason::NotSent { .. })), "{told}");
+        assert!(rig.market.seen().is_empty(), "{told}");
+        let free = if approved { BidState::Approved } else { BidState::Abandoned };
+        assert_eq!(rig.row("1").await.state, free, "{told}");
+        assert_eq!(one(&with_own_locks(&rig, "b").build(), "1").await.name(), "submitted", "{told}");
+        assert_eq!(rig.market.seen().len(), 1, "{told}");
+    }
+}
+
+/// Its passage was recorded and the answer lost; when it asks again, the row stands at the door for another.
+#[tokio::test]
+async fn a_passage_that_is_over_lets_nobody_send() {
+    let rig = Rig::new();
+    let faulty = Faulty::over(&rig.ledger);
+    faulty.lose_replies(Action::EnterSubmitting, 1);
+    let (asks_again, go) = faulty.hold_before_the_second(Action::EnterSubmitting);
+    let late = rig.scanner("late").ledger(faulty).build();
+    let late = tokio::spawn(async move { one(&late, "1").await });
+    soon(asks_again).await.unwrap();
+    // Whoever knows the claim may give the row back, and another takes it.
+    let change = Change::new(rig.row("1").await.claim_ref(), Actor::operator("o"), Move::HandBack);
+    assert!(matches!(rig.ledger.apply(&[change]).await.unwrap()[0], Applied::Moved { .. }));
+    let release = rig.market.hold("1", Step::Say(accepted()));
+    let other = with_own_locks(&rig, "other").build();
+    let other = tokio::spawn(async move { one(&other, "1").await });
+    rig.market.wait_for(1).await;
+    assert_eq!(rig.row("1").await.state, BidState::Submitting);
+    go.send(()).unwrap();
+    assert_eq!(soon(late).await.unwrap().name(), "held_elsewhere");
+    drop(release);
+    assert_eq!(soon(other).await.unwrap().name(), "submitted");
     assert_eq!(rig.market.seen().len(), 1);
 }
 

@@ -17,7 +17,7 @@ use bidlock_market::{LostCause, Marketplace};
 use bidlock_pipeline::{ApprovalPolicy, Reconciler, Scan, ScanOptions, withdraw};
 use futures::stream;
 use rig::{
-    Scanner,
+    Scanner, SleptThrough,
     market::{Step, accepted, later, lost, refused},
     nth::{Fault, Nth, NthLedger, NthLocks, NthMarket, Reached},
     posting, posting_id,
@@ -39,6 +39,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct World {
     rig: rig::Rig,
     lock_time: Arc<ManualClock>,
+    /// What the scanners measure by, who sleep as long as everything ages.
+    own_time: Arc<SleptThrough>,
     approval: ApprovalPolicy,
 }
 
@@ -53,13 +55,14 @@ impl World {
         market.say("refused", refused());
         market.say("later", later(Duration::from_millis(5)));
         market.say("later", accepted());
-        World { rig, lock_time, approval }
+        World { rig, lock_time, own_time: Arc::default(), approval }
     }
 
     /// Everything that was claimed or locked until now expires.
     fn age(&self) {
         self.rig.time.advance(BEYOND_TTL);
         self.lock_time.advance(BEYOND_TTL);
+        self.own_time.advance(BEYOND_TTL);
     }
 
     /// A scanner whose calls are counted, with a ledger handle and a connection to the locks of its own.
@@ -76,7 +79,7 @@ impl World {
         let ledger: Arc<dyn LedgerStore> = Arc::new(NthLedger(Arc::clone(nth), ledger));
         let approval = self.approval;
         let scanner = self.rig.scanner(holder).ledger(ledger.clone()).market(market.clone()).locks(locks);
-        let scanner = scanner.options(|options| {
+        let scanner = scanner.clock(self.own_time.clone()).options(|options| {
             options.approval = approval;
             // So that the n-th call is the same one each time.
             options.concurrency = 1;
@@ -123,7 +126,7 @@ impl Day {
         failures.extend(scanned.err().map(|e| format!("scan: {e}")));
         if approval == ApprovalPolicy::Always {
             approve_all(&*people).await;
-            failures.extend(scan.send_approved().await.err().map(|e| format!("approved: {e}")));
+            failures.extend(scan.send_approved(|_, _| {}).await.err().map(|e| format!("approved: {e}")));
         }
         pipeline.shutdown().await;
         let asked = market.clone();

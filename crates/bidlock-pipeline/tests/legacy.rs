@@ -218,7 +218,7 @@ async fn while_the_old_table_is_away_nothing_is_sent() {
     assert_eq!(rig.row("1").await.state, BidState::Approved);
     *table.away.lock().unwrap() = false;
     // Without a sighting nobody knows how the source writes the id, and so which keys old instances lock.
-    let left = with_approval.send_approved().await.unwrap();
+    let (left, _) = rig::approved(&with_approval).await;
     assert!(matches!(left[..], [(_, Outcome::Deferred(DeferReason::NotInSight))]), "{left:?}");
     assert!(rig.market.seen().is_empty());
     assert!(matches!(one(&with_approval, "1").await, Outcome::Submitted(_)));

@@ -95,7 +95,7 @@ async fn scan(body: Arc<Body>, servers: Servers) -> String {
         let mut scan =
             Scan::new(Arc::clone(&pipeline), ScanOptions { batch: BATCH, wait: WAIT, patience: PATIENCE });
         if world.plan.market.asks_a_person
-            && let Err(error) = scan.send_approved().await
+            && let Err(error) = scan.send_approved(|_, _| {}).await
         {
             return error.to_string();
         }

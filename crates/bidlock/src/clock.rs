@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bidlock_canary::{Canary, removed};
 
 /// The longest single sleep of [`SystemClock`]. The runtime's timers stand still while the host is suspended and
 /// this clock does not, so a long sleep is cut into slices and its end is late by one slice at the most.
@@ -29,6 +30,17 @@ impl Moment {
     /// The moment `by` later, or the last one there is.
     pub fn later(self, by: Duration) -> Moment {
         Moment(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// Until when whoever asked at this moment may rely on what a store grants for `ttl` by its own clock: TTL from
+    /// before the request was sent, less what the two clocks may drift apart in that time (one per cent, and 2 ms for
+    /// their granularity).
+    pub fn own_deadline(self, ttl: Duration) -> Moment {
+        if removed(Canary::NoOwnDeadline) {
+            return self.later(Duration::MAX);
+        }
+        let margin = ttl / 100 + Duration::from_millis(2);
+        self.later(ttl.saturating_sub(margin))
     }
 
     /// How long after `earlier` this is; zero if it is not.

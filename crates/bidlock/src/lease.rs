@@ -217,7 +217,7 @@ impl LeaseState {
             grant,
             ttl,
             granted_at: sent,
-            deadline_nanos: AtomicU64::new(own_deadline(sent, firm_for).as_nanos()),
+            deadline_nanos: AtomicU64::new(sent.own_deadline(firm_for).as_nanos()),
             renew_at_nanos: AtomicU64::new(sent.later(firm_for / 3).as_nanos()),
             slot: AtomicU32::new(NO_SLOT),
             entries: AtomicU32::new(1),
@@ -257,7 +257,7 @@ impl LeaseState {
     pub(crate) fn note_renewal(&self, inner: &Inner, renewed: Renewed, sent: Moment) -> Renewed {
         match renewed {
             Renewed::Renewed => {
-                self.deadline_nanos.fetch_max(own_deadline(sent, self.ttl).as_nanos(), Ordering::AcqRel);
+                self.deadline_nanos.fetch_max(sent.own_deadline(self.ttl).as_nanos(), Ordering::AcqRel);
                 self.renew_at_nanos.store(sent.later(self.ttl / 3).as_nanos(), Ordering::Relaxed);
                 // Somebody may have been told meanwhile that the old deadline has passed: then it stays lost.
                 if self.phase.load(Ordering::Acquire) == HELD { Renewed::Renewed } else { Renewed::Lost }
@@ -339,11 +339,4 @@ impl std::fmt::Debug for LeaseState {
             .field("phase", &self.phase)
             .finish_non_exhaustive()
     }
-}
-
-/// The holder's deadline: TTL from before the request was sent, less what the two clocks may drift apart in that
-/// time (one per cent, and 2 ms for their granularity).
-pub(crate) fn own_deadline(sent: Moment, ttl: Duration) -> Moment {
-    let margin = ttl / 100 + Duration::from_millis(2);
-    sent.later(ttl.saturating_sub(margin))
 }

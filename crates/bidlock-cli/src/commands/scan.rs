@@ -89,9 +89,7 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
 }
 
 async fn one_pass(scan: &mut Scan, feeds: &Feeds, report: &mut Report<'_>) -> Result<(), PipelineError> {
-    for (posting, outcome) in scan.send_approved().await? {
-        report.approved(&posting, &outcome);
-    }
+    scan.send_approved(|posting, outcome| report.approved(posting, outcome)).await?;
     // Rows and outcomes come by turns on this one task, so that the cell is never borrowed twice.
     let report = RefCell::new(report);
     let sightings = feeds.read().filter_map(|item| {

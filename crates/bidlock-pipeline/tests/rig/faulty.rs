@@ -8,15 +8,18 @@ use std::sync::{
 use async_trait::async_trait;
 use bidlock_ledger::{
     Action, Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, ErrorKind,
-    Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page,
-    PostingId, Result, Standing, Swept, WallTime,
+    Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, NewNote, Note,
+    Page, PostingId, Result, Standing, Swept, WallTime,
 };
 use tokio::sync::oneshot;
 
-/// One change that waits.
+/// One change that waits, before it is made or before its answer is read.
 #[derive(Debug)]
 struct Held {
-    before: Action,
+    at: Action,
+    after: bool,
+    /// So many changes of this kind pass before.
+    skip: usize,
     reached: oneshot::Sender<()>,
     release: oneshot::Receiver<()>,
 }
@@ -31,6 +34,7 @@ pub struct Faulty {
     lose_claims: AtomicUsize,
     without_nonces: AtomicBool,
     held: std::sync::Mutex<Option<Held>>,
+    broken_at: std::sync::Mutex<Option<Action>>,
     /// How many calls met the fault.
     pub failures: AtomicUsize,
 }
@@ -45,6 +49,7 @@ impl Faulty {
             lose_claims: AtomicUsize::new(0),
             without_nonces: AtomicBool::new(false),
             held: std::sync::Mutex::new(None),
+            broken_at: std::sync::Mutex::new(None),
             failures: AtomicUsize::new(0),
         })
     }
@@ -76,10 +81,45 @@ impl Faulty {
 
     /// The next change of this kind waits before it is made, as under a paused process: what tells that it
     /// is there, and what lets it go.
-    pub fn hold_before(&self, before: Action) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
-        let ((reached, at), (go, release)) = (oneshot::channel(), oneshot::channel());
-        *self.held.lock().unwrap() = Some(Held { before, reached, release });
-        (at, go)
+    pub fn hold_before(&self, action: Action) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        self.hold(action, false, 0)
+    }
+
+    /// As [`hold_before`](Self::hold_before), but lets the first one pass.
+    pub fn hold_before_the_second(&self, action: Action) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        self.hold(action, false, 1)
+    }
+
+    /// The next change of this kind is made, and its answer waits.
+    pub fn hold_after(&self, action: Action) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        self.hold(action, true, 0)
+    }
+
+    fn hold(&self, at: Action, after: bool, skip: usize) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((reached, there), (go, release)) = (oneshot::channel(), oneshot::channel());
+        *self.held.lock().unwrap() = Some(Held { at, after, skip, reached, release });
+        (there, go)
+    }
+
+    async fn wait_if_held(&self, changes: &[Change], after: bool) {
+        let held = {
+            let mut held = self.held.lock().unwrap();
+            held.take_if(|held| {
+                let hit = held.after == after && changes.iter().any(|c| c.action.action() == held.at);
+                let passes = hit && held.skip > 0;
+                held.skip -= usize::from(passes);
+                hit && !passes
+            })
+        };
+        if let Some(Held { reached, release, .. }) = held {
+            let _ = reached.send(());
+            let _ = release.await;
+        }
+    }
+
+    /// The next change of this kind fails for good, and changes nothing.
+    pub fn break_at(&self, action: Action) {
+        *self.broken_at.lock().unwrap() = Some(action);
     }
 
     fn there(&self) -> Result<()> {
@@ -132,15 +172,13 @@ impl LedgerStore for Faulty {
         if self.without_nonces.load(SeqCst) {
             changes.iter_mut().for_each(|c| c.event_key = None);
         }
-        let held = {
-            let mut held = self.held.lock().unwrap();
-            held.take_if(|h| changes.iter().any(|c| c.action.action() == h.before))
-        };
-        if let Some(Held { reached, release, .. }) = held {
-            let _ = reached.send(());
-            let _ = release.await;
+        let broken = |at: &mut Action| changes.iter().any(|c| c.action.action() == *at);
+        if self.broken_at.lock().unwrap().take_if(broken).is_some() {
+            return Err(LedgerError::new(ErrorKind::Corrupt, "test", "the ledger is damaged"));
         }
+        self.wait_if_held(&changes, false).await;
         let applied = self.inner.apply(&changes).await?;
+        self.wait_if_held(&changes, true).await;
         let wanted = *self.lose_replies_to.lock().unwrap();
         let hit = changes.iter().any(|c| Some(c.action.action()) == wanted);
         if hit && take(&self.to_lose) { Err(self.lost()) } else { Ok(applied) }
@@ -174,6 +212,16 @@ impl LedgerStore for Faulty {
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64> {
         self.there()?;
         self.inner.sent_since(marketplace, since).await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<Note>> {
+        self.there()?;
+        self.inner.note(name).await
+    }
+
+    async fn write_note(&self, note: &NewNote) -> Result<bool> {
+        self.there()?;
+        self.inner.write_note(note).await
     }
 
     async fn liveness(&self, claimant: &Claimant) -> Result<Liveness> {

@@ -8,16 +8,24 @@ pub mod faulty;
 pub mod market;
 pub mod nth;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use bidlock::{Clock, HolderId, LockBackend, LockManager, SystemClock, backends::memory::MemoryBackend};
+use bidlock::{
+    Clock, HolderId, LockBackend, LockManager, Moment, SystemClock, backends::memory::MemoryBackend,
+};
 use bidlock_ledger::{
     Bid, BidEvent, BidFilter, BidState, Claimant, LedgerStore, Money, Page, PostingId, SqliteLedger, chain,
     sqlite::{HostClock, ManualHostClock, Options, SystemHostClock},
 };
 use bidlock_market::{Budget, Client, IdentityBasis, Marketplace, Posting, SourceRef};
 use bidlock_pipeline::{
-    Evaluator, EverythingSuits, Outcome, Parts, Pipeline, PipelineOptions, Reconciler, Stop,
+    Evaluator, EverythingSuits, Outcome, Parts, Pipeline, PipelineError, PipelineOptions, Reconciler, Stop,
 };
 
 use self::market::Market;
@@ -153,6 +161,11 @@ impl Scanner {
         self
     }
 
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Scanner {
+        self.clock = clock;
+        self
+    }
+
     pub fn stop(mut self, stop: &Stop) -> Scanner {
         self.stop = stop.clone();
         self
@@ -165,6 +178,31 @@ impl Scanner {
         let Scanner { ledger, market: marketplace, evaluator, clock, options, stop, .. } = self;
         let parts = Parts { ledger, locks, marketplace, evaluator, clock, claimant };
         Pipeline::new(parts, options, stop).unwrap()
+    }
+}
+
+/// The host's clock, and what a process has slept through beside: tests wait for no sleep to end.
+#[derive(Debug, Default)]
+pub struct SleptThrough(AtomicU64);
+
+impl SleptThrough {
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_nanos()).unwrap(), SeqCst);
+    }
+}
+
+#[async_trait::async_trait]
+impl Clock for SleptThrough {
+    fn now(&self) -> Moment {
+        SystemClock.now().later(Duration::from_nanos(self.0.load(SeqCst)))
+    }
+
+    fn wall(&self) -> std::time::SystemTime {
+        SystemClock.wall()
+    }
+
+    async fn sleep_until(&self, until: Moment) {
+        SystemClock.sleep_until(SystemClock.now().later(until.since(self.now()))).await;
     }
 }
 
@@ -217,6 +255,14 @@ pub async fn batch(pipeline: &Arc<Pipeline>, postings: &[Posting]) -> Vec<Outcom
 
 pub async fn one(pipeline: &Arc<Pipeline>, id: &str) -> Outcome {
     pipeline.process(posting(id)).await.unwrap()
+}
+
+/// What a pass over the approved bids tells, and how it ends.
+pub async fn approved(pipeline: &Arc<Pipeline>) -> (Vec<(PostingId, Outcome)>, Result<(), PipelineError>) {
+    let mut sent = Vec::new();
+    let ended =
+        pipeline.send_approved(|posting, outcome| sent.push((posting.clone(), outcome.clone()))).await;
+    (sent, ended)
 }
 
 /// What must not take long: a test that waits for ever fails instead.

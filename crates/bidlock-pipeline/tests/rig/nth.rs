@@ -15,8 +15,8 @@ use bidlock::{
 };
 use bidlock_ledger::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, Health,
-    ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page, PostingId,
-    Standing, Swept, WallTime,
+    ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, NewNote, Note, Page,
+    PostingId, Standing, Swept, WallTime,
 };
 use bidlock_market::{
     Answer, Capabilities, LookUpError, LostCause, Marketplace, RemoteBid, Submission, WithdrawAnswer,
@@ -211,6 +211,14 @@ impl LedgerStore for NthLedger {
         self.0.of_ledger("sent_since", self.1.sent_since(marketplace, since)).await
     }
 
+    async fn note(&self, name: &str) -> bidlock_ledger::Result<Option<Note>> {
+        self.0.of_ledger("note", self.1.note(name)).await
+    }
+
+    async fn write_note(&self, note: &NewNote) -> bidlock_ledger::Result<bool> {
+        self.0.of_ledger("write_note", self.1.write_note(note)).await
+    }
+
     async fn liveness(&self, claimant: &Claimant) -> bidlock_ledger::Result<Liveness> {
         self.0.of_ledger("liveness", self.1.liveness(claimant)).await
     }
@@ -293,9 +301,8 @@ impl Marketplace for NthMarket {
 
     async fn submit(&self, submission: &Submission) -> Answer {
         let row = self.ledger.bid(BidId(submission.bid_id)).await.unwrap().unwrap();
-        // Whoever sleeps behind the door may find the row swept: it is `unknown` then, still under his claim.
-        let may_send = matches!(row.state, BidState::Submitting | BidState::Unknown);
-        if !may_send || row.attempts == 0 || row.claimant.holder != self.holder {
+        // Whoever slept behind the door looks at his own clock, and does not send.
+        if row.state != BidState::Submitting || row.attempts == 0 || row.claimant.holder != self.holder {
             let violation =
                 format!("S2: {} sends without a durable `submitting` of its own: {row:?}", self.holder);
             self.nth.violations.lock().unwrap().push(violation);

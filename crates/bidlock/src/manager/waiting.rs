@@ -151,7 +151,7 @@ async fn take_turn(
     let now = inner.clock.now();
     let sent = Moment::from_nanos(now.as_nanos().saturating_sub(Moment::ORIGIN.later(age).as_nanos()));
     let firm_for = firm_for.unwrap_or(request.ttl);
-    if now >= crate::lease::own_deadline(sent, firm_for) {
+    if now >= sent.own_deadline(firm_for) {
         inner.give_back(request);
         return Ok(None);
     }
