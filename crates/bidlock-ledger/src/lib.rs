@@ -14,6 +14,7 @@
 //! | [`store`] | [`LedgerStore`], the implementor's minimum, and what it takes and answers |
 //! | [`chain`] | the hash chain over a bid's events |
 //! | `memory` | a ledger for tests, which forgets everything (feature `memory`) |
+//! | [`lawful`] | whether a bid's events obey the table: for checkers of recorded runs |
 //! | [`sqlite`] | the embedded ledger |
 //! | `postgres` | the shared ledger (feature `postgres`) |
 //! | `conformance` | the cases that every engine must pass (feature `conformance`) |
@@ -27,6 +28,7 @@ pub mod chain;
 pub mod conformance;
 pub mod error;
 pub mod layers;
+pub mod lawful;
 #[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
 mod line;
 #[cfg(feature = "memory")]
