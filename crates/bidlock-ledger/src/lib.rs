@@ -12,9 +12,10 @@
 //! | [`posting`], [`money`] | a posting's identity, an amount of money |
 //! | [`bid`] | a bid, its claim, its frozen payload, its events |
 //! | [`store`] | [`LedgerStore`], the implementor's minimum, and what it takes and answers |
+//! | [`note`] | what a ledger knows of what is around it |
 //! | [`chain`] | the hash chain over a bid's events |
-//! | `memory` | a ledger for tests, which forgets everything (feature `memory`) |
 //! | [`lawful`] | whether a bid's events obey the table: for checkers of recorded runs |
+//! | `memory` | a ledger for tests, which forgets everything (feature `memory`) |
 //! | [`sqlite`] | the embedded ledger |
 //! | `postgres` | the shared ledger (feature `postgres`) |
 //! | `conformance` | the cases that every engine must pass (feature `conformance`) |
@@ -27,13 +28,14 @@ pub mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
-pub mod layers;
 pub mod lawful;
+pub mod layers;
 #[cfg(any(feature = "memory", feature = "postgres", feature = "sqlite"))]
 mod line;
 #[cfg(feature = "memory")]
 pub mod memory;
 pub mod money;
+pub mod note;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod posting;
@@ -49,6 +51,7 @@ pub use error::{Effect, ErrorKind, LedgerError, Result};
 #[cfg(feature = "memory")]
 pub use memory::MemoryLedger;
 pub use money::{Currency, InvalidCurrency, Money};
+pub use note::{NewNote, Note};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
 pub use posting::{InvalidPostingId, PostingId};

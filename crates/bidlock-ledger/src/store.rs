@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     BidState, Result,
     bid::{Bid, BidBrief, BidEvent, BidId, Claim, ClaimRef, Claimant, LedgerId, Payload, WallTime},
+    note::{NewNote, Note},
     posting::PostingId,
     state::Action,
 };
@@ -134,6 +135,19 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// The store can't answer.
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64>;
+
+    /// What counts under this name, of what the ledger knows of what is around it.
+    ///
+    /// # Errors
+    /// The store can't answer.
+    async fn note(&self, name: &str) -> Result<Option<Note>>;
+
+    /// Writes a note, durably. False: somebody has written one since the version that its writer saw, and nothing has
+    /// changed.
+    ///
+    /// # Errors
+    /// The note is too long, or the store can't write. Where the error's effect is unknown it may stand.
+    async fn write_note(&self, note: &NewNote) -> Result<bool>;
 
     /// Whether the process that made a claim is proven gone.
     ///

@@ -113,7 +113,7 @@ async fn other_versions_of_schema_and_protocol_are_told_apart() {
     let Some(server) = server() else { return };
     let url = server.url();
     let dry = PostgresLedger::migrate(&url, true).await.unwrap();
-    assert_eq!((dry.from, dry.to, dry.applied.len(), dry.dry_run), (None, 2, 2, true));
+    assert_eq!((dry.from, dry.to, dry.applied.len(), dry.dry_run), (None, 3, 3, true));
     assert_eq!(server.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'bidlock'"), "0");
     let look = PostgresLedger::open_with(Options::new(&url).with_create(false)).await.unwrap_err();
     assert!(look.kind() == ErrorKind::Corrupt && look.to_string().contains("holds no ledger"), "{look}");
@@ -122,14 +122,14 @@ async fn other_versions_of_schema_and_protocol_are_told_apart() {
     assert_eq!((real.from, real.applied), (None, dry.applied));
     let id = open(&server).await.ledger_id();
     let again = PostgresLedger::migrate(&url, false).await.unwrap();
-    assert_eq!((again.from, again.applied.len()), (Some(2), 0));
+    assert_eq!((again.from, again.applied.len()), (Some(3), 0));
     assert_eq!(open(&server).await.ledger_id(), id);
 
     server.sql("UPDATE bidlock.ledger SET protocol_floor = 2");
     let (kind, text) = open_error(&url).await;
     assert!(kind == ErrorKind::SchemaNewer && text.contains("protocol 2"), "{text}");
 
-    server.sql("UPDATE bidlock.refinery_schema_history SET version = 99 WHERE version = 2");
+    server.sql("UPDATE bidlock.refinery_schema_history SET version = 99 WHERE version = 3");
     let (kind, text) = open_error(&url).await;
     assert!(
         kind == ErrorKind::SchemaNewer && text.contains("99") && text.contains("newer bidlock"),
@@ -137,11 +137,12 @@ async fn other_versions_of_schema_and_protocol_are_told_apart() {
     );
     assert_eq!(PostgresLedger::migrate(&url, true).await.unwrap_err().kind(), ErrorKind::SchemaNewer);
 
-    server.sql("DELETE FROM bidlock.refinery_schema_history WHERE version = 99; ALTER TABLE bidlock.ledger DROP protocol_floor");
+    server.sql("DELETE FROM bidlock.refinery_schema_history WHERE version > 1; ALTER TABLE bidlock.ledger DROP protocol_floor; \
+        DROP TABLE bidlock.notes");
     let (kind, text) = open_error(&url).await;
     assert!(kind == ErrorKind::SchemaBehind && text.contains("bidlock migrate up"), "{text}");
     let status = PostgresLedger::schema_status(&url).await.unwrap();
-    assert_eq!((status.found, status.latest, status.pending.len()), (Some(1), 2, 1));
+    assert_eq!((status.found, status.latest, status.pending.len()), (Some(1), 3, 2));
     assert!(!status.place.contains(server.password()));
     assert_eq!(PostgresLedger::migrate(&url, false).await.unwrap().from, Some(1));
     assert_eq!(open(&server).await.ledger_id(), id);

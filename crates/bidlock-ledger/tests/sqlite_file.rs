@@ -98,7 +98,7 @@ async fn tampering_with_the_history_is_found() {
 fn a_newer_schema_is_refused_and_an_older_one_asks_for_migration() {
     let (_dir, path) = place();
     SqliteLedger::open(&path).unwrap();
-    sql(&path, "UPDATE refinery_schema_history SET version = 99 WHERE version = 2");
+    sql(&path, "UPDATE refinery_schema_history SET version = 99 WHERE version = 3");
     let (kind, text) = open_error(&path);
     assert_eq!(kind, ErrorKind::SchemaNewer);
     assert!(text.contains("99") && text.contains("newer bidlock"), "{text}");
@@ -107,13 +107,13 @@ fn a_newer_schema_is_refused_and_an_older_one_asks_for_migration() {
 
     sql(
         &path,
-        "DELETE FROM refinery_schema_history WHERE version = 1; UPDATE refinery_schema_history SET version = 0",
+        "DELETE FROM refinery_schema_history WHERE version < 99; UPDATE refinery_schema_history SET version = 0",
     );
     let (kind, text) = open_error(&path);
     assert_eq!(kind, ErrorKind::SchemaBehind);
     assert!(text.contains("bidlock migrate up"), "{text}");
     let status = SqliteLedger::schema_status(&path).unwrap();
-    assert_eq!((status.found, status.latest, status.pending.len()), (Some(0), 2, 2));
+    assert_eq!((status.found, status.latest, status.pending.len()), (Some(0), 3, 3));
 }
 
 /// A ledger that newer binaries have claimed for themselves is left alone by this one.
@@ -136,7 +136,8 @@ async fn a_ledger_of_the_first_schema_is_migrated() {
     let ledger = SqliteLedger::open(&path).unwrap();
     let (id, bid) = (ledger.ledger_id(), granted(&ledger, &posting("1"), "here").await.bid);
     drop(ledger);
-    let back = "ALTER TABLE ledger DROP COLUMN protocol_floor; DELETE FROM refinery_schema_history WHERE version = 2";
+    let back = "ALTER TABLE ledger DROP COLUMN protocol_floor; DROP TABLE notes; \
+        DELETE FROM refinery_schema_history WHERE version > 1";
     sql(&path, back);
     assert_eq!(open_error(&path).0, ErrorKind::SchemaBehind);
     assert_eq!(SqliteLedger::migrate(&path, false).unwrap().from, Some(1));
@@ -148,14 +149,14 @@ async fn a_ledger_of_the_first_schema_is_migrated() {
 fn migration_makes_a_ledger_and_a_dry_run_nothing() {
     let (_dir, path) = place();
     let dry = SqliteLedger::migrate(&path, true).unwrap();
-    assert_eq!((dry.from, dry.to, dry.applied.len(), dry.dry_run), (None, 2, 2, true));
+    assert_eq!((dry.from, dry.to, dry.applied.len(), dry.dry_run), (None, 3, 3, true));
     assert!(!path.exists());
     assert_eq!(SqliteLedger::schema_status(&path).unwrap().found, None);
     let real = SqliteLedger::migrate(&path, false).unwrap();
     assert_eq!((real.from, real.applied), (None, dry.applied));
     let id = SqliteLedger::open(&path).unwrap().ledger_id();
     let again = SqliteLedger::migrate(&path, false).unwrap();
-    assert_eq!((again.from, again.applied.len()), (Some(2), 0));
+    assert_eq!((again.from, again.applied.len()), (Some(3), 0));
     assert_eq!(SqliteLedger::open(&path).unwrap().ledger_id(), id);
 }
 

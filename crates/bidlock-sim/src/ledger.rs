@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bidlock_ledger::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, ErrorKind, Health,
-    ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, MemoryLedger, NewClaim, NewImport, Page,
-    PostingId, Result, Standing, Swept, WallTime,
+    ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, MemoryLedger, NewClaim, NewImport, NewNote,
+    Note, Page, PostingId, Result, Standing, Swept, WallTime,
 };
 use futures::FutureExt;
 
@@ -134,6 +134,16 @@ impl LedgerStore for SimLedger {
 
     async fn history(&self, id: BidId) -> Result<Vec<BidEvent>> {
         self.call("history", move |store, _| async move { store.history(id).await }).await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<Note>> {
+        let name = name.to_owned();
+        self.call("note", move |store, _| async move { store.note(&name).await }).await
+    }
+
+    async fn write_note(&self, note: &NewNote) -> Result<bool> {
+        let note = note.clone();
+        self.call("write a note", move |store, _| async move { store.write_note(&note).await }).await
     }
 
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64> {

@@ -19,6 +19,7 @@ pub mod fixtures;
 pub mod history;
 pub mod importing;
 pub mod listing;
+pub mod notes;
 pub mod sweeping;
 pub mod table;
 pub mod uniqueness;
@@ -104,6 +105,8 @@ macro_rules! ledger_conformance {
             importing::s2_an_import_never_begins_a_bid_that_could_be_sent,
             importing::s1_an_import_shuts_a_row_that_could_be_sent,
             importing::an_import_follows_earlier_bids,
+            notes::the_last_note_of_a_name_counts,
+            notes::a_note_that_has_not_seen_the_last_one_is_refused,
             listing::standings_say_what_a_scanner_may_do,
             listing::filters_and_pages_cover_every_bid_once,
             listing::sent_bids_are_counted_per_marketplace_and_time,

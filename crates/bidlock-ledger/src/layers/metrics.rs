@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     BidState, ErrorKind, Result,
     bid::{Bid, BidEvent, BidId, Claimant, LedgerId, WallTime},
+    note::{NewNote, Note},
     posting::PostingId,
     store::{
         Applied, BidFilter, Change, ClaimOutcome, Health, ImportOutcome, LedgerStore, Liveness, NewClaim,
@@ -105,6 +106,14 @@ impl LedgerStore for Metered {
 
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64> {
         self.noted(self.inner.sent_since(marketplace, since).await)
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<Note>> {
+        self.noted(self.inner.note(name).await)
+    }
+
+    async fn write_note(&self, note: &NewNote) -> Result<bool> {
+        self.noted(self.inner.write_note(note).await)
     }
 
     async fn liveness(&self, claimant: &Claimant) -> Result<Liveness> {

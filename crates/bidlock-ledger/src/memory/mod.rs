@@ -27,7 +27,10 @@ mod read;
 mod sweep;
 mod tables;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -40,8 +43,9 @@ pub use clock::{ManualStoreClock, StoreClock, StoreTime, SystemStoreClock};
 
 use crate::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, Health,
-    ImportOutcome, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page, PostingId, Result, Standing,
-    Swept, WallTime,
+    ImportOutcome, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, NewNote, Note, Page, PostingId,
+    Result, Standing, Swept, WallTime,
+    note::check_note,
     store::{check_batch, check_imports},
 };
 #[cfg(not(feature = "canary"))]
@@ -59,6 +63,7 @@ struct Inner {
     id: LedgerId,
     clock: Arc<dyn StoreClock>,
     tables: Mutex<Tables>,
+    notes: Mutex<HashMap<String, Note>>,
 }
 
 impl Default for MemoryLedger {
@@ -86,7 +91,13 @@ impl MemoryLedger {
 
     fn under(clock: Arc<dyn StoreClock>, law: Law) -> MemoryLedger {
         let tables = Mutex::new(Tables::new(law));
-        MemoryLedger { inner: Arc::new(Inner { id: LedgerId(Uuid::new_v4()), clock, tables }) }
+        MemoryLedger {
+            inner: Arc::new(Inner { id: LedgerId(Uuid::new_v4()), clock, tables, notes: Mutex::default() }),
+        }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, HashMap<String, Note>> {
+        self.inner.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A call is one transaction: it holds the mutex from its first look to its last change. A panic inside of one
@@ -156,6 +167,22 @@ impl LedgerStore for MemoryLedger {
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64> {
         let (tables, _) = self.begin();
         Ok(tables.sent_since(marketplace, since))
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<Note>> {
+        Ok(self.notes().get(name).cloned())
+    }
+
+    async fn write_note(&self, note: &NewNote) -> Result<bool> {
+        check_note("write a note", note)?;
+        let at = self.inner.clock.now().wall;
+        let mut notes = self.notes();
+        if notes.get(&note.name).map_or(0, |found| found.version) != note.after {
+            return Ok(false);
+        }
+        let (version, value, actor) = (note.after + 1, note.value.clone(), note.actor.0.clone());
+        notes.insert(note.name.clone(), Note { version, value, actor, at });
+        Ok(true)
     }
 
     async fn liveness(&self, _: &Claimant) -> Result<Liveness> {

@@ -10,9 +10,9 @@ use super::{
     apply,
     claim::{self, Wanted},
     clock::ServerClock,
-    health, import, sweep,
+    health, import, read, sweep,
 };
-use crate::{Applied, Change, ClaimOutcome, ImportOutcome, NewImport, Swept};
+use crate::{Applied, Change, ClaimOutcome, ImportOutcome, NewImport, NewNote, Swept};
 
 /// Where an answer goes. Keeps the job's room in the queue until then.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub(super) enum LedgerJob {
     Apply(Vec<Change>, Reply<Vec<Applied>>),
     Sweep(u32, Reply<Swept>),
     Health(Reply<()>),
+    Note(Arc<NewNote>, Reply<bool>),
 }
 
 impl Job for LedgerJob {
@@ -44,7 +45,7 @@ impl Job for LedgerJob {
             LedgerJob::Claim(wanted, _) => wanted.len(),
             LedgerJob::Import(bids, _) => bids.len(),
             LedgerJob::Apply(changes, _) => changes.len(),
-            LedgerJob::Sweep(..) | LedgerJob::Health(_) => 1,
+            LedgerJob::Sweep(..) | LedgerJob::Health(_) | LedgerJob::Note(..) => 1,
         }
     }
 }
@@ -100,6 +101,14 @@ async fn work(clock: Arc<ServerClock>, lane: &mut Lane, jobs: Vec<LedgerJob>) {
             LedgerJob::Health(reply) => {
                 let run = |session: Arc<Session>| async move { health::write(&session).await };
                 reply.send(lane.transact(true, run).await);
+            }
+            LedgerJob::Note(note, reply) => {
+                let run = |session: Arc<Session>| {
+                    let note = Arc::clone(&note);
+                    async move { read::write_note(&session, &note).await }
+                };
+                // Asked again after a lost answer, it would find itself and say that it was late.
+                reply.send(lane.transact(false, run).await);
             }
             LedgerJob::Claim(..) | LedgerJob::Import(..) | LedgerJob::Apply(..) => {}
         }

@@ -52,8 +52,9 @@ pub use schema::{MigrationReport, SchemaStatus};
 use self::{claim::Wanted, clock::ServerClock, jobs::LedgerJob};
 use crate::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, ErrorKind, Health,
-    ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page, PostingId,
-    Result, Standing, Swept, WallTime,
+    ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, NewNote, Note, Page,
+    PostingId, Result, Standing, Swept, WallTime,
+    note::check_note,
     store::{check_batch, check_imports},
 };
 
@@ -256,6 +257,18 @@ impl LedgerStore for PostgresLedger {
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64> {
         let ask = |session: Arc<Session>| async move { read::sent_since(&session, marketplace, since).await };
         self.read("count sent bids", ask).await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<Note>> {
+        self.read("read a note", |session| async move { read::note(&session, name).await }).await
+    }
+
+    async fn write_note(&self, note: &NewNote) -> Result<bool> {
+        const OPERATION: &str = "write a note";
+        check_note(OPERATION, note)?;
+        let note = Arc::new(note.clone());
+        let written = jobs::ask(&self.inner.lanes, |reply| LedgerJob::Note(note, reply)).await;
+        written.map_err(|e| fault(OPERATION, e))
     }
 
     /// Nothing can be proven through a database: a session that ended proves no death.

@@ -13,7 +13,8 @@ use super::{
     sql,
 };
 use crate::{
-    Bid, BidBrief, BidFilter, BidId, BidState, ClaimId, Page, PostingId, Standing, WallTime, store::MAX_PAGE,
+    Bid, BidBrief, BidFilter, BidId, BidState, ClaimId, NewNote, Note, Page, PostingId, Standing, WallTime,
+    store::MAX_PAGE,
 };
 
 /// Where each posting stands: one look into the unique index for each, all in one statement.
@@ -90,6 +91,31 @@ pub(super) async fn sent_since(session: &Session, marketplace: &str, since: Wall
     let arguments: [Argument<'_>; 2] = [(&marketplace, Type::TEXT), (&since.0, Type::INT8)];
     let rows = session.query(&sql::SENT_SINCE, &arguments).await?;
     rows.first().map_or(Ok(0), |row| column::<i64>(row, 0).map(i64::unsigned_abs))
+}
+
+/// What counts under a name.
+pub(super) async fn note(session: &Session, name: &str) -> Result<Option<Note>> {
+    let rows = session.query(&sql::NOTE, &[(&name, Type::TEXT)]).await?;
+    let read = |row: &Row| {
+        Ok(Note {
+            version: column(row, 0)?,
+            value: column(row, 1)?,
+            actor: column(row, 2)?,
+            at: WallTime(column(row, 3)?),
+        })
+    };
+    rows.first().map(read).transpose()
+}
+
+/// Writes one; says whether its writer had seen the last.
+pub(super) async fn write_note(session: &Session, note: &NewNote) -> Result<bool> {
+    let arguments: [Argument<'_>; 4] = [
+        (&note.name, Type::TEXT),
+        (&note.after, Type::INT8),
+        (&note.value, Type::TEXT),
+        (&note.actor.0, Type::TEXT),
+    ];
+    Ok(!session.query(&sql::WRITE_NOTE, &arguments).await?.is_empty())
 }
 
 /// The conditions of a filter with their values. Only those that are set, so that indexes can serve them.

@@ -35,6 +35,7 @@ queries! {
     LOCK_POSTINGS = "lock_postings.sql";
     LOOK = "look.sql";
     MOVE = "move.sql";
+    NOTE = "note.sql";
     OPENING = "opening.sql";
     REFUSED = "refused.sql";
     REOPEN = "reopen.sql";
@@ -43,6 +44,7 @@ queries! {
     SWEEP = "sweep.sql";
     TAKE_OVER = "take_over.sql";
     VERSION = "version.sql";
+    WRITE_NOTE = "write_note.sql";
 }
 
 /// Fills in the shared parts; without the comments, as the text travels with each call.

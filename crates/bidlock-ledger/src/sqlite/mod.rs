@@ -39,7 +39,7 @@ use std::{
 
 use async_trait::async_trait;
 use bidlock_sqlite::{HostInstant, InstanceFile, InstanceLiveness, Store, Synchronous, instance_liveness};
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, params};
 use uuid::Uuid;
 
 pub use bidlock_sqlite::{HostClock, ManualHostClock, Options, SystemHostClock};
@@ -47,8 +47,9 @@ pub use schema::{MigrationReport, SchemaStatus};
 
 use crate::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, Effect, ErrorKind,
-    Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, Page,
-    PostingId, Result, Standing, Swept, WallTime,
+    Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, NewNote, Note,
+    Page, PostingId, Result, Standing, Swept, WallTime,
+    note::check_note,
     store::{check_batch, check_imports},
 };
 
@@ -243,6 +244,22 @@ impl LedgerStore for SqliteLedger {
     async fn sent_since(&self, marketplace: &str, since: WallTime) -> Result<u64> {
         let marketplace = marketplace.to_owned();
         self.read("count sent bids", move |conn, _| read::sent_since(conn, &marketplace, since)).await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<Note>> {
+        let name = name.to_owned();
+        self.read("read a note", move |conn, _| read::note(conn, &name)).await
+    }
+
+    async fn write_note(&self, note: &NewNote) -> Result<bool> {
+        const OPERATION: &str = "write a note";
+        check_note(OPERATION, note)?;
+        let note = note.clone();
+        let write = move |tx: &Transaction<'_>, now: HostInstant| {
+            let values = params![note.name, note.after, note.value, note.actor.0, now.wall_ms];
+            tx.prepare_cached(&sql::WRITE_NOTE)?.execute(values).map(|written| written > 0)
+        };
+        self.write(OPERATION, write).await
     }
 
     async fn liveness(&self, claimant: &Claimant) -> Result<Liveness> {

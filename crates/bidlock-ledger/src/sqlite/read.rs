@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, typ
 
 use super::{row, sql};
 use crate::{
-    Bid, BidBrief, BidFilter, BidId, BidState, ClaimId, Page, PostingId, Standing, WallTime, store::MAX_PAGE,
+    Bid, BidBrief, BidFilter, BidId, BidState, ClaimId, Note, Page, PostingId, Standing, WallTime,
+    store::MAX_PAGE,
 };
 
 /// Where each posting stands: one look into the unique index for each.
@@ -87,6 +88,14 @@ pub(super) fn sent_since(conn: &Connection, marketplace: &str, since: WallTime) 
     conn.prepare_cached(&sql::SENT_SINCE)?
         .query_row(params![marketplace, since.0], |row| row.get::<_, i64>(0))
         .map(i64::unsigned_abs)
+}
+
+/// What counts under a name.
+pub(super) fn note(conn: &Connection, name: &str) -> rusqlite::Result<Option<Note>> {
+    let read = |row: &Row<'_>| {
+        Ok(Note { version: row.get(0)?, value: row.get(1)?, actor: row.get(2)?, at: WallTime(row.get(3)?) })
+    };
+    conn.prepare_cached(&sql::NOTE)?.query_row([name], read).optional()
 }
 
 /// The conditions of a filter with their values. Only those that are set, so that indexes can serve them.

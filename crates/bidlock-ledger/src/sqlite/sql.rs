@@ -41,6 +41,8 @@ queries! {
     EVENT_KNOWN = "event_known.sql";
     HISTORY = "history.sql";
     HEALTH = "health.sql";
+    NOTE = "note.sql";
+    WRITE_NOTE = "write_note.sql";
 }
 
 /// Fills in the shared parts; without the comments, so that the statement cache compares short texts.
@@ -82,6 +84,7 @@ mod tests {
         let conn = rusqlite::Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("../../migrations/sqlite/V1__ledger.sql")).unwrap();
         conn.execute_batch(include_str!("../../migrations/sqlite/V2__protocol_floor.sql")).unwrap();
+        conn.execute_batch(include_str!("../../migrations/sqlite/V3__notes.sql")).unwrap();
         for (file, query) in ALL {
             let query = query.replace("{where}", "TRUE").replace("{limit}", "1");
             let mut plan = conn
