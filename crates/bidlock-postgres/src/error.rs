@@ -104,6 +104,12 @@ impl Error {
             }
             source = cause.source();
         }
+        if message.contains("peer certificate") {
+            let message = format!("the server's certificate is not trusted here: {message}");
+            return Error::new(ErrorKind::Unfit, place, message).with_hint(
+                "name the host as its certificate does, and the file of its authority by `?sslrootcert=PATH` in the URL",
+            );
+        }
         Error::new(ErrorKind::Unavailable, place, message)
             .with_effect(Effect::Unknown)
             .with_hint("is PostgreSQL running there, and can it be reached from here?")

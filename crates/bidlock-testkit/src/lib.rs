@@ -8,6 +8,7 @@
 //!
 //! | where | what |
 //! |---|---|
+//! | `certificates.rs` | [`Certificates`], for tests of TLS |
 //! | `pgbouncer.rs` | [`PgBouncer`], a transaction pooler before a server |
 //! | `postgres.rs` | [`PostgresServer`] |
 //! | `redis.rs` | [`RedisServer`] |
@@ -20,11 +21,13 @@
     reason = "test code that lives in a crate so that several others can use it"
 )]
 
+mod certificates;
 mod pgbouncer;
 mod postgres;
 mod redis;
 mod requirement;
 
+pub use certificates::Certificates;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use redis::RedisServer;

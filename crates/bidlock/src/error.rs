@@ -137,6 +137,11 @@ impl Error {
         self
     }
 
+    /// What broke, without operation, engine and way out: for callers who name the place themselves.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The way out, where the place that failed knows one; [`Display`](std::fmt::Display) shows it in brackets.
     pub fn hint(&self) -> Option<&'static str> {
         self.hint

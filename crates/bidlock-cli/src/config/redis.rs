@@ -76,8 +76,8 @@ pub(super) fn of_parts(layers: &Layers) -> Result<RedisServer, CliError> {
 fn checked(name: &str, url: String) -> Result<ServerUrl, CliError> {
     match RedisOptions::from_url(&url) {
         Ok(_) => Ok(ServerUrl::new(url)),
-        // Its message does not repeat the URL, which may hold a password.
-        Err(error) => Err(CliError::usage(format!("{name}: this is not the URL of a Redis server"))
+        // It does not repeat the URL, which may hold a password.
+        Err(error) => Err(CliError::usage(format!("{name}: {}", error.message()))
             .hint(error.hint().unwrap_or("write redis://HOST:PORT/DB"))),
     }
 }

@@ -200,6 +200,31 @@ async fn a_server_that_lost_everything_is_used_again_and_holders_know() {
 }
 
 #[tokio::test]
+async fn a_server_that_lost_everything_knows_its_ledger_before_a_lock_is_taken() {
+    let Some(mut server) = RedisServer::start(&[]) else { return };
+    let backend = RedisBackend::connect(RedisOptions::from_url(&server.url()).unwrap()).await.unwrap();
+    let memory = Duration::from_secs(3_600);
+    backend.bind_ledger("ours", memory, false).await.unwrap();
+    let locks = LockManager::new(Arc::new(backend.clone()));
+    for known in ["ours", "another"] {
+        server.kill();
+        locks.try_lock(&posting("1")).await.unwrap_err();
+        server.start_again();
+        if known == "another" {
+            let () = ask(&server, &["SET", "bidlock:ledger_id", known]);
+        }
+        while locks.try_lock(&posting("1")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Another's id is not put aside by a connection; asking tells.
+        assert_eq!(ask::<Option<String>>(&server, &["GET", "bidlock:ledger_id"]).as_deref(), Some(known));
+    }
+    assert!(ask::<i64>(&server, &["PTTL", "bidlock:ledger_id"]) < 0, "the other's is not touched");
+    let told = backend.bind_ledger("ours", memory, false).await.unwrap();
+    assert_eq!(told, bidlock::LedgerBinding::Another("another".to_owned()));
+}
+
+#[tokio::test]
 async fn a_cut_connection_is_made_again_and_nobody_hears_of_it() {
     let Some(server) = since_redis_6() else { return };
     let locks = manager(&server).await;

@@ -1,65 +1,9 @@
 //! `rediss://` against a server with a certificate of a made-up authority.
 
-use std::path::Path;
-use std::process::Command;
-
 use bidlock::{Error, ErrorKind, Wait};
-use bidlock_testkit::{RedisServer, missing};
+use bidlock_testkit::Certificates;
 
 use super::*;
-
-/// An authority, a certificate of it for 127.0.0.1 and one for a client, and another authority.
-fn make_certificates(folder: &Path) -> bool {
-    let names = "subjectAltName = IP:127.0.0.1\nbasicConstraints = CA:FALSE\n";
-    std::fs::write(folder.join("names"), names).unwrap();
-    [
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=made-up -days 30",
-        "req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.crt -subj /CN=other -days 30",
-        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=server",
-        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile names -out server.crt",
-    ]
-    .iter()
-    .all(|arguments| {
-        let mut command = Command::new("openssl");
-        command.current_dir(folder).args(arguments.split(' '));
-        command.output().is_ok_and(|output| output.status.success())
-    })
-}
-
-/// A server with TLS on another port than without; `clients` says whether it wants to know who they are.
-fn start(folder: &Path, clients: &str) -> Option<(RedisServer, u16)> {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let port = free.to_string();
-    let path = |name: &str| folder.join(name).display().to_string();
-    let (ca, cert, key) = (path("ca.crt"), path("server.crt"), path("server.key"));
-    let server = RedisServer::start(&[
-        "--tls-port",
-        &port,
-        "--tls-ca-cert-file",
-        &ca,
-        "--tls-cert-file",
-        &cert,
-        "--tls-key-file",
-        &key,
-        "--tls-auth-clients",
-        clients,
-    ])?;
-    Some((server, free))
-}
-
-/// Whether this program was built with TLS: the packages of distributions are, some others are not.
-fn knows_tls(folder: &Path) -> bool {
-    let program = std::env::var("BIDLOCK_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
-    // With a certificate that is not there it ends at once, and says what it does not know.
-    let mut command = Command::new(program);
-    command.current_dir(folder).args(["--port", "0", "--tls-port", "1", "--tls-cert-file", "/nowhere"]);
-    command.output().is_ok_and(|output| {
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        !["FATAL CONFIG FILE ERROR", "Bad directive", "Failed finding TLS"]
-            .iter()
-            .any(|sign| said.contains(sign))
-    })
-}
 
 async fn refused(url: &str, words: &str) -> Error {
     let error = LockManager::connect(url).await.unwrap_err();
@@ -71,17 +15,9 @@ async fn refused(url: &str, words: &str) -> Error {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_servers_certificate_is_looked_at() {
-    let folder = tempfile::tempdir().unwrap();
-    if !make_certificates(folder.path()) {
-        missing("openssl", "no openssl");
-        return;
-    }
-    if !knows_tls(folder.path()) {
-        missing("redis with TLS", "the server was built without TLS");
-        return;
-    }
-    let Some((server, port)) = start(folder.path(), "no") else { return };
-    let file = |name: &str| folder.path().join(name).display().to_string();
+    let Some(certificates) = Certificates::make() else { return };
+    let Some((server, port)) = certificates.redis("no") else { return };
+    let file = |name: &str| certificates.path(name).display().to_string();
     let url = |host: &str, settings: &str| format!("rediss://:hunter2@{host}:{port}/0{settings}");
     let () = ask(&server, &["CONFIG", "SET", "requirepass", "hunter2"]);
     let trusted = format!("?ca_file={}", file("ca.crt"));
@@ -110,13 +46,9 @@ async fn a_servers_certificate_is_looked_at() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_wants_to_know_its_clients_is_shown_a_certificate() {
-    let folder = tempfile::tempdir().unwrap();
-    if !make_certificates(folder.path()) || !knows_tls(folder.path()) {
-        missing("redis with TLS", "no openssl, or no TLS in the server");
-        return;
-    }
-    let Some((_server, port)) = start(folder.path(), "yes") else { return };
-    let file = |name: &str| folder.path().join(name).display().to_string();
+    let Some(certificates) = Certificates::make() else { return };
+    let Some((_server, port)) = certificates.redis("yes") else { return };
+    let file = |name: &str| certificates.path(name).display().to_string();
     let trusted = format!("rediss://127.0.0.1:{port}?ca_file={}", file("ca.crt"));
     LockManager::connect(&trusted).await.unwrap_err();
     let ours = format!("{trusted}&cert_file={}&key_file={}", file("server.crt"), file("server.key"));

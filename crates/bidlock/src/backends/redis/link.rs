@@ -12,6 +12,7 @@ use redis::{
 use super::checks::{self, Facts};
 use super::faults::{Fault, fault, no_answer};
 use super::options::RedisOptions;
+use super::single;
 use super::value::Names;
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::ErrorKind;
@@ -42,6 +43,8 @@ pub(super) struct Link {
     channel: String,
     on_push: OnPush,
     state: Mutex<State>,
+    /// The ledger that these locks serve, and how long the server remembers it; once it is known.
+    ledger: Mutex<Option<(String, Duration)>>,
     /// The highest fencing token seen here: tokens go on from it if the server's clock goes back.
     latest_token: AtomicU64,
     /// How many commands were sent, for benchmarks.
@@ -89,6 +92,7 @@ impl Link {
             channel,
             on_push,
             state: Mutex::default(),
+            ledger: Mutex::default(),
             latest_token: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             connecting: tokio::sync::Mutex::default(),
@@ -113,6 +117,11 @@ impl Link {
 
     pub(super) fn latest_token(&self) -> u64 {
         self.latest_token.load(Relaxed)
+    }
+
+    /// From now on each new connection says first which ledger these locks serve.
+    pub(super) fn serve(&self, ledger: &str, memory: Duration) {
+        *locked(&self.ledger) = Some((ledger.to_owned(), memory));
     }
 
     pub(super) fn saw_token(&self, token: u64) {
@@ -178,8 +187,21 @@ impl Link {
         if push {
             connection.subscribe(&self.channel).await.map_err(fault)?;
         }
+        self.bind_again(&mut connection).await;
         tracing::debug!(place, version = facts.version, push, "connected to Redis");
         Ok((connection, facts))
+    }
+
+    /// A server that has lost its data learns which ledger its locks serve before any of them is taken, so that no other
+    /// ledger's scanners come first. One that knows another keeps that: whoever asks is told.
+    async fn bind_again(&self, connection: &mut MultiplexedConnection) {
+        let Some((ledger, memory)) = locked(&self.ledger).clone() else { return };
+        let mut set = redis::cmd("SET");
+        set.arg(self.names.ledger()).arg(ledger).arg("NX").arg("PX").arg(single::ttl_ms(memory));
+        if let Err(error) = set.query_async::<Value>(connection).await {
+            // What keeps this from being written keeps locks from being taken.
+            tracing::debug!(%error, "the ledger's id could not be kept with the locks");
+        }
     }
 
     async fn open(&self, server: ConnectionInfo, push: bool) -> Result<MultiplexedConnection, RedisError> {

@@ -221,7 +221,11 @@ impl LockBackend for RedisBackend {
         let known =
             known.and_then(|known| String::from_redis_value(known).map_err(|_| odd_answer("bind_ledger")));
         let known = known.map_err(|fault| fault.into_error("bind_ledger"))?;
-        Ok(if known == ledger { LedgerBinding::Bound } else { LedgerBinding::Another(known) })
+        if known != ledger {
+            return Ok(LedgerBinding::Another(known));
+        }
+        self.link.serve(ledger, memory);
+        Ok(LedgerBinding::Bound)
     }
 
     async fn check(&self) -> Result<Health> {
