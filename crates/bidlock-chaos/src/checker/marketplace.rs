@@ -1,0 +1,125 @@
+//! One posting at a time: how many bids the marketplace accepted, under which identity, and whether the ledger admits it.
+
+use std::collections::HashMap;
+
+use bidlock_ledger::{BidState, PostingId};
+
+use super::{
+    Findings, Invariant,
+    bids::is_there,
+    market::Market,
+    postings::{Facts, Postings},
+    verdict::At,
+};
+
+pub(super) fn check(postings: &Postings, market: &Market, written: &Written, found: &mut Findings) {
+    for facts in &postings.facts {
+        accepted_once(facts, market, found);
+        not_denied(facts, market, found);
+        ordinals(facts, found);
+        not_lost(facts, found);
+    }
+    one_identity(postings, market, written, found);
+}
+
+/// S1: one submission is accepted, and another only after the ledger recorded that it may be.
+fn accepted_once(facts: &Facts, market: &Market, found: &mut Findings) {
+    let mut accepted = 0;
+    for sent in facts.sent.iter().map(|index| &market.sent[*index]) {
+        let Some(name) = &sent.accepted else { continue };
+        accepted += 1;
+        let at_ms = sent.answered_ms.unwrap_or(sent.at_ms);
+        let freed = facts.freed_ms.iter().filter(|freed| **freed <= at_ms).count();
+        if accepted > 1 + freed {
+            let what = format!("the marketplace accepted bid {accepted} on {}: {name}", facts.id);
+            found.violated(Invariant::S1, At::posting(&facts.id), what);
+        }
+    }
+    found.looked(Invariant::S1, "submissions accepted", accepted as u64);
+    found.looked(Invariant::S1, "postings with one", u64::from(accepted > 0));
+    let live = facts.rows.iter().filter(|row| !row.rebid_allowed).count();
+    if live > 1 {
+        let what = format!("{} has {live} live rows", facts.id);
+        found.violated(Invariant::S1, At::posting(&facts.id), what);
+    }
+}
+
+/// S9: what the marketplace has, some row says, or does not know yet.
+fn not_denied(facts: &Facts, market: &Market, found: &mut Findings) {
+    for sent in facts.sent.iter().map(|index| &market.sent[*index]) {
+        let Some(name) = &sent.accepted else { continue };
+        if sent.withdrawn_ms.is_some() {
+            continue;
+        }
+        found.looked(Invariant::S9, "bids that the marketplace has", 1);
+        let named =
+            |row: &&super::postings::RowFacts| is_there(row.state) && row.external_ref.as_ref() == Some(name);
+        let open = |row: &&super::postings::RowFacts| {
+            Some(row.bid) == sent.bid && matches!(row.state, BidState::Submitting | BidState::Unknown)
+        };
+        if facts.rows.iter().any(|row| named(&row) || open(&row)) {
+            continue;
+        }
+        let row = facts.rows.iter().find(|row| Some(row.bid) == sent.bid);
+        let said = row.map_or("knows no such bid".to_owned(), |row| format!("says {}", row.state));
+        let what = format!("the marketplace has {name} on {}, and the ledger {said}", facts.id);
+        found.violated(Invariant::S9, At::posting(&facts.id), what);
+    }
+}
+
+/// S5: the claims of a later bid have higher ordinals than those of the earlier ones.
+fn ordinals(facts: &Facts, found: &mut Findings) {
+    for pair in facts.rows.windows(2) {
+        let [earlier, later] = pair else { continue };
+        if later.epochs.0 <= earlier.epochs.1 {
+            let (first, last) = (later.epochs.0, earlier.epochs.1);
+            let what = format!("bid {} begins with epoch {first}, after {last}", later.bid);
+            found.violated(Invariant::S5, At::posting(&facts.id), what);
+        }
+    }
+}
+
+/// L3: each posting of the feed has a bid, or somebody said why not.
+fn not_lost(facts: &Facts, found: &mut Findings) {
+    if !facts.in_feed {
+        return;
+    }
+    found.looked(Invariant::L3, "postings of the feed", 1);
+    if facts.rows.is_empty() {
+        found.looked(Invariant::L3, "explained without a bid", u64::from(facts.explained));
+        if !facts.explained {
+            let what = format!("{} was in the feed, and nobody says what became of it", facts.id);
+            found.violated(Invariant::L3, At::posting(&facts.id), what);
+        }
+    }
+}
+
+/// Which posting of the feed an id of no posting was written for.
+pub(super) type Written = HashMap<PostingId, PostingId>;
+
+/// S3: rows and requests are under the one identity of their posting, and under no way in which a feed writes it.
+fn one_identity(postings: &Postings, market: &Market, written: &Written, found: &mut Findings) {
+    found.looked(Invariant::S3, "identities in use", postings.facts.len() as u64);
+    for facts in postings.strangers() {
+        let (requests, rows) = (facts.sent.len(), facts.rows.len());
+        let what = match written.get(&facts.id) {
+            Some(meant) => {
+                format!("{rows} bids and {requests} requests are under {}, which is {meant}", facts.id)
+            }
+            None => format!("{rows} bids and {requests} requests are under {}, which no feed had", facts.id),
+        };
+        found.violated(Invariant::S3, At::posting(&facts.id), what);
+        // What stands under several identities is bid on once for each.
+        if let Some(meant) = written.get(&facts.id)
+            && accepted(facts, market)
+            && postings.of(meant).is_some_and(|meant| accepted(meant, market))
+        {
+            let what = format!("{meant} was bid on twice, once as {}", facts.id);
+            found.violated(Invariant::S1, At::posting(&facts.id), what);
+        }
+    }
+}
+
+fn accepted(facts: &Facts, market: &Market) -> bool {
+    facts.sent.iter().any(|index| market.sent[*index].accepted.is_some())
+}

@@ -1,0 +1,318 @@
+//! Holds a recorded run against the invariants of the design: from the files alone, long after it, as often as one likes.
+//!
+//! | module | what |
+//! |---|---|
+//! | `invariant`, `verdict` | what must hold; what was found of it |
+//! | `timeline` | who lived when, what was broken when |
+//! | `postings`, `market` | the feed's postings; the marketplace's own record |
+//! | `bids` | one bid at a time: S2, S4 to S8, L1, L2, L4; the law itself is [`bidlock_ledger::lawful`] |
+//! | `marketplace` | one posting at a time: S1, S3, S5, S9, L3 |
+//! | `leases` | S10, and S4 on the locks |
+//! | `unknowns` | the fault behind each unknown outcome |
+//! | `evidence` | the lines that show a violation |
+//!
+//! Files are read line by line. What is kept of a posting is a few numbers and its bids' names, so that a million of them
+//! fit into memory.
+
+mod bids;
+mod evidence;
+mod invariant;
+mod leases;
+mod market;
+mod marketplace;
+mod postings;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod unknowns;
+mod verdict;
+
+use std::collections::{BTreeMap, HashMap};
+
+use bidlock_ledger::{Bid, BidEvent, PostingId};
+use serde::{Deserialize, Serialize};
+
+use self::{bids::Around, leases::Leases, market::Market, postings::Postings, verdict::Findings};
+pub use self::{
+    invariant::Invariant,
+    market::Sent,
+    timeline::{Life, Span, Timeline},
+    verdict::{Finding, MAX_TOLD, Shown, Verdict, Violation},
+};
+use crate::{
+    fault::{FaultKind, Place},
+    history::{
+        Begun, Entry, FeedLine, HistoryError, LedgerLine, Outcome, Role, RunFolder, What, read_begun,
+        read_lines,
+    },
+    plan::Engines,
+};
+
+/// Exit codes of a scanner that are its daily bread: done, engine away, outcomes unknown, sending refused.
+const GOOD_CODES: [i32; 4] = [0, 5, 6, 8];
+
+/// Without Redis for so long, in all, and nothing sent: not by chance.
+const LONG_AWAY_MS: i64 = 5_000;
+/// Fewer submissions in a run than this may well miss an outage.
+const MUCH_SENT: usize = 50;
+
+/// All that was found about a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// How it began.
+    pub begun: Begun,
+    /// One for each invariant, in order.
+    pub findings: Vec<Finding>,
+    /// Who lived when, what was broken when.
+    pub timeline: Timeline,
+    /// How often each fault struck, the marketplace's among them.
+    pub faults: BTreeMap<FaultKind, u64>,
+    /// How often an outcome became unknown.
+    pub unknowns: Vec<Unknown>,
+    /// How many bids ended in each state.
+    pub states: BTreeMap<String, u64>,
+    /// How many postings the feed had.
+    pub postings: u64,
+    /// Submissions that reached the marketplace.
+    pub submissions: u64,
+    /// Those that it accepted.
+    pub accepted: u64,
+    /// When each submission reached the marketplace, whether it was accepted, whether its answer was a fault: for the
+    /// picture, evenly thinned to at most [`MAX_TICKS`].
+    pub ticks: Vec<Tick>,
+}
+
+/// The most submissions that the picture shows: more would only be black.
+pub const MAX_TICKS: usize = 4_000;
+
+/// One submission in the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// When.
+    pub at_ms: i64,
+    /// It was accepted.
+    pub accepted: bool,
+    /// Its answer was a fault.
+    pub lost: bool,
+}
+
+/// How often one fault made an outcome unknown for one cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// What the ledger calls the cause.
+    pub cause: String,
+    /// The fault behind it; `nothing` is a violation.
+    pub fault: String,
+    /// How often.
+    pub count: u64,
+}
+
+impl Checked {
+    /// Whether every invariant that was exercised held.
+    pub fn is_clean(&self) -> bool {
+        self.findings.iter().all(|finding| finding.verdict != Verdict::Violated)
+    }
+
+    /// The invariants that did not hold.
+    pub fn violated(&self) -> impl Iterator<Item = Invariant> {
+        let violated = self.findings.iter().filter(|finding| finding.verdict == Verdict::Violated);
+        violated.map(|finding| finding.invariant)
+    }
+}
+
+/// Checks a recorded run.
+///
+/// # Errors
+/// A file can't be read, or is none of a run's.
+pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
+    let begun = read_begun(folder)?;
+    let mut found = Findings::default();
+    let (mut postings, mut timeline, mut leases) =
+        (Postings::default(), Timeline::default(), Leases::default());
+    read_lines(&folder.feed(), |line: FeedLine| {
+        let number = postings.number(&line.posting);
+        postings.facts[number].in_feed = true;
+        Ok(())
+    })?;
+    let in_feed = postings.facts.len() as u64;
+    read_lines(&folder.history(), |entry: Entry| {
+        timeline.hear(&entry);
+        match &entry.what {
+            What::Lease(line) => leases.hear(line),
+            What::Outcome(outcome) => explained(outcome, &mut postings),
+            What::Note { holder, text } if text.contains("panicked at") => {
+                found.violated(Invariant::Processes, verdict::At::nowhere(), format!("{holder}: {text}"));
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let mut market = Market::new(begun.wall_ms);
+    read_lines(&folder.sandbox(), |line| {
+        market.hear(&line, &mut postings);
+        Ok(())
+    })?;
+    let mut tally = unknowns::Tally::default();
+    let states = {
+        let around = Around { begun: &begun, timeline: &timeline, market: &market };
+        read_bids(folder, |bid, events| {
+            bids::check(bid, events, &around, &mut postings, &mut found, &mut tally);
+        })?
+    };
+    let written = meant(folder, &postings)?;
+    marketplace::check(&postings, &market, &written, &mut found);
+    leases.finish(&timeline, &mut found);
+    processes(&timeline, &mut found);
+    went_on(&timeline, market.sent.len(), &mut found);
+    not_exercised(&begun, &mut found);
+    evidence::show(folder, &begun, &timeline, found.violations())?;
+    let unknowns = tally.into_iter().map(|((cause, fault), count)| Unknown { cause, fault, count });
+    Ok(Checked {
+        faults: counted(&timeline, &market),
+        unknowns: unknowns.collect(),
+        states,
+        postings: in_feed,
+        submissions: market.sent.len() as u64,
+        accepted: market.sent.iter().filter(|sent| sent.accepted.is_some()).count() as u64,
+        ticks: ticks(&market),
+        findings: found.finish(),
+        begun,
+        timeline,
+    })
+}
+
+/// A posting needs no bid where a scanner says that it declined it, or that its identity is ambiguous, or why it waits.
+fn explained(outcome: &Outcome, postings: &mut Postings) {
+    let says_why = matches!(outcome.outcome.as_str(), "declined" | "deferred" | "ambiguous_identity");
+    if says_why && let Ok(id) = PostingId::new(&outcome.marketplace, &outcome.posting) {
+        let number = postings.number(&id);
+        postings.facts[number].explained = true;
+    }
+}
+
+/// Each bid with its events, in the file's order. Answers how many bids ended in each state.
+fn read_bids(
+    folder: &RunFolder,
+    mut each: impl FnMut(&Bid, &[BidEvent]),
+) -> Result<BTreeMap<String, u64>, HistoryError> {
+    let mut states = BTreeMap::new();
+    let mut current: Option<(Bid, Vec<BidEvent>)> = None;
+    read_lines(&folder.ledger(), |line: LedgerLine| {
+        match line {
+            LedgerLine::Bid(bid) => {
+                *states.entry(bid.state.to_string()).or_default() += 1;
+                if let Some((bid, events)) = current.replace((*bid, Vec::new())) {
+                    each(&bid, &events);
+                }
+            }
+            LedgerLine::Event(event) => {
+                if let Some((_, events)) = &mut current {
+                    events.push(*event);
+                }
+            }
+            LedgerLine::Ledger { .. } => {}
+        }
+        Ok(())
+    })?;
+    if let Some((bid, events)) = current {
+        each(&bid, &events);
+    }
+    Ok(states)
+}
+
+/// Which postings of the feed the strangers among the ids were written for. The feed is read again only if there are any.
+fn meant(folder: &RunFolder, postings: &Postings) -> Result<marketplace::Written, HistoryError> {
+    let strangers: HashMap<&str, &PostingId> =
+        postings.strangers().map(|facts| (facts.id.posting(), &facts.id)).collect();
+    let mut written = marketplace::Written::new();
+    if strangers.is_empty() {
+        return Ok(written);
+    }
+    read_lines(&folder.feed(), |line: FeedLine| {
+        for text in &line.written {
+            // A link or a number; or an id behind its marketplace's name.
+            let bare = text.split_once(' ').map_or(text.as_str(), |(_, id)| id).trim_matches('"');
+            if let Some(id) = strangers.get(text.as_str()).or_else(|| strangers.get(bare)) {
+                written.insert((*id).clone(), line.posting.clone());
+            }
+        }
+        Ok(())
+    })?;
+    Ok(written)
+}
+
+/// No process panics, or ends as it should not.
+fn processes(timeline: &Timeline, found: &mut Findings) {
+    for life in timeline.lives.iter().filter(|life| life.to_ms.is_some()) {
+        found.looked(Invariant::Processes, "lives of processes", 1);
+        let bad = match life.role {
+            Role::Scanner => life.code.is_some_and(|code| !GOOD_CODES.contains(&code)),
+            Role::Worker | Role::Operator => matches!(life.code, Some(7 | 101)),
+        };
+        // Whoever crashes by itself (SIGSEGV, SIGABRT) was not killed by the rig.
+        let crashed = life.signal.is_some_and(|signal| !matches!(signal, 2 | 9 | 15));
+        if bad || crashed {
+            let how =
+                life.code.map_or(format!("signal {:?}", life.signal), |code| format!("exit code {code}"));
+            let what = format!("{} ended with {how}", life.holder);
+            found.violated(Invariant::Processes, verdict::At::nowhere(), what);
+        }
+    }
+}
+
+/// L4: it would be odd if nothing at all was sent for so long, where much was sent otherwise.
+fn went_on(timeline: &Timeline, sent: usize, found: &mut Findings) {
+    let outages = timeline.faults.iter().filter(|span| span.is_outage() && span.hits_all(Place::Redis));
+    let away_ms: i64 = outages.map(|span| span.to_ms - span.from_ms).sum();
+    let doors = found.count(Invariant::L4, "doors passed while Redis was away");
+    if doors == 0 && away_ms >= LONG_AWAY_MS && sent >= MUCH_SENT {
+        let what = format!("Redis was away for {away_ms} ms in all, and nothing was sent meanwhile");
+        found.violated(Invariant::L4, verdict::At::nowhere(), what);
+    }
+}
+
+/// What a verdict can't rest on, if it did not happen.
+fn not_exercised(begun: &Begun, found: &mut Findings) {
+    found.needs(Invariant::S1, "submissions accepted", "nothing was accepted");
+    found.needs(Invariant::S2, "requests", "nothing was sent");
+    found.needs(
+        Invariant::S6,
+        "requests while the ledger was away",
+        "the ledger was not away while requests were on their way",
+    );
+    found.needs(Invariant::S10, "steps of work under them", "no worker took a lock");
+    found.needs(Invariant::L1, "bids", "the run did not come to its last scan");
+    found.needs(
+        Invariant::L2,
+        "claims of the killed that others took over",
+        "nobody was killed before the door",
+    );
+    let l4 = match begun.plan.engines {
+        Engines::RedisAndPostgres => "Redis was not away, or nothing was to be sent meanwhile",
+        _ => "there is no Redis among the engines",
+    };
+    found.needs(Invariant::L4, "doors passed while Redis was away", l4);
+}
+
+fn counted(timeline: &Timeline, market: &Market) -> BTreeMap<FaultKind, u64> {
+    let mut faults: BTreeMap<FaultKind, u64> = BTreeMap::new();
+    for span in &timeline.faults {
+        *faults.entry(span.fault).or_default() += 1;
+    }
+    for (kind, count) in &market.faults {
+        *faults.entry(*kind).or_default() += count;
+    }
+    faults
+}
+
+fn ticks(market: &Market) -> Vec<Tick> {
+    let step = market.sent.len().div_ceil(MAX_TICKS).max(1);
+    let every = market.sent.iter().step_by(step);
+    every
+        .map(|sent| Tick {
+            at_ms: sent.at_ms,
+            accepted: sent.accepted.is_some(),
+            lost: sent.fault.is_some() || sent.answered_ms.is_none(),
+        })
+        .collect()
+}

@@ -1,0 +1,240 @@
+//! Who lived when, and what was broken when: what the other parts ask about.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::{FaultKind, Place, Target},
+    history::{Entry, Exited, FaultLine, Role, Started, What},
+};
+
+/// How long after its end a fault still shows: connections are made anew, waits run out.
+const AFTERMATH_MS: i64 = 1_500;
+
+/// Lives and faults of a run, in the order of their beginnings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// Every incarnation of every process.
+    pub lives: Vec<Life>,
+    /// Every fault that the rig injected.
+    pub faults: Vec<Span>,
+    /// Faults that were planned and did not take place, and why.
+    pub skipped: Vec<(FaultKind, String)>,
+    /// When the quiet period began, if the run came so far.
+    pub quiet_ms: Option<i64>,
+    /// When the last scan over the whole feed began.
+    pub last_scan_ms: Option<i64>,
+    /// When the run ended.
+    pub ended_ms: Option<i64>,
+    /// Where each holder's life stands.
+    #[serde(skip)]
+    by_holder: HashMap<String, usize>,
+    /// Where the faults are that move a clock.
+    #[serde(skip)]
+    jumps: Vec<usize>,
+    /// The longest fault so far: how far back one has to look.
+    #[serde(skip)]
+    longest_ms: i64,
+}
+
+/// One incarnation of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Its name through all incarnations.
+    pub process: String,
+    /// Its own.
+    pub holder: String,
+    /// What it does.
+    pub role: Role,
+    /// When it began, in milliseconds since the run began.
+    pub from_ms: i64,
+    /// When its end was seen.
+    pub to_ms: Option<i64>,
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// A fault and its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its number in the plan.
+    pub id: u32,
+    /// What.
+    pub fault: FaultKind,
+    /// What it hit.
+    pub target: Target,
+    /// The incarnation, where it is one process.
+    pub holder: Option<String>,
+    /// How much; see [`FaultLine::amount`].
+    pub amount: i64,
+    /// When it began.
+    pub from_ms: i64,
+    /// When all was whole again; where that was not written down, when it should have been.
+    pub to_ms: i64,
+}
+
+impl Span {
+    /// It was not over at once.
+    pub(super) fn lasts(&self) -> bool {
+        self.to_ms > self.from_ms
+    }
+
+    /// Nothing can be had of what it hits while it lasts.
+    pub(super) fn is_outage(&self) -> bool {
+        use FaultKind::*;
+        let kind = matches!(
+            self.fault,
+            Cut | CutRequests
+                | CutReplies
+                | Refuse
+                | RedisKill
+                | RedisPause
+                | PostgresKill
+                | PostgresPause
+                | DiskFull
+                | WriterStalls
+                | ProtocolFloor
+        );
+        kind && self.lasts()
+    }
+
+    /// Whether it is this place's, for everybody.
+    pub(super) fn hits_all(&self, place: Place) -> bool {
+        self.target.place == Some(place) && self.target.process.is_none()
+    }
+
+    /// Whether it lies between this process and the place, or is the place's own.
+    pub(super) fn lies_before(&self, process: &str, place: Place) -> bool {
+        self.target.place == Some(place) && self.target.hits(process)
+    }
+}
+
+impl Timeline {
+    pub(super) fn hear(&mut self, entry: &Entry) {
+        let at_ms = i64::try_from(entry.at_ms).unwrap_or(i64::MAX);
+        match &entry.what {
+            What::ProcessStarted(started) => self.started(at_ms, started),
+            What::ProcessExited(exited) => self.exited(at_ms, exited),
+            What::FaultBegins(line) => self.begins(at_ms, line),
+            What::FaultEnds { id } => {
+                if let Some(span) = self.faults.iter_mut().rev().find(|span| span.id == *id) {
+                    span.to_ms = at_ms;
+                    self.longest_ms = self.longest_ms.max(at_ms - span.from_ms);
+                }
+            }
+            What::FaultSkipped { id, fault, why } => {
+                // It began, and injecting it failed. No other has begun since.
+                self.faults.pop_if(|span| span.id == *id);
+                self.skipped.push((*fault, why.clone()));
+            }
+            What::QuietBegins => self.quiet_ms = Some(at_ms),
+            What::LastScanBegins => self.last_scan_ms = Some(at_ms),
+            What::Ended { .. } => self.ended_ms = Some(at_ms),
+            _ => {}
+        }
+    }
+
+    fn started(&mut self, from_ms: i64, started: &Started) {
+        let Started { process, holder, role, .. } = started.clone();
+        self.by_holder.insert(holder.clone(), self.lives.len());
+        self.lives.push(Life { process, holder, role, from_ms, to_ms: None, code: None, signal: None });
+    }
+
+    fn exited(&mut self, at_ms: i64, exited: &Exited) {
+        if let Some(life) = self.by_holder.get(&exited.holder).and_then(|at| self.lives.get_mut(*at)) {
+            (life.to_ms, life.code, life.signal) = (Some(at_ms), exited.code, exited.signal);
+        }
+    }
+
+    fn begins(&mut self, from_ms: i64, line: &FaultLine) {
+        let FaultLine { id, fault, target, lasts_ms, amount, holder } = line.clone();
+        let lasts_ms = i64::try_from(lasts_ms).unwrap_or(0);
+        self.longest_ms = self.longest_ms.max(lasts_ms);
+        if fault == FaultKind::ClockJump {
+            self.jumps.push(self.faults.len());
+        }
+        self.faults.push(Span { id, fault, target, holder, amount, from_ms, to_ms: from_ms + lasts_ms });
+    }
+
+    /// The incarnation of this name.
+    pub(super) fn life(&self, holder: &str) -> Option<&Life> {
+        self.by_holder.get(holder).and_then(|at| self.lives.get(*at))
+    }
+
+    /// The process that this incarnation is one of; the name itself where it was never started.
+    fn process<'a>(&'a self, holder: &'a str) -> &'a str {
+        self.life(holder).map_or(holder, |life| &life.process)
+    }
+
+    /// The faults that may have shown in this time.
+    pub(super) fn near(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = &Span> + Clone {
+        let reach_ms = self.longest_ms + AFTERMATH_MS;
+        let first = self.faults.partition_point(|span| span.from_ms < from_ms - reach_ms);
+        let last = self.faults.partition_point(|span| span.from_ms <= to_ms);
+        let near = self.faults.get(first..last.max(first)).unwrap_or_default();
+        near.iter().filter(move |span| span.to_ms + AFTERMATH_MS >= from_ms)
+    }
+
+    /// The first fault of these kinds that hit this very process in this time.
+    pub(super) fn on_process(
+        &self,
+        holder: &str,
+        kinds: &[FaultKind],
+        (from_ms, to_ms): (i64, i64),
+    ) -> Option<FaultKind> {
+        let process = self.process(holder);
+        let hits = |span: &&Span| {
+            span.target.place.is_none()
+                && span.target.hits(process)
+                && span.holder.as_deref().is_none_or(|hit| hit == holder)
+        };
+        let mut near = kinds.iter().copied();
+        near.find(|kind| self.near(from_ms, to_ms).filter(hits).any(|span| span.fault == *kind))
+    }
+
+    /// The first fault in this time of a place, or of this process's way to it.
+    pub(super) fn on_way(
+        &self,
+        holder: &str,
+        place: Place,
+        (from_ms, to_ms): (i64, i64),
+    ) -> Option<FaultKind> {
+        let process = self.process(holder);
+        self.near(from_ms, to_ms).find(|span| span.lies_before(process, place)).map(|span| span.fault)
+    }
+
+    /// Whether an event's time can't be told: on SQLite whoever writes an event dates it, by a wall clock that a fault may
+    /// have moved. `at_ms` is what it says, on the run's time.
+    pub(super) fn is_doubtful(&self, ledger: Place, actor: &str, at_ms: i64) -> bool {
+        if ledger != Place::Sqlite || self.jumps.is_empty() {
+            return false;
+        }
+        let name = actor.rsplit(':').next().unwrap_or(actor);
+        let process = self.life(name).map(|life| life.process.as_str());
+        self.jumps.iter().filter_map(|at| self.faults.get(*at)).any(|span| {
+            // Sweepers do not say in which process they ran.
+            let hit = process.is_none_or(|process| span.target.hits(process));
+            let within =
+                |at_ms: i64| at_ms + AFTERMATH_MS >= span.from_ms && at_ms <= span.to_ms + AFTERMATH_MS;
+            hit && (within(at_ms) || within(at_ms.saturating_sub(span.amount.saturating_mul(1_000))))
+        })
+    }
+
+    /// How much of this time at least one of these faults lasted, in milliseconds.
+    pub(super) fn covered_ms(&self, (from_ms, to_ms): (i64, i64), counts: impl Fn(&Span) -> bool) -> i64 {
+        let mut reached = from_ms;
+        let mut covered = 0;
+        // In the order of their beginnings.
+        for span in self.near(from_ms, to_ms).filter(|span| counts(span)) {
+            let (from, to) = (span.from_ms.max(reached), (span.to_ms + AFTERMATH_MS).min(to_ms));
+            if to > from {
+                covered += to - from;
+                reached = to;
+            }
+        }
+        covered
+    }
+}

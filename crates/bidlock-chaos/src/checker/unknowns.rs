@@ -1,0 +1,141 @@
+//! Why an outcome became unknown: each must have a fault that explains it.
+
+use std::collections::BTreeMap;
+
+use bidlock_ledger::{Action, Bid, BidEvent, BidState, UnknownCause};
+
+use super::{Findings, Invariant, bids::Around, market::Sent, verdict::At};
+use crate::fault::{FaultKind, Place};
+
+/// How much sooner than its limit a request may end by it: the two ends do not begin to count together.
+const LIMIT_SLACK_MS: i64 = 150;
+
+/// What keeps a process from recording an answer, the likeliest first.
+const SILENCING: [FaultKind; 3] = [FaultKind::Kill, FaultKind::Pause, FaultKind::Terminate];
+/// What makes a process take an answer for lost by itself.
+const INTERRUPTING: [FaultKind; 3] = [FaultKind::Terminate, FaultKind::Pause, FaultKind::Kill];
+
+/// How often each cause was explained by each fault.
+pub(super) type Tally = BTreeMap<(String, String), u64>;
+
+/// What explains an unknown outcome.
+enum Why {
+    Fault(FaultKind),
+    /// A marketplace that refuses a second bid has one: that of an earlier sending.
+    EarlierBid,
+}
+
+impl Why {
+    fn name(&self) -> &'static str {
+        match self {
+            Why::Fault(kind) => kind.name(),
+            Why::EarlierBid => "earlier_bid",
+        }
+    }
+}
+
+pub(super) fn check(
+    bid: &Bid,
+    events: &[BidEvent],
+    around: &Around<'_>,
+    found: &mut Findings,
+    tally: &mut Tally,
+) {
+    for (place, event) in events.iter().enumerate() {
+        let Some(door) = events[..place].iter().rev().find(|event| event.to == BidState::Submitting) else {
+            continue;
+        };
+        let doors = events[..place].iter().filter(|event| event.to == BidState::Submitting).count();
+        let case = Case { bid, door, event, doors, around };
+        let (cause, why) = match event.action {
+            Some(Action::LoseAnswer) => case.lost(),
+            Some(Action::SweepSubmitting) => (UnknownCause::ClaimantSilent, case.silent()),
+            _ => continue,
+        };
+        found.looked(Invariant::Unknowns, "unknown outcomes", 1);
+        let name = why.as_ref().map_or("nothing", Why::name);
+        *tally.entry((cause.to_string(), name.to_owned())).or_default() += 1;
+        if why.is_none() {
+            let reason = event.reason.as_deref().unwrap_or_default();
+            let what = format!("bid {}: no fault explains `{cause}` ({reason})", bid.id);
+            found.violated(Invariant::Unknowns, At::posting(&bid.posting), what);
+        }
+    }
+}
+
+/// One outcome that became unknown.
+struct Case<'a> {
+    bid: &'a Bid,
+    /// The passage of the door before it, and which one that is.
+    door: &'a BidEvent,
+    doors: usize,
+    event: &'a BidEvent,
+    around: &'a Around<'a>,
+}
+
+impl Case<'_> {
+    /// The claimant has lost its answer.
+    fn lost(&self) -> (UnknownCause, Option<Why>) {
+        let cause = self.event.detail.get("cause").cloned().unwrap_or_default();
+        let cause = serde_json::from_value(cause).unwrap_or(UnknownCause::ClaimantSilent);
+        let why = match cause {
+            UnknownCause::Shutdown => self.on_process(&INTERRUPTING),
+            UnknownCause::Duplicate if self.has_earlier_bid() => Some(Why::EarlierBid),
+            _ => self
+                .of_request()
+                .or_else(|| self.on_way(Place::Market))
+                .or_else(|| self.on_process(&INTERRUPTING)),
+        };
+        (cause, why)
+    }
+
+    /// Nobody has recorded anything.
+    fn silent(&self) -> Option<Why> {
+        self.on_process(&SILENCING)
+            .or_else(|| self.on_way(self.around.ledger()))
+            // The answer came too late to be recorded within the claim.
+            .or_else(|| self.of_request())
+            .or_else(|| self.on_way(Place::Market))
+    }
+
+    fn has_earlier_bid(&self) -> bool {
+        let own = self.request().map(|sent| sent.seq);
+        let earlier = |sent: &Sent| sent.accepted.is_some() && Some(sent.seq) != own;
+        self.around.market.of_bid(self.bid.id).any(earlier)
+    }
+
+    /// The request of this passage: none where it never arrived.
+    fn request(&self) -> Option<&Sent> {
+        let (from_ms, to_ms) = self.time();
+        let during = |sent: &&Sent| (from_ms..=to_ms).contains(&sent.at_ms);
+        let sent = || self.around.market.of_bid(self.bid.id);
+        sent().filter(during).last().or_else(|| sent().nth(self.doors.saturating_sub(1)))
+    }
+
+    /// What the marketplace did to it.
+    fn of_request(&self) -> Option<Why> {
+        let sent = self.request()?;
+        let limit_ms = i64::try_from(self.around.begun.plan.time_limit_ms).unwrap_or(i64::MAX);
+        let slow = sent.answered_ms.is_none_or(|at| at - sent.at_ms >= limit_ms - LIMIT_SLACK_MS);
+        sent.fault.or(slow.then_some(FaultKind::MarketSlow)).map(Why::Fault)
+    }
+
+    fn on_process(&self, kinds: &[FaultKind]) -> Option<Why> {
+        self.around.timeline.on_process(&self.door.actor, kinds, self.time()).map(Why::Fault)
+    }
+
+    fn on_way(&self, place: Place) -> Option<Why> {
+        self.around.timeline.on_way(&self.door.actor, place, self.time()).map(Why::Fault)
+    }
+
+    /// From the door to the loss. Where that can't be told, the whole life of the claimant.
+    fn time(&self) -> (i64, i64) {
+        let around = self.around;
+        if around.is_known(self.door) && around.is_known(self.event) {
+            let slack_ms = around.slack_ms();
+            return (around.at_ms(self.door) - slack_ms, around.at_ms(self.event) + slack_ms);
+        }
+        let life = around.timeline.life(&self.door.actor);
+        life.map_or((0, i64::MAX / 2), |life| (life.from_ms, life.to_ms.unwrap_or(i64::MAX / 2)))
+    }
+}
