@@ -3,10 +3,11 @@
 
 use std::{cell::OnceCell, sync::Arc};
 
+use bidlock::backends::redis::RedisOptions;
 use bidlock::layers::fallback::{Fallback, FallbackStatus};
 use bidlock::{HolderId, LockBackend, LockManager, Shared};
 use bidlock_ledger::LedgerStore;
-use bidlock_market::{HttpOptions, Marketplace, Target};
+use bidlock_market::{HttpOptions, Marketplace, Target, place_of};
 use bidlock_pipeline::Stop;
 
 use crate::{
@@ -141,9 +142,17 @@ impl App {
         stop: &Stop,
     ) -> Result<(Arc<dyn LedgerStore>, LockManager, Binding), CliError> {
         let config = self.config()?;
+        let (place, choice) = (config.ledger_place()?, config.lock_choice()?);
+        if let LockPlace::Redis(server) = &choice.place
+            && !rebind
+            && crate::commands::migrate::schema(self, &place).await?.found.is_none()
+        {
+            let named = config.named("ledger.url");
+            let development = config.is_development();
+            binding::look_before_a_new_ledger((&place, &named), (server, &choice), development).await?;
+        }
         let ledger = self.ledger(Access::ReadWrite).await?;
         let backend = self.lock_backend().await?;
-        let (place, choice) = (config.ledger_place()?, config.lock_choice()?);
         if backend.capability().shared == Shared::Fleet && matches!(place, LedgerPlace::Sqlite(_)) {
             self.out.warn(format!(
                 "locks are shared between hosts ({}), but the ledger is a file of this host ({place}): scanners of \
@@ -153,7 +162,7 @@ impl App {
             ));
         }
         let bound = self.bound(ledger.as_ref())?;
-        binding::bind(backend.as_ref(), &bound, rebind).await?;
+        binding::bind(backend.as_ref(), ledger.as_ref(), &bound, rebind).await?;
         let binding = Binding::keep(Arc::clone(&backend), bound, stop.clone());
         let locks = crate::stores::lock_manager(backend, config, &self.holder()?)?;
         Ok((ledger, locks, binding))
@@ -176,7 +185,7 @@ impl App {
         let bound = self.bound(ledger)?;
         let asked = async {
             let backend = crate::stores::open_lock_backend(&choice).await?;
-            binding::bind(backend.as_ref(), &bound, rebind).await
+            binding::bind(backend.as_ref(), ledger, &bound, rebind).await
         };
         match asked.await {
             Err(error) if error.code == crate::exit::Exit::Unavailable => {
@@ -198,7 +207,13 @@ impl App {
             id: ledger.ledger_id().to_string(),
             ledger: format!("{place}, {}", config.named("ledger.url")),
             locks: format!("{}, {}", choice.place, choice.place_by),
-            must_be_known: matches!(place, LedgerPlace::Sqlite(_)) && !config.is_development(),
+            holder: self.holder()?.to_string(),
+            server: match &choice.place {
+                LockPlace::Redis(url) => Some(RedisOptions::from_url(url.with_password())?.place()),
+                _ => None,
+            },
+            is_file: matches!(place, LedgerPlace::Sqlite(_)),
+            development: config.is_development(),
         })
     }
 
@@ -263,8 +278,12 @@ impl App {
                 .hint("settle it by hand at the marketplace, then `bidlock bid resolve`"));
             };
             bidlock_market::connect(target, options.clone()).map_err(|e| {
-                CliError::usage(format!("`{via}`, where the bid went, can't be spoken to: {}", chain_of(&e)))
-                    .hint("`bidlock config show` says how this bidlock connects")
+                CliError::usage(format!(
+                    "{}, where the bid went, can't be spoken to: {}",
+                    place_of(via),
+                    chain_of(&e)
+                ))
+                .hint("`bidlock config show` says how this bidlock connects")
             })
         })
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bidlock::{
-    LockBackend, Shared,
+    LockBackend, Moment, Shared,
     layers::{
         fallback::{Fallback, FallbackStatus, Using},
         retry::Retry,
@@ -94,14 +94,21 @@ async fn secondary(config: &Config) -> Result<Option<(Arc<dyn LockBackend>, Shar
     }
 }
 
-/// For the end of a pass: how often another engine stood in since the last one, and for how long.
+/// How often a fall-back that lasts is said again.
+const SAY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// For the end of a pass: how often another engine stood in, and for how long.
 #[derive(Debug, Default)]
 pub(crate) struct FallbackReport {
     last: Option<FallbackStatus>,
+    /// When people read of one that lasts.
+    said: Option<Moment>,
+    /// How much of the time in the other engine people have read of as over.
+    over: Duration,
 }
 
-/// What is said of one pass.
-#[derive(Clone, Debug)]
+/// What is said of one pass, in JSON.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct FallbackUse {
     /// At the end, another engine stands in.
     pub(crate) active: bool,
@@ -109,8 +116,6 @@ pub(crate) struct FallbackUse {
     pub(crate) times: u64,
     /// For so long.
     pub(crate) lasted: Duration,
-    /// Which, and for which.
-    pub(crate) engines: (&'static str, &'static str),
 }
 
 impl FallbackReport {
@@ -121,9 +126,60 @@ impl FallbackReport {
             active: now.active,
             times: now.times - times,
             lasted: now.total.saturating_sub(total),
-            engines: (now.secondary, now.primary),
         };
         self.last = Some(now);
         used
+    }
+
+    /// A line for people: once while another engine stands in, again each minute that it lasts, and once when the first
+    /// one is back, each with the whole time.
+    pub(crate) fn news(&mut self, status: &FallbackStatus, now: Moment) -> Option<String> {
+        let lasted = status.total.saturating_sub(self.over);
+        let (first, second) = (status.primary, status.secondary);
+        if status.active {
+            if self.said.is_some_and(|said| now.since(said) < SAY_AGAIN_AFTER) {
+                return None;
+            }
+            self.said = Some(now);
+            return Some(format!(
+                "{second} has kept the locks for {lasted:.1?} in place of {first}, which is away still; `bidlock \
+                 doctor` says why"
+            ));
+        }
+        if lasted.is_zero() {
+            return None;
+        }
+        (self.said, self.over) = (None, status.total);
+        Some(format!("{second} kept the locks for {lasted:.1?} in place of {first}, which is back"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bidlock::{Clock, SystemClock};
+
+    use super::*;
+
+    #[test]
+    fn people_read_of_a_fall_back_once_then_each_minute_then_of_its_end_with_the_whole_time() {
+        let start = SystemClock.now();
+        let mut report = FallbackReport::default();
+        let mut at = |second: u64, active: bool, total: u64| {
+            let total = Duration::from_secs(total);
+            let (primary, secondary) = ("redis", "postgres");
+            let status = FallbackStatus { active, primary, secondary, times: 1, total, reason: None };
+            report.news(&status, start.later(Duration::from_secs(second)))
+        };
+        assert_eq!(at(0, false, 0), None);
+        assert!(at(2, true, 1).unwrap().contains("for 1.0s in place of redis, which is away still"));
+        assert_eq!((at(4, true, 3), at(61, true, 60)), (None, None));
+        assert!(at(62, true, 61).unwrap().contains("for 61.0s"));
+        assert!(
+            at(70, false, 65)
+                .unwrap()
+                .contains("postgres kept the locks for 65.0s in place of redis, which is back")
+        );
+        assert_eq!(at(72, false, 65), None);
+        assert!(at(80, true, 67).unwrap().contains("for 2.0s"), "the next one counts anew");
     }
 }

@@ -146,6 +146,12 @@ fn resolve_needs_a_reason_and_states_the_risk_of_a_new_bid() {
     let history = desk.run("bid history market/one --json").code(0).json();
     let last = history["events"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(last["detail"]["evidence"]["text"], "support says: no bid", "{last}");
+    let evidence = "proof.txt: support says: no bid";
+    desk.run("bid history market/one").code(0).prints(&[&format!("seen; evidence: {evidence}")]);
+    let shown = desk.run("bid show market/one").code(0);
+    shown.prints(&["resolved as", "resolved by", "operator:tester at ", "resolved because  seen", evidence]);
+    assert_eq!(desk.run("bid show market/one --json").json()["resolution"]["reason"], "seen");
+    assert_eq!(desk.run("bid show market/two --json").json()["resolution"], json!(null));
     assert_eq!(desk.run("bid show market/one --json").json()["external_ref"], "B-9");
     desk.run("bid resolve market/sent --as submitted --reason r").refused(2, &["is submitted", "unknown"]);
     desk.run("bid resolve market/two --as submitted --reason r --allow-new-bid")
@@ -154,6 +160,9 @@ fn resolve_needs_a_reason_and_states_the_risk_of_a_new_bid() {
         .refused(2, &["--external-ref makes no sense"]);
     desk.run("bid resolve market/two --as not-submitted --reason r --evidence @none.txt")
         .refused(2, &["--evidence", "none.txt"]);
+    // The name of a file is a mistake for what stands in it.
+    desk.run("bid resolve market/two --as not-submitted --reason r --evidence proof.txt")
+        .refused(2, &["`proof.txt` is a file", "--evidence @proof.txt"]);
     desk.run("bid resolve market/two --as not-submitted --reason r")
         .code(0)
         .prints(&["the posting stays used"]);

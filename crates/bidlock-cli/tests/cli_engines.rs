@@ -43,7 +43,11 @@ fn every_command(variables: Vec<(&'static str, String)>, shared_ledger: bool) {
     with.run("lock force-release example 9 --reason test").code(0).prints(&["taken away"]);
     with.run("lock run example 9 -- true").code(0);
     with.run("reconcile").code(0);
-    with.run("doctor").code(0).prints(&["a lock was taken and given back", "hash chains"]);
+    let doctor = with.run("doctor").code(0).prints(&["a lock was taken and given back", "hash chains"]);
+    assert!(!doctor.err.contains("appendonly"), "what has a row is not logged as well: {doctor:#?}");
+    if shared_ledger {
+        assert!(doctor.out.contains("bids 2,"), "{doctor:#?}");
+    }
     let checks = with.run("doctor --json").code(0).json();
     assert_eq!(checks["healthy"], json!(true));
     with.run("config check").code(0);
@@ -241,6 +245,9 @@ fn locks_serve_one_ledger_until_they_are_rebound() {
     scan("one.db", "").code(0);
     let words = ["serve the scanners of ledger", "--database", "REDIS_URL", "--rebind-ledger"];
     scan("two.db", "").refused(2, &words);
+    assert!(!desk.work().join("two.db").exists(), "what is refused is not made");
+    with.run("migrate up --database two.db").code(0);
+    scan("two.db", "").refused(2, &words);
     with.run("reconcile --database two.db").refused(2, &words);
     with.run("doctor --database two.db").code(9).prints(&["serve the scanners of ledger", "--rebind-ledger"]);
     assert_eq!(record(&desk), (2, 0), "the other ledger's scan sent nothing");
@@ -252,6 +259,37 @@ fn locks_serve_one_ledger_until_they_are_rebound() {
     with.run("reconcile --database one.db --rebind-ledger").code(0);
     scan("one.db", "").code(0);
     assert_eq!(record(&desk), (2, 0));
+}
+
+/// A mistyped port must not be taken for an outage: whoever has the right one would lock elsewhere.
+#[test]
+fn a_redis_that_no_scanner_of_the_ledger_has_ever_reached_is_refused_and_one_that_is_known_may_be_away() {
+    let (Some(mut redis), Some(postgres)) = (redis(&[]), postgres()) else { return };
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk);
+    let at = |port: u16| With {
+        desk: &desk,
+        variables: vec![
+            ("DATABASE_URL", postgres.url()),
+            ("REDIS_HOST", "127.0.0.1".to_owned()),
+            ("REDIS_PORT", port.to_string()),
+        ],
+    };
+    let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
+    let wrong = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let words =
+        [format!("127.0.0.1:{wrong}"), "redis.port (REDIS_PORT)".to_owned(), "has ever reached".to_owned()];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    at(wrong).run(&scan).refused(5, &words);
+    at(wrong).run("migrate status").code(0).prints(&["no ledger yet"]);
+    at(redis.port()).run(&format!("{scan} --max-bids 1")).code(0);
+    at(wrong).run(&scan).refused(5, &words);
+    assert_eq!(record(&desk), (1, 0), "nothing is sent beside a mistyped Redis");
+    let port = redis.port();
+    redis.kill();
+    at(port).run(&scan).code(0).says(&["locks fall back to another engine"]);
+    assert_eq!(record(&desk), (2, 0), "one that is known may be away");
 }
 
 #[test]

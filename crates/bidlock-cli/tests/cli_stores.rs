@@ -136,15 +136,14 @@ fn doctor_names_what_is_unhealthy_and_the_way_out() {
     // An outcome that has been unknown for an hour.
     desk.seed("one", BidState::Unknown, VIA);
     let file = rusqlite::Connection::open(desk.ledger()).unwrap();
-    let columns: Vec<String> = file
-        .prepare("SELECT name FROM pragma_table_info('bids')")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    let updated = columns.iter().find(|c| c.starts_with("updated")).unwrap();
-    file.execute(&format!("UPDATE bids SET {updated} = {updated} - 3600000"), []).unwrap();
+    // A row that was touched since is not younger for it.
+    let ago = |set: &str| file.execute(&format!("UPDATE bids SET {set}"), []).unwrap();
+    ago("last_sent_at_ms = last_sent_at_ms - 3600000");
+    desk.run("doctor").code(9).prints(&["market/one", "sent 1h ago"]);
+    ago("unknown_cause = 'legacy'");
+    desk.run("doctor").code(9).prints(&["sent, as the imported row says, 1h ago"]);
+    ago("last_sent_at_ms = NULL, created_at_ms = created_at_ms - 7200000");
+    desk.run("doctor").code(9).prints(&["imported 2h ago"]);
     drop(file);
     desk.run("doctor").code(9).prints(&["unknown outcomes", "market/one", "bidlock reconcile"]);
 }
@@ -158,6 +157,10 @@ fn the_sandbox_runs_records_and_reports() {
     let started: serde_json::Value = serde_json::from_str(&line).unwrap();
     let url = started["url"].as_str().unwrap().to_owned();
     desk.run(&format!("doctor --submit {url}")).code(0).prints(&["answers look-ups"]);
+    desk.call("doctor").env("BIDLOCK_SUBMIT__TARGET", &url).run().code(0).prints(&["answers look-ups"]);
+    desk.file("target.toml", &format!("[submit]\ntarget = \"{url}\"\n"));
+    let done = desk.run("doctor -c target.toml").code(0).prints(&["answers look-ups"]);
+    assert!(!done.out.contains("http:http"), "{done:?}");
     desk.run("sandbox run --log market.jsonl").refused(5, &["market.jsonl", "--log FILE"]);
     let address = url.strip_prefix("http://").unwrap();
     desk.run(&format!("sandbox run --log other.jsonl --listen {address}"))

@@ -129,6 +129,7 @@ async fn with_another_file_a_scan_does_not_begin_while_redis_is_away() {
     let from = engines.words();
     let scan = |ledger| stage.run(stage.scan(&feed, &words(&from, &["--database", ledger])));
     scan("one.db").code(0);
+    stage.run(stage.command(&["migrate", "up", "--database", "two.db"])).code(0);
     scan("two.db").code(2);
     engines.redis.as_mut().unwrap().kill();
     let refused = scan("two.db").code(5);
@@ -151,9 +152,13 @@ async fn a_scan_of_another_ledger_that_began_without_redis_stops_when_it_is_back
     let stage = Stage::new("duplicates=accepted").await;
     let feed = feed(&stage);
     let from = engines.words();
-    stage.run(stage.scan(&feed, &words(&from, &[]))).code(0);
-    engines.redis.as_mut().unwrap().kill();
     let redis = engines.redis.as_ref().unwrap().url();
+    // Both ledgers have met this Redis; it serves the first one.
+    let one = stage.command(&["reconcile", "--database", &another, "--locks", &redis]);
+    stage.run(stage.command(&["migrate", "up", "--database", &another])).code(0);
+    stage.run(one).code(0);
+    stage.run(stage.scan(&feed, &words(&from, &["--rebind-ledger"]))).code(0);
+    engines.redis.as_mut().unwrap().kill();
     // It never ends by itself.
     let words = ["--locks", &redis, "--database", &another, "--marketplace", "test", "--every", "1s"];
     let scan = stage.start(stage.scan(&feed, &words));

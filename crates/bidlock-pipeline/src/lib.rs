@@ -37,6 +37,7 @@ mod gate;
 pub mod legacy;
 mod metrics;
 pub mod options;
+mod outage;
 pub mod outcome;
 pub mod pipeline;
 pub mod reconcile;

@@ -18,6 +18,7 @@ use rand::Rng;
 use tokio::sync::mpsc;
 
 use crate::{
+    outage::Outage,
     outcome::{DeferReason, Outcome},
     pipeline::{MAX_BATCH, Pipeline, PipelineError},
 };
@@ -88,9 +89,10 @@ struct Waiting {
 pub struct Scan {
     pipeline: Arc<Pipeline>,
     options: ScanOptions,
-    /// Since when an engine has been away without a break.
-    away_since: Option<Moment>,
+    outage: Outage,
     last_sweep: Option<Moment>,
+    /// The last sweep failed, and that was said.
+    sweep_failed: bool,
     summary: ScanSummary,
 }
 
@@ -99,7 +101,8 @@ impl Scan {
     pub fn new(pipeline: Arc<Pipeline>, options: ScanOptions) -> Scan {
         let batch = options.batch.clamp(1, MAX_BATCH);
         let options = ScanOptions { batch, ..options };
-        Scan { pipeline, options, away_since: None, last_sweep: None, summary: ScanSummary::default() }
+        let summary = ScanSummary::default();
+        Scan { pipeline, options, outage: Outage::default(), last_sweep: None, sweep_failed: false, summary }
     }
 
     /// Answers every sighting, in any order, by calling `answered` once for each; then sweeps once more.
@@ -211,7 +214,7 @@ impl Scan {
                     self.keep_patience(Some(error), &mut VecDeque::new())?
                 }
                 other => {
-                    self.away_since = None;
+                    self.all_is_well();
                     return other;
                 }
             }
@@ -318,20 +321,32 @@ impl Scan {
         waiting: &mut VecDeque<Waiting>,
     ) -> Result<(), PipelineError> {
         let Some(error) = away else {
-            self.away_since = None;
+            self.all_is_well();
             return Ok(());
         };
         let now = self.pipeline.clock.now();
-        let since = *self.away_since.get_or_insert(now);
+        let (since, say) = self.outage.goes_on(now);
         let away_for = now.since(since);
         if away_for >= self.options.patience || self.pipeline.stop.is_stopping() {
             return Err(error);
         }
-        tracing::warn!(%error, away_s = away_for.as_secs(), "an engine is away; nothing is sent until it is back");
+        if say {
+            let (away_s, patience_s) = (away_for.as_secs(), self.options.patience.as_secs());
+            tracing::warn!(%error, away_s, patience_s, "an engine is away; nothing is sent until it is back");
+        } else {
+            tracing::debug!(%error, "the engine is away still");
+        }
         for held in waiting.iter_mut() {
             held.since = now;
         }
         Ok(())
+    }
+
+    fn all_is_well(&mut self) {
+        if let Some(since) = self.outage.ends() {
+            let away_s = self.pipeline.clock.now().since(since).as_secs();
+            tracing::warn!(away_s, "the engine is back; the scan goes on");
+        }
     }
 
     async fn rest(&self, pause: Duration) {
@@ -358,13 +373,21 @@ impl Scan {
         self.last_sweep = Some(self.pipeline.clock.now());
         match self.pipeline.ledger.sweep(SWEEP_LIMIT).await {
             Ok(swept) => {
+                self.sweep_failed = false;
                 let moved = swept.abandoned + swept.unknown;
                 self.summary.swept += u64::from(moved);
                 if moved + swept.approvals_expired > 0 {
                     tracing::info!(?swept, "swept what vanished scanners left behind");
                 }
             }
-            Err(error) => tracing::warn!(%error, "the sweep failed; the next one goes on"),
+            // Said once, and not at all beside the outage that it is a part of.
+            Err(error) if self.sweep_failed || self.outage.is_on() => {
+                tracing::debug!(%error, "the sweep failed; the next one goes on");
+            }
+            Err(error) => {
+                self.sweep_failed = true;
+                tracing::warn!(%error, "the sweep failed; the next one goes on");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod feeds;
 mod report;
+mod told;
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -58,6 +59,7 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
         ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: config.scan.patience };
     let mut report = Report::new(app, !sends, stop.clone());
     loop {
+        report.begin();
         let mut scan = Scan::new(Arc::clone(&pipeline), options);
         let pass = one_pass(&mut scan, &feeds, &mut report).await;
         // What happened before a failure is told too.

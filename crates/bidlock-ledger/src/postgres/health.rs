@@ -18,7 +18,7 @@ pub(super) async fn facts(session: &Session) -> Result<Vec<(String, String)>> {
         "synchronous commit",
         "synchronous standbys",
         "standby",
-        "bids (estimate)",
+        "bids",
         "database size",
         "server clock (ms since 1970)",
         "test clock",

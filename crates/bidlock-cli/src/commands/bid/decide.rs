@@ -146,7 +146,15 @@ fn accept_risk(app: &App, bid: &Bid, liveness: Liveness, accepted: bool) -> Resu
 
 /// `TEXT`, or what stands in `@FILE`.
 fn read_evidence(text: &str) -> Result<Value, CliError> {
-    let Some(path) = text.strip_prefix('@') else { return Ok(json!({ "text": text })) };
+    let Some(path) = text.strip_prefix('@') else {
+        // Whoever means the file must not find its name in the record when it is needed.
+        if Path::new(text).is_file() {
+            return Err(CliError::usage(format!("--evidence: `{text}` is a file")).hint(format!(
+                "to record what stands in it: --evidence @{text}; a text must not be a file's name"
+            )));
+        }
+        return Ok(json!({ "text": text }));
+    };
     let content = read_bounded(Path::new(path), MAX_EVIDENCE_BYTES).map_err(|e| {
         CliError::usage(format!("--evidence: cannot read {path}: {e}"))
             .hint("give a text file of at most 64 KiB, or the text itself without @")

@@ -3,9 +3,10 @@
 mod decide;
 mod due;
 mod find;
+mod imported;
 mod list;
 mod show;
-mod view;
+pub(super) mod view;
 mod withdraw;
 
 use crate::{

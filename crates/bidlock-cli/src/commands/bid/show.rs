@@ -1,6 +1,7 @@
 //! `bidlock bid show` and `bidlock bid history`.
 
-use bidlock_ledger::{Bid, chain};
+use bidlock_ledger::{Action, Bid, BidEvent, chain};
+use bidlock_market::place_of;
 use serde_json::json;
 
 use super::{due, find, view};
@@ -18,11 +19,18 @@ pub(super) async fn show(app: &App, args: ShowArgs) -> Result<Exit, CliError> {
     let bid = find::find(ledger.as_ref(), &args.bid).await?;
     // As it stands now, not as it stood before its approval or its claim ran out.
     let bid = due::swept(ledger.as_ref(), bid).await?;
+    let history = ledger.history(bid.id).await?;
+    // A bid may have been resolved, reopened and resolved again: the last word counts.
+    let resolution = history.iter().rev().find(|event| is_resolution(event));
     if app.out.json {
-        app.out.json_document(&view::bid_json(&bid))?;
+        let mut all = view::bid_json(&bid);
+        all["resolution"] = resolution.map_or(serde_json::Value::Null, view::event_json);
+        app.out.json_document(&all)?;
         return Ok(Exit::Ok);
     }
-    app.out.fields(&fields(&bid))?;
+    let mut fields = fields(&bid);
+    fields.extend(resolution.into_iter().flat_map(told));
+    app.out.fields(&fields)?;
     if let Some(next) = next_step(&bid) {
         app.out.say(format!("next: {next}"));
     }
@@ -39,7 +47,7 @@ fn fields(bid: &Bid) -> Vec<(&'static str, String)> {
         ("holder", bid.claimant.holder.clone()),
         ("amount", output::money(bid.payload.amount)),
         ("url", bid.payload.posting_url.clone().unwrap_or_default()),
-        ("via", bid.payload.via.clone()),
+        ("via", place_of(&bid.payload.via).to_owned()),
         ("marketplace's id", bid.external_ref.clone().unwrap_or_default()),
         ("idempotency key", bid.idempotency_key.to_string()),
         ("sendings", bid.attempts.to_string()),
@@ -54,6 +62,22 @@ fn fields(bid: &Bid) -> Vec<(&'static str, String)> {
     if bid.rebid_allowed {
         all.push(("new bid", "allowed on this posting".to_owned()));
     }
+    all.retain(|(_, value)| !value.is_empty());
+    all
+}
+
+/// A person's word on what became of the bid.
+fn is_resolution(event: &BidEvent) -> bool {
+    matches!(event.action, Some(Action::ResolveSubmitted | Action::ResolveNotSubmitted))
+}
+
+fn told(resolution: &BidEvent) -> Vec<(&'static str, String)> {
+    let mut all = vec![
+        ("resolved as", resolution.to.to_string()),
+        ("resolved by", format!("{} at {}", resolution.actor, view::time(resolution.at))),
+        ("resolved because", resolution.reason.clone().unwrap_or_default()),
+        ("evidence", view::evidence(resolution).unwrap_or_default()),
+    ];
     all.retain(|(_, value)| !value.is_empty());
     all
 }
@@ -108,7 +132,7 @@ pub(super) async fn history(app: &App, args: HistoryArgs) -> Result<Exit, CliErr
                     e.action.map_or("created", |a| a.as_str()).to_owned(),
                     e.to.to_string(),
                     e.actor.clone(),
-                    e.reason.clone().unwrap_or_default(),
+                    view::why_event(e),
                 ]
             })
             .collect();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::values::show_duration;
 
 /// RFC 3339 in UTC, to the second.
-pub(super) fn time(at: WallTime) -> String {
+pub(in crate::commands) fn time(at: WallTime) -> String {
     match Timestamp::from_millisecond(at.0) {
         Ok(at) => at.round(jiff::Unit::Second).unwrap_or(at).to_string(),
         Err(_) => format!("{} ms", at.0),
@@ -26,6 +26,23 @@ pub(super) fn why(bid: &Bid) -> String {
         (_, Some(reason)) => reason.clone(),
         (None, None) => String::new(),
     }
+}
+
+/// Why an event came about, and what a person gave as evidence.
+pub(super) fn why_event(event: &BidEvent) -> String {
+    let reason = event.reason.clone();
+    let evidence = evidence(event).map(|evidence| format!("evidence: {evidence}"));
+    [reason, evidence].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// What `bid resolve --evidence` was given: the text, and the file that it came from.
+pub(super) fn evidence(event: &BidEvent) -> Option<String> {
+    let evidence = event.detail.get("evidence")?;
+    let text = evidence.get("text")?.as_str()?.trim_end();
+    Some(match evidence.get("file").and_then(Value::as_str) {
+        Some(file) => format!("{file}: {text}"),
+        None => text.to_owned(),
+    })
 }
 
 /// What is left of a running claim.

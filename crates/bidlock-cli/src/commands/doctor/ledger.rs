@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bidlock::{Clock, SystemClock};
-use bidlock_ledger::{Bid, BidFilter, BidState, Health, LedgerStore, Page, WallTime, chain, store::MAX_PAGE};
+use bidlock_ledger::{
+    Bid, BidFilter, BidState, Health, LedgerStore, Page, UnknownCause, WallTime, chain, store::MAX_PAGE,
+};
 
 use super::Check;
 use crate::{
     app::{Access, App},
-    commands::migrate,
+    commands::{bid::view, migrate},
     config::{LedgerPlace, values::show_duration},
     failure::CliError,
 };
@@ -186,26 +188,37 @@ async fn last_of(ledger: &dyn LedgerStore, filter: &BidFilter, count: usize) -> 
 /// What stays unknown, or unconfirmed, for too long.
 async fn unknown(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
     let bids = of_states(ledger, vec![BidState::Unknown, BidState::Withdrawing]).await?;
-    let patience = i64::try_from(UNKNOWN_PATIENCE.as_millis()).unwrap_or(i64::MAX);
-    let due = App::now().as_millisecond() - patience;
-    let old: Vec<&Bid> = bids.iter().filter(|b| b.updated_at.0 <= due).collect();
-    let Some(oldest) = old.iter().min_by_key(|b| b.updated_at) else {
-        return Ok(Check::ok(
-            UNKNOWN,
-            format!("{}, none for longer than {}", bids.len(), show_duration(UNKNOWN_PATIENCE)),
-        ));
+    let now = App::now().as_millisecond();
+    let age = |bid: &Bid| Duration::from_millis(u64::try_from(now - open_since(bid).1.0).unwrap_or(0));
+    let old = bids.iter().filter(|bid| age(bid) >= UNKNOWN_PATIENCE).count();
+    let patience = show_duration(UNKNOWN_PATIENCE);
+    let Some(oldest) = bids.iter().max_by_key(|bid| age(bid)).filter(|_| old > 0) else {
+        return Ok(Check::ok(UNKNOWN, format!("{}, none for longer than {patience}", bids.len())));
     };
+    let (since, at) = open_since(oldest);
     Ok(Check::unhealthy(
         UNKNOWN,
         format!(
-            "{} for longer than {}; the oldest is bid {} on {}",
-            old.len(),
-            show_duration(UNKNOWN_PATIENCE),
+            "{old} for longer than {patience}; the oldest is bid {} on {}, {since} {} ago ({})",
             oldest.id,
-            oldest.posting
+            oldest.posting,
+            show_duration(age(oldest)),
+            view::time(at),
         ),
         "`bidlock reconcile` looks them up; what it cannot settle a person decides: `bidlock bid resolve`",
     ))
+}
+
+/// Since when the outcome of a bid is open, and by what that is known.
+fn open_since(bid: &Bid) -> (&'static str, WallTime) {
+    let imported = bid.unknown_cause == Some(UnknownCause::Legacy);
+    match (bid.state, bid.last_sent_at) {
+        (BidState::Withdrawing, _) => ("asked to be withdrawn", bid.updated_at),
+        (_, Some(at)) if imported => ("sent, as the imported row says,", at),
+        (_, Some(at)) => ("sent", at),
+        (_, None) if imported => ("imported", bid.created_at),
+        (_, None) => ("made", bid.created_at),
+    }
 }
 
 /// Claims that ran out with nobody there to take them up.

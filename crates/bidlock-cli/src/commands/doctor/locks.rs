@@ -10,7 +10,7 @@ use bidlock::{
 use super::Check;
 use crate::{
     app::{Access, App},
-    config::{LedgerPlace, LockChoice, LockPlace, ServerUrl},
+    config::{LedgerPlace, LockChoice, LockPlace},
     failure::CliError,
 };
 
@@ -72,20 +72,27 @@ async fn standing_in(app: &App, choice: &LockChoice) -> Option<Check> {
 
 /// An engine that outlives this process.
 async fn engine(app: &App, choice: &LockChoice) -> Vec<Check> {
-    // The engine itself, not what stands in for it.
-    let backend = match crate::stores::open_lock_backend(choice).await {
+    let named = |error: CliError| Check::failed(NAME, error.because_of(&choice.place_by));
+    // The engine itself, not what stands in for it. Redis is opened without a word: its warnings have rows here.
+    let mut redis = None;
+    let opened = match &choice.place {
+        LockPlace::Redis(url) => RedisOptions::from_url(url.with_password())
+            .map(|options| {
+                Arc::clone(redis.insert(Arc::new(RedisBackend::lazy(options)))) as Arc<dyn LockBackend>
+            })
+            .map_err(|error| CliError::from(error).because_of(&choice.place_by)),
+        _ => crate::stores::open_lock_backend(choice).await,
+    };
+    let backend = match opened {
         Ok(backend) => backend,
         Err(error) => return vec![Check::failed(NAME, error)],
     };
-    let named = |error: bidlock::Error| CliError::from(error).because_of(&choice.place_by);
     let mut checks = match backend.check().await {
         Ok(health) => told(choice, &health),
-        Err(error) => vec![Check::failed(ENGINE, named(error))],
+        Err(error) if redis.is_some() => return vec![named(error.into())],
+        Err(error) => vec![Check::failed(ENGINE, CliError::from(error).because_of(&choice.place_by))],
     };
-    checks.push(match probe(app, Arc::clone(&backend)).await {
-        Ok(check) => check,
-        Err(error) => Check::failed(NAME, error.because_of(&choice.place_by)),
-    });
+    checks.push(probe(app, Arc::clone(&backend)).await.unwrap_or_else(named));
     let ledger = app.config().and_then(|c| c.ledger_place());
     if let (Shared::Fleet, Ok(LedgerPlace::Sqlite(path))) = (backend.capability().shared, ledger) {
         checks.push(Check::warning(
@@ -94,8 +101,8 @@ async fn engine(app: &App, choice: &LockChoice) -> Vec<Check> {
             "for scanners on several hosts set DATABASE_URL=postgres://…",
         ));
     }
-    if let LockPlace::Redis(url) = &choice.place {
-        checks.push(bound(app, url).await.unwrap_or_else(|error| Check::failed(BOUND, error)));
+    if let Some(redis) = redis {
+        checks.push(bound(app, &redis).await.unwrap_or_else(|error| Check::failed(BOUND, error)));
     }
     checks
 }
@@ -145,8 +152,7 @@ async fn probe(app: &App, backend: Arc<dyn LockBackend>) -> Result<Check, CliErr
 }
 
 /// Whether the scanners of these locks use this ledger. Only looks: doctor binds nothing.
-async fn bound(app: &App, url: &ServerUrl) -> Result<Check, CliError> {
-    let redis = RedisBackend::connect(RedisOptions::from_url(url.with_password())?).await?;
+async fn bound(app: &App, redis: &RedisBackend) -> Result<Check, CliError> {
     let Some(known) = redis.bound_ledger().await? else {
         return Ok(Check::ok(BOUND, "none yet: the first scan that sends says which"));
     };

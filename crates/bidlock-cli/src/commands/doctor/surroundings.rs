@@ -1,7 +1,7 @@
 //! The configuration, the clocks, the marketplace.
 
 use bidlock_ledger::PostingId;
-use bidlock_market::{LookUpError, Target};
+use bidlock_market::{LookUpError, Target, place_of};
 use bidlock_sqlite::SystemHostClock;
 use jiff::Timestamp;
 
@@ -55,7 +55,7 @@ pub(super) async fn marketplace(app: &App) -> Check {
         Ok(marketplace) => marketplace,
         Err(error) => return Check::failed(NAME, error),
     };
-    let via = marketplace.via().to_owned();
+    let place = place_of(marketplace.via()).to_owned();
     let probe = match PostingId::new("bidlock", "doctor") {
         Ok(probe) => probe,
         Err(error) => {
@@ -63,14 +63,14 @@ pub(super) async fn marketplace(app: &App) -> Check {
         }
     };
     match marketplace.look_up(&probe).await {
-        Ok(_) => Check::ok(NAME, format!("{via} answers look-ups")),
+        Ok(_) => Check::ok(NAME, format!("{place} answers look-ups")),
         Err(LookUpError::Unsupported { .. }) => Check::warning(
             NAME,
-            format!("{via} has no look-up"),
+            format!("{place} has no look-up"),
             "what is unknown there must be settled by hand: `bidlock bid resolve`",
         ),
         Err(LookUpError::TryLater { .. }) => {
-            Check::warning(NAME, format!("{via} asks to try later"), "try `bidlock doctor` again later")
+            Check::warning(NAME, format!("{place} asks to try later"), "try `bidlock doctor` again later")
         }
         Err(error @ LookUpError::Status { status: 401 | 403, .. }) => {
             Check::unhealthy(NAME, error.to_string(), "check the account and submit.token_file")

@@ -8,7 +8,7 @@ use bidlock_market::Posting;
 use bidlock_pipeline::{DeferReason, Outcome, Stop};
 use serde_json::{Map, Value, json};
 
-use super::feeds::Item;
+use super::{feeds::Item, told::Told};
 use crate::{app::App, exit::Exit, failure::CliError, fallback::FallbackReport, output::Output};
 
 /// Writes as it goes. A reader of stdout that has gone stops the scan gently: nobody should bid unseen.
@@ -18,6 +18,7 @@ pub(super) struct Report<'a> {
     fallback: FallbackReport,
     stop: Stop,
     dry_run: bool,
+    told: Told,
     pass: Pass,
     /// The pipeline's count at the end of the last pass.
     stale_claims: u64,
@@ -37,6 +38,8 @@ struct Pass {
     swept: u64,
     /// Postings whose request never left: the marketplace can't be reached.
     unreachable: u64,
+    /// Something was written that no pass before has said.
+    news: bool,
 }
 
 impl Pass {
@@ -51,6 +54,7 @@ impl Pass {
             approved_sent: 0,
             swept: 0,
             unreachable: 0,
+            news: false,
         }
     }
 }
@@ -63,11 +67,18 @@ impl<'a> Report<'a> {
             fallback: FallbackReport::default(),
             stop,
             dry_run,
+            told: Told::default(),
             pass: Pass::new(),
             stale_claims: 0,
             exit: Exit::Ok,
             failure: None,
         }
+    }
+
+    /// A pass begins: its time counts from here, not from the end of the one before.
+    pub(super) fn begin(&mut self) {
+        self.told.next_pass();
+        self.pass.started = SystemClock.now();
     }
 
     /// One sighting's outcome.
@@ -109,7 +120,10 @@ impl<'a> Report<'a> {
         let (source, row, reason) = match item {
             Item::Posting(_) => return,
             Item::Note(note) => {
-                self.out.say(printable(&note));
+                // On stderr, and the same in each pass: what auto made of the columns, say.
+                if self.told.is_new(&note, "") {
+                    self.out.say(printable(&note));
+                }
                 return;
             }
             Item::Invalid(row) => (row.source, row.row, row.reason),
@@ -122,7 +136,8 @@ impl<'a> Report<'a> {
         self.pass.invalid += 1;
         if self.out.json {
             self.write(&json!({ "event": "invalid", "source": source, "row": row, "reason": reason }));
-        } else {
+        } else if self.told.is_new(&format!("{source} row {row}"), &reason) {
+            self.pass.news = true;
             self.out.warn(format!("{} row {row}: {}", printable(&source), printable(&reason)));
         }
     }
@@ -131,7 +146,8 @@ impl<'a> Report<'a> {
         self.pass.swept += rows;
     }
 
-    /// The last line of a pass; the next pass counts anew. `stale_claims` is the pipeline's count so far.
+    /// The last line of a pass; the next pass counts anew. `stale_claims` is the pipeline's count so far. People read
+    /// nothing of a pass that has nothing new to say, but for the first.
     pub(super) fn summary(&mut self, stale_claims: u64) -> Result<(), CliError> {
         let stale_here = stale_claims - std::mem::replace(&mut self.stale_claims, stale_claims);
         let pass = std::mem::replace(&mut self.pass, Pass::new());
@@ -142,8 +158,9 @@ impl<'a> Report<'a> {
             (exit, _) => exit,
         };
         let seconds = SystemClock.now().since(pass.started).as_secs_f64();
-        let fallback = self.app.fallback_status().map(|status| self.fallback.since(status));
+        let status = self.app.fallback_status();
         if self.out.json {
+            let fallback = status.map(|status| self.fallback.since(status));
             let mut line = Map::new();
             line.insert("event".to_owned(), json!("summary"));
             line.insert("sightings".to_owned(), json!(pass.sightings));
@@ -164,6 +181,13 @@ impl<'a> Report<'a> {
             }
             line.insert("seconds".to_owned(), json!((seconds * 1_000.0).round() / 1_000.0));
             return self.out.json_line(&Value::Object(line));
+        }
+        if let Some(news) = status.and_then(|status| self.fallback.news(&status, SystemClock.now())) {
+            self.out.say(news);
+        }
+        let nothing_new = !pass.news && pass.swept + stale_here + pass.approved_sent == 0;
+        if nothing_new && self.told.is_after_the_first() {
+            return Ok(());
         }
         let mut rows = vec![
             ("sightings", pass.sightings.to_string()),
@@ -187,14 +211,6 @@ impl<'a> Report<'a> {
         }
         rows.push(("seconds", format!("{seconds:.2}")));
         self.out.fields(&rows)?;
-        if let Some(used) = fallback.filter(|used| used.active || !used.lasted.is_zero()) {
-            let (second, first) = used.engines;
-            let now = if used.active { "is away still; `bidlock doctor` says why" } else { "is back" };
-            self.out.say(format!(
-                "{second} kept the locks for {:.1?} in place of {first}, which {now}",
-                used.lasted
-            ));
-        }
         let unknown = pass.counts[6];
         if unknown > 0 {
             let (bids, them) = if unknown == 1 { ("bid has", "it") } else { ("bids have", "them") };
@@ -236,6 +252,10 @@ impl<'a> Report<'a> {
         let reason = outcome.reason().map(|r| format!(": {r}")).unwrap_or_default();
         let title = title.map(|t| format!(" \u{201c}{t}\u{201d}")).unwrap_or_default();
         let text = printable(&format!("{:<18} {posting}{title}{reason}", self.label(outcome.name())));
+        if !self.told.is_new(&posting.to_string(), &text) {
+            return;
+        }
+        self.pass.news = true;
         let written = self.out.line(text);
         self.keep(written);
     }

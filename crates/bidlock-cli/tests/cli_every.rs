@@ -1,0 +1,77 @@
+//! `scan --every` as the person reads it who leaves it running: what is new, and nothing twice.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests, their helpers included")]
+
+mod kit;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+};
+
+use kit::{Desk, engines::Market, signal};
+use rustix::process::Signal;
+
+/// How often the scan has answered a sighting with "already bid": it goes up with each pass.
+fn already_bid(port: u16) -> f64 {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return 0.0 };
+    let mut answer = String::new();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream.read_to_string(&mut answer).unwrap();
+    let line = answer.lines().find(|l| l.starts_with("bidlock_bids_total") && l.contains("already_bid"));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+}
+
+fn wait_for_passes(port: u16, more: f64) {
+    let from = already_bid(port);
+    // Each look is a whole HTTP exchange: the loop is no busy one, and its bound is minutes.
+    for _ in 0..100_000 {
+        if already_bid(port) >= from + more {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    panic!("the scan makes no passes");
+}
+
+#[test]
+fn a_pass_without_news_is_silent_and_nothing_is_said_twice() {
+    let desk = Desk::new();
+    let market = Market::open(&desk);
+    let rows = "job,headline,link\n1,Write a parser,https://jobs.example/1\n,,,too many\n";
+    desk.file("feed.csv", rows);
+    desk.file("map.toml", "id = \"job\"\ntitle = \"headline\"\nurl = \"link\"\n");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut scan = desk
+        .call(&format!(
+            "scan feed.csv --marketplace example --submit {} --every 20ms --metrics-listen {port}",
+            market.url
+        ))
+        .start();
+    let mut out = BufReader::new(scan.stdout.take().unwrap());
+    let mut told = String::new();
+    let mut until = |part: &str| {
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "the scan ended: {told}");
+            told.push_str(&line);
+        }
+    };
+    until("seconds");
+    wait_for_passes(port, 5.0);
+    desk.file("next.csv", &format!("{rows}2,Build a shed,https://jobs.example/2\n"));
+    std::fs::rename(desk.work().join("next.csv"), desk.work().join("feed.csv")).unwrap();
+    until("example/2");
+    until("seconds");
+    wait_for_passes(port, 6.0);
+    signal(&scan, Signal::TERM);
+    let (mut rest, mut err) = (String::new(), String::new());
+    out.read_to_string(&mut rest).unwrap();
+    scan.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(scan.wait().unwrap().code(), Some(0), "{err}");
+    told.push_str(&rest);
+    assert_eq!(told.matches("sightings ").count(), 2, "one summary for each pass with news: {told}");
+    assert_eq!(err.matches("feed.csv row").count(), 1, "an unreadable row is said once: {err}");
+    assert_eq!(err.matches("feed.csv: url: link").count(), 1, "what a column means is said once: {err}");
+}
