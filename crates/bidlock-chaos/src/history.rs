@@ -94,7 +94,7 @@ pub enum What {
         /// Which.
         id: u32,
     },
-    /// A planned fault did not take place.
+    /// A planned fault did not take place. Where its beginning stands before, injecting it failed.
     FaultSkipped {
         /// Which.
         id: u32,
@@ -103,7 +103,7 @@ pub enum What {
         /// Why.
         why: String,
     },
-    /// A scanner told the outcome of a sighting. Those that say nothing new (`already_bid` of a settled bid) are left out.
+    /// A scanner told the outcome of a sighting. `already_bid` is left out: the ledger says the same.
     Outcome(Outcome),
     /// A scanner has read its feeds once: its counts, as `scan --json` gives them.
     Pass {

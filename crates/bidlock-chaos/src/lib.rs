@@ -1,15 +1,34 @@
 //! The fault rig: real scanner processes on real engines, faults drawn from a seed, and a check of what came of it.
 //!
+//! A run leaves four files in one folder ([`history`]); a checker that knows nothing else says what they prove.
+//!
 //! # Layout
 //!
 //! | module | what |
 //! |---|---|
 //! | [`fault`] | the kinds of faults, and what they hit |
 //! | [`plan`] | what a seed decides beforehand |
-//! | [`proxy`] | a way to a server that can be broken |
+//! | `nemeses` | what breaks things: one file each, one table |
+//! | `world` | engines, marketplace, feed, processes, operator |
+//! | `proxy` | a way to a server that can be broken |
+//! | `run` | [`run()`]: begins and ends faults, then quiet, a last scan, and what the ledger holds |
+//! | [`worker`] | the child that takes locks and counts under them |
+//! | `dump` | the ledger's rows and events as a file |
 //! | [`history`] | what happened, as files: what the checker reads |
+//! | [`checker`] | what the files prove: a verdict for each invariant |
 
+pub mod checker;
+mod dump;
+mod error;
 pub mod fault;
 pub mod history;
+mod nemeses;
 pub mod plan;
-pub mod proxy;
+mod proxy;
+mod run;
+pub mod worker;
+mod world;
+
+pub use error::RigError;
+pub use run::run;
+pub use world::Launch;

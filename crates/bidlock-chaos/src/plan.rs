@@ -1,6 +1,8 @@
 //! What a seed decides before the run begins: its size, its marketplace, and which fault strikes what, when, for how
 //! long. The same order gives the same plan on every host; what a host can't exercise is left out when its time comes.
 
+mod draw;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
@@ -138,6 +140,11 @@ pub struct Planned {
 }
 
 impl Plan {
+    /// The plan of this order.
+    pub fn draw(order: &Order) -> Plan {
+        draw::plan(order)
+    }
+
     /// The promise of L1: once the faults have ended, every posting is settled within TTL + sweep + 5 s. In milliseconds.
     pub fn quiet_ms(&self) -> u64 {
         self.ttl_ms + self.ttl_ms / 3 + 5_000

@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How bytes travel in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// At once.
     #[default]
     Open,
@@ -46,18 +46,18 @@ pub enum Way {
 
 /// What holds for all connections of a proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weather {
+pub(crate) struct Weather {
     /// From the client to the server.
-    pub requests: Way,
+    pub(crate) requests: Way,
     /// From the server to the client.
-    pub replies: Way,
+    pub(crate) replies: Way,
     /// Connections are reset, those that are there and those that come.
-    pub refuses: bool,
+    pub(crate) refuses: bool,
 }
 
 /// Listens on a port of its own, until it is dropped.
 #[derive(Debug)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     listener: JoinHandle<()>,
@@ -76,7 +76,7 @@ impl Proxy {
     ///
     /// # Errors
     /// No port can be listened at.
-    pub async fn to(server: SocketAddr) -> io::Result<Proxy> {
+    pub(crate) async fn to(server: SocketAddr) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let shared =
@@ -86,29 +86,24 @@ impl Proxy {
     }
 
     /// Where clients connect to.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Changes the weather, for connections that are there and those to come.
-    pub fn set(&self, weather: Weather) {
+    pub(crate) fn set(&self, weather: Weather) {
         self.shared.weather.send_replace(weather);
     }
 
     /// Everything comes through again. What was held arrives now.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.shared.to_lose.store(0, Ordering::SeqCst);
         self.set(Weather::default());
     }
 
     /// Throws away what the server answers next, and resets that connection; so often.
-    pub fn lose_replies(&self, count: u32) {
+    pub(crate) fn lose_replies(&self, count: u32) {
         self.shared.to_lose.store(count, Ordering::SeqCst);
-    }
-
-    /// How many replies are still to be lost.
-    pub fn replies_to_lose(&self) -> u32 {
-        self.shared.to_lose.load(Ordering::SeqCst)
     }
 }
 
@@ -318,7 +313,6 @@ mod tests {
         echo.hears(b"one").await;
         let broken = client.read(&mut [0; 8]).await.unwrap_err();
         assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
-        assert_eq!(proxy.replies_to_lose(), 0);
         let mut again = TcpStream::connect(proxy.address()).await.unwrap();
         again.write_all(b"two").await.unwrap();
         reads(&mut again, b"two").await;

@@ -85,6 +85,11 @@ impl PostgresServer {
         Some(run(programs, folder, data, options))
     }
 
+    /// Whether there is a server's program to start.
+    pub fn is_installed() -> bool {
+        programs().is_some()
+    }
+
     /// As [`start`](PostgresServer::start); where there is no server, ends the process: for suites whose every test
     /// needs one.
     pub fn start_or_exit(options: PostgresOptions) -> PostgresServer {
@@ -161,6 +166,27 @@ impl PostgresServer {
         self.end(Signal::INT);
     }
 
+    /// Stops all of its processes in the middle of whatever they do: connections stay, answers don't come.
+    pub fn pause(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    /// Lets a paused server go on.
+    pub fn go_on(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    /// The server's first process makes and reaps all others: stopped first, it lets none come or go meanwhile.
+    fn signal_all(&self, signal: Signal) {
+        let Some(child) = &self.child else { return };
+        let first = Pid::from_child(child);
+        // It may have ended by itself.
+        let _ = kill_process(first, signal);
+        for pid in children_of(child.id()) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     /// Starts it again, on the same port and data.
     pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");
@@ -231,6 +257,20 @@ fn run(
         }
     }
     panic!("PostgreSQL does not start: {}", server.log());
+}
+
+/// The processes that this one has started and that live.
+fn children_of(parent: u32) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_child = |pid: &i32| {
+        // The name, in brackets, may hold anything; the parent is the second field behind it.
+        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+            let behind = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            behind.split_whitespace().nth(1) == Some(parent.to_string().as_str())
+        })
+    };
+    pids.filter(is_child).filter_map(Pid::from_raw).collect()
 }
 
 /// Where the server's programs are: `BIDLOCK_POSTGRES_BIN`, or the newest version that is installed.

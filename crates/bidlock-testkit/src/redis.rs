@@ -31,13 +31,17 @@ impl RedisServer {
     ///
     /// The variable `BIDLOCK_REDIS_SERVER` names another program. The server dies with the thread that calls this.
     pub fn start(args: &[&str]) -> Option<RedisServer> {
-        let program = std::env::var_os(PROGRAM).map_or_else(|| "redis-server".into(), PathBuf::from);
-        RedisServer::start_program(&program, args)
+        RedisServer::start_program(&program(), args)
+    }
+
+    /// Whether there is a program to start.
+    pub fn is_installed() -> bool {
+        runs(&program())
     }
 
     /// The same with this program.
     pub fn start_program(program: &Path, args: &[&str]) -> Option<RedisServer> {
-        if Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err() {
+        if !runs(program) {
             crate::missing("redis", &format!("no {}", program.display()));
             return None;
         }
@@ -102,6 +106,14 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn program() -> PathBuf {
+    std::env::var_os(PROGRAM).map_or_else(|| "redis-server".into(), PathBuf::from)
+}
+
+fn runs(program: &Path) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
 fn free_port() -> u16 {

@@ -4,6 +4,7 @@
 //! other layers in [`crate::config`], so that one place checks values and names their origin.
 
 mod bid;
+mod chaos;
 mod demo;
 mod import;
 mod lock;
@@ -19,6 +20,7 @@ pub(crate) use self::{
         ApproveArgs, BidArgs, BidCommand, DeclineArgs, HistoryArgs, ListArgs, ResolveArgs, ResolveAs,
         ShowArgs, WithdrawArgs,
     },
+    chaos::{ChaosArgs, ChaosCommand, ChaosRunArgs, ReplayArgs, ResultArgs, WorkerArgs},
     demo::{Chaos, DemoArgs, NaiveArgs},
     import::{ImportArgs, ImportCommand, ImportLegacyArgs},
     lock::{
@@ -103,6 +105,7 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     Doctor(DoctorArgs),
     Sandbox(SandboxArgs),
+    Chaos(ChaosArgs),
     Completions(CompletionsArgs),
     Bench(BenchArgs),
 }
@@ -122,6 +125,7 @@ impl Command {
             Command::Config(args) => args.command.overrides(),
             Command::Doctor(args) => args.overrides(),
             Command::Sandbox(_) => Vec::new(),
+            Command::Chaos(args) => args.command.overrides(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod bid;
+pub(crate) mod chaos;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
@@ -44,6 +45,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit, CliError> {
         Command::Config(args) => config::run(app, args).await,
         Command::Doctor(args) => doctor::run(app, args).await,
         Command::Sandbox(args) => sandbox::run(app, args).await,
+        Command::Chaos(args) => chaos::run(app, args).await,
         Command::Completions(args) => completions::run(app, args).await,
         Command::Bench(args) => bench::run(app, args).await,
     }

@@ -1,0 +1,254 @@
+//! From an order to a plan: what the dice say, within bounds that leave room for progress.
+
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+use super::{Engines, Order, Plan, Planned};
+use crate::{
+    fault::{FaultKind, Place},
+    nemeses::{self, Nemesis},
+};
+
+/// Faults begin after this, so that there is something to break.
+const CALM_MS: u64 = 1_000;
+/// How often another time is drawn for a fault that finds no room, before it is left out.
+const TRIES: u32 = 60;
+/// Two faults of one thing lie at least so far apart: what was broken comes back to life in between.
+const GAP_MS: u64 = 600;
+/// So much of the time, in per cent, the ledger or the marketplace may be out of reach for everybody.
+const MAX_OUTAGE_PERCENT: u64 = 30;
+/// The TTLs that are drawn, in milliseconds: short, so that many expire within a short run.
+const TTLS_MS: [u64; 3] = [1_200, 1_800, 2_600];
+/// Processes that take locks and do nothing else.
+const WORKERS: u32 = 2;
+
+pub(super) fn plan(order: &Order) -> Plan {
+    let mut dice = StdRng::seed_from_u64(order.seed);
+    let ttl_ms = TTLS_MS[dice.random_range(0..TTLS_MS.len())];
+    let mut plan = Plan {
+        seed: order.seed,
+        engines: order.engines,
+        runs_ms: order.runs_ms,
+        postings: order.postings,
+        scanners: order.scanners,
+        workers: WORKERS,
+        ttl_ms,
+        time_limit_ms: ttl_ms / 3,
+        asking: u32::from(dice.random_ratio(3, 4)),
+        allow_rebid: dice.random_bool(0.5),
+        market: market(&mut dice, ttl_ms / 3),
+        faults: Vec::new(),
+    };
+    let wanted = u64::from(order.faults_per_minute) * order.runs_ms / 60_000;
+    for nemesis in kinds(&mut dice, order.engines, usize::try_from(wanted).unwrap_or(usize::MAX)) {
+        if let Some(planned) = place(&mut dice, &plan, nemesis) {
+            plan.faults.push(planned);
+        }
+    }
+    plan.faults.sort_by_key(|planned| planned.at_ms);
+    for (id, planned) in (1..).zip(&mut plan.faults) {
+        planned.id = id;
+    }
+    plan
+}
+
+/// How the marketplace behaves: it accepts second bids, so that they show; the rest differs by seed.
+fn market(dice: &mut StdRng, time_limit_ms: u64) -> String {
+    let keys = if dice.random_ratio(1, 4) { "honoured" } else { "ignored" };
+    let echo = if dice.random_ratio(1, 4) { "no" } else { "yes" };
+    let strength: f64 = [0.5, 1.0, 2.0][dice.random_range(0..3)];
+    let rate = |share: f64| (share * strength * 1_000.0).round() / 1_000.0;
+    let (late, later) = (time_limit_ms / 2, time_limit_ms * 2);
+    format!(
+        "duplicates=accepted,keys={keys},echo-keys={echo},seed={},reset={},500={},503={},garbage={},silent={},\
+         429={}@1s,307={},404={},422={},stale=0.3@700ms,look-up-500={},withdraw-refused=0.1,delay={}@{late}ms..{later}ms,\
+         delay=1ms..15ms",
+        dice.random::<u32>(),
+        rate(0.02),
+        rate(0.01),
+        rate(0.01),
+        rate(0.01),
+        rate(0.004),
+        rate(0.02),
+        rate(0.006),
+        rate(0.004),
+        rate(0.004),
+        rate(0.1),
+        rate(0.01),
+    )
+}
+
+/// So many: each at least once, if there is room for all, and then by weight.
+fn kinds(dice: &mut StdRng, engines: Engines, wanted: usize) -> Vec<&'static dyn Nemesis> {
+    let all: Vec<_> = nemeses::ALL.iter().copied().filter(|nemesis| nemesis.weight(engines) > 0).collect();
+    let total: u32 = all.iter().map(|nemesis| nemesis.weight(engines)).sum();
+    let mut drawn = all.clone();
+    drawn.shuffle(dice);
+    drawn.truncate(wanted);
+    while drawn.len() < wanted {
+        let mut left = dice.random_range(0..total);
+        let hit = all.iter().find(|nemesis| {
+            let weight = nemesis.weight(engines);
+            let is_hit = left < weight;
+            left = left.saturating_sub(weight);
+            is_hit
+        });
+        drawn.extend(hit);
+    }
+    drawn
+}
+
+/// A time for this fault at which it leaves room for progress; none if there is none.
+fn place(dice: &mut StdRng, plan: &Plan, nemesis: &dyn Nemesis) -> Option<Planned> {
+    for _ in 0..TRIES {
+        let drawn = nemesis.draw(dice, plan);
+        let last = plan.runs_ms.checked_sub(drawn.lasts_ms + GAP_MS).filter(|last| *last > CALM_MS)?;
+        let planned = Planned {
+            id: 0,
+            at_ms: dice.random_range(CALM_MS..last),
+            fault: nemesis.kind(),
+            target: drawn.target,
+            lasts_ms: drawn.lasts_ms,
+            amount: drawn.amount,
+        };
+        if leaves_room(plan, &planned) {
+            return Some(planned);
+        }
+    }
+    None
+}
+
+fn leaves_room(plan: &Plan, new: &Planned) -> bool {
+    let meanwhile = || plan.faults.iter().filter(|other| overlap(new, other));
+    if meanwhile().any(|other| collide(plan, new, other)) {
+        return false;
+    }
+    // Half of the scanners work at any time.
+    let downs = meanwhile().filter(|other| is_down(other)).count();
+    if is_down(new) && downs >= (plan.scanners as usize).div_ceil(2) {
+        return false;
+    }
+    if is_outage(plan, new) {
+        let outages: u64 =
+            plan.faults.iter().filter(|f| is_outage(plan, f)).map(|f| f.lasts_ms + GAP_MS).sum();
+        let is_alone = !meanwhile().any(|other| is_outage(plan, other));
+        return is_alone && (outages + new.lasts_ms) * 100 <= plan.runs_ms * MAX_OUTAGE_PERCENT;
+    }
+    true
+}
+
+fn overlap(a: &Planned, b: &Planned) -> bool {
+    let end = |fault: &Planned| fault.at_ms + fault.lasts_ms + GAP_MS;
+    a.at_ms < end(b) && b.at_ms < end(a)
+}
+
+/// What a fault takes hold of.
+#[derive(PartialEq, Eq)]
+enum Hold<'a> {
+    Process(&'a str),
+    Way(Option<&'a str>, Place),
+    Engine(Place),
+}
+
+fn holds<'a>(plan: &Plan, fault: &'a Planned) -> Vec<Hold<'a>> {
+    use FaultKind::*;
+    let process = fault.target.process.as_deref();
+    let mut holds: Vec<Hold<'a>> = match (fault.fault, fault.target.place) {
+        (Cut | CutRequests | CutReplies | Refuse | LoseReply | Delay | Trickle, Some(place)) => {
+            vec![Hold::Way(process, place)]
+        }
+        (_, Some(place)) => vec![Hold::Engine(place)],
+        (_, None) => process.into_iter().map(Hold::Process).collect(),
+    };
+    if fault.fault == ProtocolFloor {
+        holds.push(Hold::Engine(plan.engines.ledger()));
+    }
+    holds
+}
+
+/// Ending one would mend the other, or one can't be begun while the other lasts.
+fn collide(plan: &Plan, a: &Planned, b: &Planned) -> bool {
+    let theirs = holds(plan, b);
+    holds(plan, a).iter().any(|mine| {
+        theirs.iter().any(|other| match (mine, other) {
+            (Hold::Way(one, here), Hold::Way(two, there)) => {
+                here == there && (one.is_none() || two.is_none() || one == two)
+            }
+            _ => mine == other,
+        })
+    })
+}
+
+/// A scanner that does not work meanwhile.
+fn is_down(fault: &Planned) -> bool {
+    use FaultKind::*;
+    matches!(fault.fault, Pause | Kill | Terminate | ProtocolFloor)
+}
+
+/// Nobody can bid meanwhile.
+fn is_outage(plan: &Plan, fault: &Planned) -> bool {
+    use FaultKind::*;
+    let place = match fault.fault {
+        PostgresKill | PostgresPause | DiskFull | WriterStalls => return true,
+        Cut | CutRequests | CutReplies | Refuse | Delay | Trickle if fault.target.process.is_none() => {
+            fault.target.place
+        }
+        _ => None,
+    };
+    place.is_some_and(|place| place == Place::Market || place == plan.engines.ledger())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn order(seed: u64, engines: Engines) -> Order {
+        Order { seed, engines, runs_ms: 120_000, postings: 1_000, scanners: 4, faults_per_minute: 120 }
+    }
+
+    #[test]
+    fn the_same_order_gives_the_same_plan_and_another_seed_another() {
+        for engines in [Engines::Sqlite, Engines::RedisAndPostgres, Engines::Postgres] {
+            let plan = Plan::draw(&order(7, engines));
+            assert_eq!(plan, Plan::draw(&order(7, engines)));
+            assert_ne!(plan.faults, Plan::draw(&order(8, engines)).faults);
+            let text = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+        }
+    }
+
+    #[test]
+    fn a_plan_holds_what_was_asked_for_and_every_kind_that_its_engines_have() {
+        for seed in 0..20 {
+            for engines in [Engines::Sqlite, Engines::RedisAndPostgres, Engines::Postgres] {
+                let plan = Plan::draw(&order(seed, engines));
+                assert!(plan.faults.len() > 150, "{} of 240 faults found room", plan.faults.len());
+                let kinds: HashSet<_> = plan.faults.iter().map(|planned| planned.fault).collect();
+                let all = nemeses::ALL.iter().filter(|nemesis| nemesis.weight(engines) > 0).count();
+                assert!(kinds.len() + 1 >= all, "{} of {all} kinds", kinds.len());
+                assert!(plan.market.parse::<bidlock_sandbox::Modes>().is_ok(), "{}", plan.market);
+                assert!(plan.faults.is_sorted_by_key(|planned| planned.at_ms));
+            }
+        }
+    }
+
+    #[test]
+    fn faults_leave_room_for_progress() {
+        for seed in 0..20 {
+            let plan = Plan::draw(&order(seed, Engines::RedisAndPostgres));
+            for (n, a) in plan.faults.iter().enumerate() {
+                assert!(a.at_ms >= CALM_MS && a.at_ms + a.lasts_ms < plan.runs_ms);
+                let others = plan.faults[n + 1..].iter().filter(|b| overlap(a, b));
+                let (clashes, down): (Vec<_>, Vec<_>) = (
+                    others.clone().filter(|b| collide(&plan, a, b)).collect(),
+                    others.filter(|b| is_down(b)).collect(),
+                );
+                assert!(clashes.is_empty(), "{a:?} and {clashes:?}");
+                assert!(!is_down(a) || down.len() < 4, "{a:?} and {down:?}");
+            }
+            let outages: u64 = plan.faults.iter().filter(|f| is_outage(&plan, f)).map(|f| f.lasts_ms).sum();
+            assert!(outages * 100 <= plan.runs_ms * MAX_OUTAGE_PERCENT);
+        }
+    }
+}
