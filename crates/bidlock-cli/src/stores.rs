@@ -133,6 +133,38 @@ fn without_hint(message: &str, hint: Option<&str>) -> String {
     hint.map_or_else(|| message.to_owned(), |hint| message.replacen(&format!(" ({hint})"), "", 1))
 }
 
+/// What broke, as far as the way out goes: both libraries name these kinds alike.
+#[derive(Clone, Copy)]
+enum Fault {
+    Busy,
+    Corrupt,
+    Poisoned,
+    Unfit,
+    Other,
+}
+
+/// The way out where the engine names none of its own. Only of a file can it be told without looking: servers are mended
+/// in as many ways as there are of running them.
+fn way_out(fault: Fault, is_file: bool) -> &'static str {
+    match fault {
+        Fault::Poisoned => {
+            "the disk is full or failing: make room or replace it, then run `bidlock doctor`; nothing is sent meanwhile"
+        }
+        Fault::Unfit if is_file => "put it on a local disk that you may write to: --database FILE, --locks FILE",
+        Fault::Busy if is_file => {
+            "another process keeps the file busy: try again, and look for a stopped process that has it open"
+        }
+        Fault::Corrupt if is_file => {
+            "check that this is bidlock's file: a damaged ledger is restored from a backup before anything is sent; \
+             damaged locks may be deleted while nobody runs"
+        }
+        Fault::Other if is_file => "check the path and its permissions; `bidlock doctor` looks at everything",
+        Fault::Busy | Fault::Corrupt | Fault::Unfit | Fault::Other => {
+            "`bidlock doctor` looks at every engine, and says what each one lacks"
+        }
+    }
+}
+
 impl From<bidlock::Error> for CliError {
     fn from(error: bidlock::Error) -> CliError {
         use bidlock::ErrorKind;
@@ -140,27 +172,14 @@ impl From<bidlock::Error> for CliError {
         if error.effect() == bidlock::Effect::Unknown {
             message.push_str("; it may have been done all the same");
         }
+        let out = |fault| (Exit::Unavailable, way_out(fault, error.backend() == "sqlite"));
         let (code, hint) = match error.kind() {
             ErrorKind::Invalid => (Exit::Usage, "see `bidlock lock --help`"),
-            ErrorKind::Poisoned => (
-                Exit::Unavailable,
-                "the disk is full or failing: make room or replace it, then run `bidlock doctor`",
-            ),
-            ErrorKind::Unfit => {
-                (Exit::Unavailable, "put the locks on a local disk that you may write to: --locks FILE")
-            }
-            ErrorKind::Corrupt => (
-                Exit::Unavailable,
-                "the file is not bidlock's locks or is damaged: stop all scanners and delete it, or name another: --locks FILE",
-            ),
-            ErrorKind::Busy => (
-                Exit::Unavailable,
-                "another process keeps the file busy: try again, and look for a stopped process that has it open",
-            ),
-            _ => (
-                Exit::Unavailable,
-                "check the path and its permissions; `bidlock doctor` looks at everything",
-            ),
+            ErrorKind::Poisoned => out(Fault::Poisoned),
+            ErrorKind::Unfit => out(Fault::Unfit),
+            ErrorKind::Corrupt => out(Fault::Corrupt),
+            ErrorKind::Busy => out(Fault::Busy),
+            _ => out(Fault::Other),
         };
         CliError::new(code, message).hint(error.hint().unwrap_or(hint))
     }
@@ -172,34 +191,22 @@ impl From<LedgerError> for CliError {
         if error.effect() == Effect::Unknown {
             message.push_str("; the change may have been applied all the same");
         }
+        // A server's errors name their way out themselves, by SQLSTATE (`bidlock-postgres`).
+        let out = |fault| (Exit::Unavailable, way_out(fault, true));
         let (code, hint) = match error.kind() {
             ErrorKind::Invalid => (Exit::Usage, "`bidlock bid list` shows what there is"),
             ErrorKind::SchemaBehind => (Exit::Unavailable, "run `bidlock migrate up`"),
             ErrorKind::SchemaNewer => {
                 (Exit::Unavailable, "a newer bidlock wrote this ledger: upgrade this one")
             }
-            ErrorKind::Poisoned => (
-                Exit::Unavailable,
-                "the disk is full or failing: make room or replace it, then run `bidlock doctor`; nothing was sent",
-            ),
-            ErrorKind::Busy => (
-                Exit::Unavailable,
-                "another process keeps the file busy: try again, and look for a stopped process that has it open",
-            ),
-            ErrorKind::Unfit => {
-                (Exit::Unavailable, "put the ledger on a local disk that you may write to: --database FILE")
-            }
-            ErrorKind::Corrupt => (
-                Exit::Unavailable,
-                "check that this is bidlock's ledger; if it is, restore it from a backup before anything is sent",
-            ),
             ErrorKind::Internal => {
                 (Exit::Unavailable, "this is a fault of bidlock; please report it with the message above")
             }
-            _ => (
-                Exit::Unavailable,
-                "check the path and its permissions; `bidlock doctor` looks at everything",
-            ),
+            ErrorKind::Poisoned => out(Fault::Poisoned),
+            ErrorKind::Busy => out(Fault::Busy),
+            ErrorKind::Unfit => out(Fault::Unfit),
+            ErrorKind::Corrupt => out(Fault::Corrupt),
+            _ => out(Fault::Other),
         };
         CliError::new(code, message).hint(error.hint().unwrap_or(hint))
     }
@@ -211,7 +218,7 @@ impl From<bidlock_pipeline::PipelineError> for CliError {
         match error {
             PipelineError::Ledger(error) => error.into(),
             PipelineError::Locks(error) => error.into(),
-            PipelineError::Legacy(error) => crate::commands::import::refused("the replaced system", error),
+            PipelineError::Legacy(error) => crate::commands::beside::refused("the replaced system", error),
             PipelineError::Invariant(what) => {
                 CliError::new(Exit::InvariantViolated, format!("an invariant is violated: {what}"))
                     .hint("stop the scanners and look at the bid with `bidlock bid history`")

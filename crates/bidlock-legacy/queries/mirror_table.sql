@@ -7,3 +7,5 @@ CREATE TABLE IF NOT EXISTS bidlock_mirror (
     claim       TEXT NOT NULL,
     PRIMARY KEY (marketplace, job_id)
 );
+-- Each outcome looks for the rows of its claim.
+CREATE INDEX IF NOT EXISTS bidlock_mirror_claim ON bidlock_mirror (claim);

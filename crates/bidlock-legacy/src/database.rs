@@ -7,16 +7,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bidlock_ledger::{Actor, Bid, BidState, ClaimId, Money, NewImport, PostingId};
+use bidlock_ledger::{Actor, Bid, BidEvent, BidState, ClaimId, NewImport, PostingId};
 use bidlock_market::{canonical, marketplace_name, spellings};
 use bidlock_pipeline::{LegacyBids, LegacyError, LegacyName, Mirrored};
-use jiff::{Timestamp, tz::TimeZone};
-use uuid::Uuid;
+use jiff::Timestamp;
 
 use crate::{
     postgres,
-    row::{OldRow, Origin, VIA, import_of},
+    row::{Known, OldRow, Origin, VIA, import_of},
     shape::{DEMANDED, OPTIONAL, Shape},
+    showing::{Showing, new_row},
     sqlite,
     status::word_of,
 };
@@ -73,33 +73,6 @@ pub(crate) enum Written {
     Done,
     /// Rows that are not ours, as far as they were seen; nothing was written.
     Foreign(Vec<OldRow>),
-}
-
-/// A mirrored bid's row.
-pub(crate) struct NewRow {
-    pub(crate) bid: Uuid,
-    pub(crate) amount: Option<String>,
-    pub(crate) proposal: String,
-    pub(crate) at: Timestamp,
-}
-
-impl NewRow {
-    /// The value of a column of [`filled`].
-    pub(crate) fn value(&self, column: &str, kind: &str, name: &LegacyName, status: &str) -> Option<String> {
-        match column {
-            "marketplace" => Some(name.marketplace.clone()),
-            "job_id" => Some(name.job_id.clone()),
-            "status" => Some(status.to_owned()),
-            // One for each row of the bid; no text of either column holds a NUL.
-            "id" => {
-                let row = format!("{}\0{}", name.marketplace, name.job_id);
-                Some(Uuid::new_v5(&self.bid, row.as_bytes()).to_string())
-            }
-            "bid_amount" => self.amount.clone(),
-            "proposal" => Some(self.proposal.clone()),
-            _ => Some(written_time(self.at, kind)),
-        }
-    }
 }
 
 impl LegacyDatabase {
@@ -162,7 +135,16 @@ impl LegacyDatabase {
         &self.origin.place
     }
 
-    async fn rows(&self, names: Vec<LegacyName>) -> Result<Vec<OldRow>, LegacyError> {
+    /// Which table it is, whatever host, user or path named it: a file's path without links; the name that a cluster of
+    /// PostgreSQL has given itself (its standbys have it too), the database and the schema.
+    pub fn identity(&self) -> &str {
+        match &self.engine {
+            Engine::Sqlite(table) => table.identity(),
+            Engine::Postgres(table) => table.identity(),
+        }
+    }
+
+    pub(crate) async fn rows(&self, names: Vec<LegacyName>) -> Result<Vec<OldRow>, LegacyError> {
         match &self.engine {
             Engine::Sqlite(table) => table.find(names).await,
             Engine::Postgres(table) => table.find(names).await,
@@ -176,21 +158,42 @@ impl LegacyDatabase {
         }
     }
 
-    fn shape(&self) -> &Shape {
+    pub(crate) fn shape(&self) -> &Shape {
         match &self.engine {
             Engine::Sqlite(table) => table.shape(),
             Engine::Postgres(table) => table.shape(),
         }
     }
 
-    /// The names that the columns can hold. Old instances have no row under the others, and none can be written.
-    fn storable(&self, names: &[LegacyName]) -> Vec<LegacyName> {
+    /// Writes bids of ours, all of them or none.
+    pub(crate) async fn write(&self, bids: Vec<Showing>) -> Result<Written, LegacyError> {
+        match &self.engine {
+            Engine::Sqlite(table) => table.mirror(bids).await,
+            Engine::Postgres(table) => table.mirror(bids).await,
+        }
+    }
+
+    pub(crate) fn no_name_fits(&self, bid: &Bid) -> String {
+        format!("{}: the columns of `bids` are too short for {}", self.place(), bid.posting)
+    }
+
+    pub(crate) fn cant_be_written(&self, bid: &Bid) -> LegacyError {
+        LegacyError {
+            message: format!("{}: a row of {} can't be written into `bids`", self.place(), bid.posting),
+            hint: Some("is `bids` unique in another way than by marketplace, job and status?".to_owned()),
+            retryable: false,
+        }
+    }
+
+    /// The names that the columns can hold, if any. Old instances have no row under the others, and none can be written.
+    pub(crate) fn storable(&self, names: &[LegacyName]) -> Option<Vec<LegacyName>> {
         let fits = |column: &str, text: &str| {
             let longest = self.shape().column(column).and_then(|column| column.max_chars);
             longest.is_none_or(|longest| text.chars().count() <= longest)
         };
         let fit = |name: &&LegacyName| fits("marketplace", &name.marketplace) && fits("job_id", &name.job_id);
-        names.iter().filter(fit).cloned().collect()
+        let fitting: Vec<LegacyName> = names.iter().filter(fit).cloned().collect();
+        (!fitting.is_empty()).then_some(fitting)
     }
 
     /// The bid that rows of one posting, none of them ours, speak for.
@@ -233,55 +236,47 @@ impl LegacyBids for LegacyDatabase {
         &self,
         postings: &[(PostingId, Vec<LegacyName>)],
     ) -> Result<Vec<Option<NewImport>>, LegacyError> {
-        let mut by_name: HashMap<LegacyName, Vec<OldRow>> = HashMap::new();
-        let names = postings.iter().flat_map(|(_, names)| self.storable(names)).collect();
-        for row in self.rows(names).await? {
-            if !row.mirrored {
-                let name = LegacyName { marketplace: row.marketplace.clone(), job_id: row.job_id.clone() };
-                by_name.entry(name).or_default().push(row);
-            }
-        }
+        let names = postings.iter().filter_map(|(_, names)| self.storable(names)).flatten().collect();
+        let by_name = self.by_name(names).await?;
         let each = postings.iter().map(|(posting, names)| {
-            let rows = names.iter().filter_map(|name| by_name.get(name)).flatten().cloned().collect();
-            self.import(posting, rows)
+            let rows = names.iter().filter_map(|name| by_name.get(name)).flatten();
+            self.import(posting, rows.filter(|row| !row.mirrored).cloned().collect())
         });
         Ok(each.collect())
     }
 
-    async fn mirror(&self, bid: &Bid, names: &[LegacyName]) -> Result<Mirrored, LegacyError> {
-        let names = self.storable(names);
-        if names.is_empty() {
-            let detail = format!("{}: the columns of `bids` are too short for {}", self.place(), bid.posting);
-            return Ok(Mirrored::Impossible { detail });
-        }
+    fn says_anything_new(&self, found: &NewImport, events: &[BidEvent]) -> bool {
+        !Known::from_events(events).has_all(&Known::of(found))
+    }
+
+    async fn mirror(
+        &self,
+        bid: &Bid,
+        names: &[LegacyName],
+        overruled: Option<&NewImport>,
+    ) -> Result<Mirrored, LegacyError> {
+        let Some(names) = self.storable(names) else {
+            return Ok(Mirrored::Impossible { detail: self.no_name_fits(bid) });
+        };
+        let showing = Showing {
+            names: names.clone(),
+            claim: bid.claim_id.to_string(),
+            status: self.shape().word("PENDING"),
+            new: new_row(bid, (self.now)()),
+            overruled: overruled.map(Known::of).unwrap_or_default(),
+            only_missing: false,
+        };
         for _ in 0..ROUNDS {
-            let new = NewRow {
-                bid: bid.id.0,
-                amount: bid.payload.amount.map(decimal),
-                proposal: bid.payload.proposal.clone(),
-                at: (self.now)(),
-            };
-            let (names, claim) = (names.clone(), bid.claim_id.to_string());
-            let written = match &self.engine {
-                Engine::Sqlite(table) => table.mirror(names.clone(), claim, new).await?,
-                Engine::Postgres(table) => table.mirror(names.clone(), claim, new).await?,
-            };
-            let rows = match written {
+            let rows = match self.write(vec![showing.clone()]).await? {
                 Written::Done => return Ok(Mirrored::Done),
                 Written::Foreign(rows) if !rows.is_empty() => rows,
-                Written::Foreign(_) => {
-                    self.rows(names).await?.into_iter().filter(|row| !row.mirrored).collect()
-                }
+                Written::Foreign(_) => showing.foreign_among(&self.rows(names.clone()).await?),
             };
             if let Some(found) = self.import(&bid.posting, rows) {
                 return Ok(Mirrored::Taken(Box::new(found)));
             }
         }
-        Err(LegacyError {
-            message: format!("{}: a row of {} can't be written into `bids`", self.place(), bid.posting),
-            hint: Some("is `bids` unique in another way than by marketplace, job and status?".to_owned()),
-            retryable: false,
-        })
+        Err(self.cant_be_written(bid))
     }
 
     async fn settle(&self, claim: ClaimId, became: Option<BidState>) -> Result<(), LegacyError> {
@@ -351,30 +346,4 @@ pub(crate) fn selected(shape: &Shape) -> String {
         .chain(optional)
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// The columns that a mirrored bid fills, with their types.
-pub(crate) fn filled(shape: &Shape) -> Vec<(String, String)> {
-    let demanded = DEMANDED.into_iter().filter_map(|name| shape.column(name));
-    demanded.chain(shape.filled()).map(|column| (column.name.clone(), column.type_name.clone())).collect()
-}
-
-/// As a column of this type holds times: seconds in numbers, otherwise as SQLAlchemy writes them, in UTC.
-pub(crate) fn written_time(at: Timestamp, kind: &str) -> String {
-    let kind = kind.to_ascii_lowercase();
-    if ["int", "real", "floa", "doub", "numeric"].iter().any(|number| kind.contains(number)) {
-        return at.as_second().to_string();
-    }
-    let zone = if kind.contains("with time zone") { "+00" } else { "" };
-    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S.%6f").to_string() + zone
-}
-
-/// In whole units, as the old table writes amounts.
-fn decimal(amount: Money) -> String {
-    let code = iso_currency::Currency::from_code(amount.currency.as_str());
-    let digits = usize::from(code.and_then(|currency| currency.exponent()).unwrap_or(2));
-    let text = format!("{:0>width$}", amount.minor.unsigned_abs(), width = digits + 1);
-    let (whole, part) = text.split_at(text.len() - digits);
-    let sign = if amount.minor < 0 { "-" } else { "" };
-    if part.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{part}") }
 }

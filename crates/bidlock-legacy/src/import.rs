@@ -1,15 +1,20 @@
 //! The whole old table into a ledger, as often as one likes: what is there already is left as it is.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use bidlock_ledger::{
-    Bid, BidState, Change, ImportOutcome, LedgerStore, Move, NewImport, PostingId, Standing, UnknownCause,
+    Bid, BidFilter, BidState, Change, Cursor, ImportOutcome, LedgerStore, Move, NewImport, Page, PostingId,
+    Standing, UnknownCause, store::MAX_PAGE,
 };
-use bidlock_pipeline::{LegacyError, PipelineError, bring_in};
+use bidlock_pipeline::{LegacyBids, LegacyError, PipelineError, bring_in, legacy::freed_by_a_person};
 use serde::Serialize;
 
 use crate::{
     database::{Engine, LegacyDatabase, posting_of},
+    earlier::HOLDER,
     row::{OldRow, import_of},
     status::{is_live, state_of, time_ms},
 };
@@ -24,8 +29,6 @@ pub const MAX_POSTINGS: usize = 5_000_000;
 const MAX_ROWS_OF_ONE: usize = 32;
 /// The most old locks that are looked at.
 const MAX_LOCKS: u32 = 100_000;
-/// The holder under which imported bids stand in the ledger.
-const HOLDER: &str = "legacy";
 
 /// What an import did, or would do.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -46,6 +49,8 @@ pub struct Report {
     pub brought_up: u64,
     /// Bids of ours that could still have been sent, and are `unknown` now: the old table has the posting too.
     pub shut: u64,
+    /// Postings that a person has freed for a new bid, knowing all that the old table says of them: left as they are.
+    pub overruled: u64,
     /// Postings with more than one live row in the old table.
     pub duplicates: Vec<Duplicate>,
     /// Rows whose id can't be one: not imported, and ambiguous to a scan, so not bid on.
@@ -121,15 +126,16 @@ impl Importer {
         report.old_locks = self.old_locks().await?;
         let postings = self.read(&mut report).await?;
         report.postings = postings.len() as u64;
+        let freed = self.freed().await?;
         let mut batch = Vec::with_capacity(BATCH);
         for (posting, rows) in postings {
             tell_duplicates(&mut report, &posting, &rows);
             batch.push((posting, rows));
             if batch.len() == BATCH {
-                self.bring_in(std::mem::take(&mut batch), &mut report).await?;
+                self.bring_in(std::mem::take(&mut batch), &freed, &mut report).await?;
             }
         }
-        self.bring_in(batch, &mut report).await?;
+        self.bring_in(batch, &freed, &mut report).await?;
         Ok(report)
     }
 
@@ -178,6 +184,7 @@ impl Importer {
     async fn bring_in(
         &self,
         batch: Vec<(PostingId, Vec<OldRow>)>,
+        freed: &HashSet<PostingId>,
         report: &mut Report,
     ) -> Result<(), PipelineError> {
         if batch.is_empty() {
@@ -193,10 +200,47 @@ impl Importer {
                 Some(import_of(posting, first, others, proposal, &self.from.origin))
             })
             .collect();
+        let imports = self.without_overruled(imports, freed, report).await?;
         match &self.ledger {
             Some(ledger) if !self.dry_run => self.record(&**ledger, imports, report).await,
             ledger => foretell(ledger.as_deref(), &imports, report).await,
         }
+    }
+
+    /// The postings that a person has freed for a new bid: few, so that the others need not be asked about.
+    async fn freed(&self) -> Result<HashSet<PostingId>, PipelineError> {
+        let mut freed = HashSet::new();
+        let Some(ledger) = &self.ledger else { return Ok(freed) };
+        let filter = BidFilter { states: vec![BidState::NotSubmitted], ..BidFilter::default() };
+        let mut page = Page { after: None, limit: MAX_PAGE };
+        loop {
+            let bids = ledger.list(&filter, &page).await?;
+            let Some(last) = bids.last() else { return Ok(freed) };
+            page.after = Some(Cursor(last.id));
+            freed.extend(bids.into_iter().filter(|bid| bid.rebid_allowed).map(|bid| bid.posting));
+        }
+    }
+
+    /// Leaves out what would shut again, on the word of the same rows, a posting that a person has freed.
+    async fn without_overruled(
+        &self,
+        imports: Vec<NewImport>,
+        freed: &HashSet<PostingId>,
+        report: &mut Report,
+    ) -> Result<Vec<NewImport>, PipelineError> {
+        let Some(ledger) = self.ledger.as_deref().filter(|_| !freed.is_empty()) else { return Ok(imports) };
+        let mut left = Vec::with_capacity(imports.len());
+        for import in imports {
+            if freed.contains(&import.posting) {
+                let known = freed_by_a_person(ledger, &import.posting).await?;
+                if !known.is_empty() && !self.from.says_anything_new(&import, &known) {
+                    report.overruled += 1;
+                    continue;
+                }
+            }
+            left.push(import);
+        }
+        Ok(left)
     }
 
     async fn record(

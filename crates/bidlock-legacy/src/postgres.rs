@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use bidlock_pipeline::{LegacyError, LegacyName};
 use bidlock_postgres::{
-    Argument, ErrorKind, Result, Session, Target,
-    tokio_postgres::{
-        Row,
-        types::{ToSql, Type},
-    },
+    ErrorKind, Result, Session, Target,
+    tokio_postgres::{Row, types::Type},
 };
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::{
-    database::{NewRow, Written, filled, no_comments, selected, written_time},
+    database::{Written, no_comments},
+    postgres::statements::{Statements, old_row, text, texts},
     row::OldRow,
-    shape::{Column, DEMANDED, OPTIONAL, Shape},
+    shape::{self, Column, Shape},
+    showing::Showing,
 };
+
+mod statements;
 
 /// How often a read is asked once more over a new connection.
 const TRIES: usize = 2;
@@ -29,63 +30,10 @@ const READ_ONLY: &str = "25006";
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     target: Target,
+    identity: String,
     session: Arc<Mutex<Option<Arc<Session>>>>,
     shape: Arc<Shape>,
     statements: Arc<Statements>,
-}
-
-/// Composed once for the columns that there are.
-#[derive(Debug)]
-struct Statements {
-    all: String,
-    find: String,
-    insert: String,
-    update: String,
-    delete: String,
-    filled: Vec<(String, String)>,
-    touched: Option<String>,
-}
-
-impl Statements {
-    fn new(shape: &Shape, mirrors: bool) -> Statements {
-        let mirrored =
-            if mirrors { no_comments(include_str!("../queries/mirrored.sql")) } else { "FALSE".to_owned() };
-        let compose = |text: &str| {
-            no_comments(text).replace("{columns}", &selected(shape)).replace("{mirrored}", &mirrored)
-        };
-        // Arguments travel as text and become what the column is.
-        let cast = |n: usize, name: &str| {
-            let kind = shape.column(name).map_or("text", |column| column.type_name.as_str());
-            format!("CAST(CAST(${n} AS text) AS {kind})")
-        };
-        let filled = filled(shape);
-        let names: Vec<&str> = filled.iter().map(|(name, _)| name.as_str()).collect();
-        let values: Vec<String> =
-            filled.iter().enumerate().map(|(at, (name, _))| cast(at + 1, name)).collect();
-        let touched = shape.column("updated_at").map(|column| column.type_name.clone());
-        let touch = touched.as_ref().map(|_| format!(", updated_at = {}", cast(5, "updated_at")));
-        Statements {
-            all: compose(include_str!("../queries/all.postgres.sql")),
-            find: compose(include_str!("../queries/find.postgres.sql")),
-            insert: no_comments(include_str!("../queries/insert.sql"))
-                .replace("{names}", &names.join(", "))
-                .replace("{values}", &values.join(", "))
-                + " RETURNING 1",
-            update: no_comments(include_str!("../queries/update.sql"))
-                .replace("{status}", &cast(1, "status"))
-                .replace("{marketplace}", &cast(2, "marketplace"))
-                .replace("{job_id}", &cast(3, "job_id"))
-                .replace("{was}", &cast(4, "status"))
-                .replace("{touched}", &touch.unwrap_or_default())
-                + " RETURNING 1",
-            delete: no_comments(include_str!("../queries/delete.sql"))
-                .replace("{marketplace}", &cast(1, "marketplace"))
-                .replace("{job_id}", &cast(2, "job_id"))
-                .replace("{was}", &cast(3, "status")),
-            filled,
-            touched,
-        }
-    }
 }
 
 impl Table {
@@ -101,7 +49,11 @@ impl Table {
         let shape = Shape::new(target.place(), columns, lower_case)?;
         if write {
             shape.check_writable(target.place())?;
+            if !has_unique_rows(&session).await.map_err(|e| fault(&e))? {
+                return Err(shape::not_unique(target.place()));
+            }
         }
+        let identity = identity(&session, target.place()).await;
         let there = !columns_of_mirror(&session).await.map_err(|e| fault(&e))?.is_empty();
         if write && !there {
             // Two scanners that start at once may both make it; the second one fails, and finds it.
@@ -115,11 +67,46 @@ impl Table {
         }
         let statements = Arc::new(Statements::new(&shape, write || there));
         let session = Arc::new(Mutex::new(Some(Arc::new(session))));
-        Ok(Table { target, session, shape: Arc::new(shape), statements })
+        Ok(Table { target, identity, session, shape: Arc::new(shape), statements })
     }
 
     pub(crate) fn place(&self) -> &str {
         self.target.place()
+    }
+
+    /// Which table this is, by whatever URL.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Rows up to a limit, the rights that are missing, and whether rows are unique.
+    pub(crate) async fn look(
+        &self,
+        limit: u64,
+    ) -> std::result::Result<(u64, Vec<String>, bool), LegacyError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = &no_comments(include_str!("../queries/look.postgres.sql"));
+        self.read(|session| async move {
+            let found = session.query(sql, &[(&limit, Type::INT8)]).await?;
+            let is_unique = has_unique_rows(&session).await?;
+            let Some(row) = found.first() else { return Ok((0, Vec::new(), is_unique)) };
+            Ok((row.get::<_, i64>(0).unsigned_abs(), row.get(1), is_unique))
+        })
+        .await
+    }
+
+    /// How many rows are ours, up to a limit; `None` where there is no table of them.
+    pub(crate) async fn count_mirrored(&self, limit: u64) -> std::result::Result<Option<u64>, LegacyError> {
+        let sql = no_comments(include_str!("../queries/count_mirrored.sql"));
+        let sql = &sql.replace("{limit}", &limit.to_string());
+        self.read(|session| async move {
+            if columns_of_mirror(&session).await?.is_empty() {
+                return Ok(None);
+            }
+            let found = session.query(sql, &[]).await?;
+            Ok(found.first().map(|row| row.get::<_, i64>(0).unsigned_abs()))
+        })
+        .await
     }
 
     pub(crate) fn shape(&self) -> &Shape {
@@ -138,7 +125,7 @@ impl Table {
 
     pub(crate) async fn find(&self, names: Vec<LegacyName>) -> std::result::Result<Vec<OldRow>, LegacyError> {
         let names = &names;
-        self.read(|session| async move { find(&session, &self.statements, names).await }).await
+        self.read(|session| async move { self.statements.find(&session, names.iter()).await }).await
     }
 
     pub(crate) async fn proposals(
@@ -193,31 +180,28 @@ impl Table {
         .await
     }
 
-    pub(crate) async fn mirror(
-        &self,
-        names: Vec<LegacyName>,
-        claim: String,
-        new: NewRow,
-    ) -> std::result::Result<Written, LegacyError> {
-        let pending = &self.shape.word("PENDING");
-        let (statements, names, claim, new) = (&*self.statements, &names, &claim, &new);
+    /// Writes bids of ours, all of them or none.
+    pub(crate) async fn mirror(&self, bids: Vec<Showing>) -> std::result::Result<Written, LegacyError> {
+        let (statements, bids) = (&*self.statements, &bids);
         self.transact(|session| async move {
-            let found = find(&session, statements, names).await?;
-            let foreign: Vec<OldRow> = found.iter().filter(|row| !row.mirrored).cloned().collect();
-            if !foreign.is_empty() {
-                return Ok(Written::Foreign(foreign));
-            }
-            for name in names {
-                let is_it = |row: &&OldRow| row.marketplace == name.marketplace && row.job_id == name.job_id;
-                let made = match found.iter().find(is_it) {
-                    Some(ours) => update(&session, statements, ours, pending, new.at).await?,
-                    None => insert(&session, statements, name, pending, new).await?,
-                };
-                if !made {
-                    // Somebody else's row came in between: it is read anew, outside of this transaction.
-                    return Ok(Written::Foreign(Vec::new()));
+            let names = bids.iter().flat_map(|bid| &bid.names);
+            let found = statements.find(&session, names).await?;
+            for bid in bids {
+                let foreign = bid.foreign_among(&found);
+                if !foreign.is_empty() {
+                    return Ok(Written::Foreign(foreign));
                 }
-                note(&session, name, pending, claim).await?;
+                for name in bid.names_to_write(&found) {
+                    let made = match found.iter().find(|row| row.mirrored && row.is_under(name)) {
+                        Some(ours) => statements.update(&session, ours, &bid.status, bid.new.at).await?,
+                        None => statements.insert(&session, name, &bid.status, &bid.new).await?,
+                    };
+                    if !made {
+                        // Somebody else's row came in between: it is read anew, outside of this transaction.
+                        return Ok(Written::Foreign(Vec::new()));
+                    }
+                    statements.note(&session, name, &bid.status, &bid.claim).await?;
+                }
             }
             Ok(Written::Done)
         })
@@ -233,29 +217,13 @@ impl Table {
     ) -> std::result::Result<(), LegacyError> {
         let (statements, claim, status) = (&*self.statements, &claim, &status);
         self.transact(|session| async move {
-            let sql = no_comments(include_str!("../queries/of_claim.postgres.sql")) + " FOR UPDATE";
-            for row in session.query(&sql, &[text(claim)]).await? {
-                let (marketplace, job_id, was): (String, String, String) =
-                    (row.get(0), row.get(1), row.get(2));
-                let name = LegacyName { marketplace, job_id };
-                let ours = OldRow {
-                    marketplace: name.marketplace.clone(),
-                    job_id: name.job_id.clone(),
-                    status: was,
-                    rest: Default::default(),
-                    mirrored: true,
-                };
+            for ours in statements.of_claim(&session, claim).await? {
                 match status {
                     Some(status) => {
-                        update(&session, statements, &ours, status, at).await?;
-                        note(&session, &name, status, claim).await?;
+                        statements.update(&session, &ours, status, at).await?;
+                        statements.note(&session, &ours.name(), status, claim).await?;
                     }
-                    None => {
-                        let arguments = [text(&ours.marketplace), text(&ours.job_id), text(&ours.status)];
-                        session.query(&statements.delete, &arguments).await?;
-                        let forget = no_comments(include_str!("../queries/forget.postgres.sql"));
-                        session.query(&forget, &arguments[..2]).await?;
-                    }
+                    None => statements.delete(&session, &ours).await?,
                 }
             }
             Ok(Written::Done)
@@ -319,67 +287,20 @@ impl Cursor {
     }
 }
 
-async fn find(session: &Session, statements: &Statements, names: &[LegacyName]) -> Result<Vec<OldRow>> {
-    let marketplaces: Vec<&str> = names.iter().map(|name| name.marketplace.as_str()).collect();
-    let ids: Vec<&str> = names.iter().map(|name| name.job_id.as_str()).collect();
-    let rows = session.query(&statements.find, &[texts(&marketplaces), texts(&ids)]).await?;
-    Ok(rows.iter().map(old_row).collect())
+async fn has_unique_rows(session: &Session) -> Result<bool> {
+    let found = session.query(&no_comments(include_str!("../queries/unique.postgres.sql")), &[]).await?;
+    Ok(found.first().is_some_and(|row| row.get(0)))
 }
 
-async fn insert(
-    session: &Session,
-    statements: &Statements,
-    name: &LegacyName,
-    status: &str,
-    new: &NewRow,
-) -> Result<bool> {
-    let values: Vec<Option<String>> =
-        statements.filled.iter().map(|(column, kind)| new.value(column, kind, name, status)).collect();
-    let arguments: Vec<Argument<'_>> = values.iter().map(|value| (value as _, Type::TEXT)).collect();
-    Ok(!session.query(&statements.insert, &arguments).await?.is_empty())
-}
-
-async fn update(
-    session: &Session,
-    statements: &Statements,
-    ours: &OldRow,
-    status: &str,
-    at: Timestamp,
-) -> Result<bool> {
-    let status = status.to_owned();
-    let touched = statements.touched.as_ref().map(|kind| written_time(at, kind));
-    let mut arguments = vec![text(&status), text(&ours.marketplace), text(&ours.job_id), text(&ours.status)];
-    arguments.extend(touched.as_ref().map(text));
-    Ok(!session.query(&statements.update, &arguments).await?.is_empty())
-}
-
-async fn note(session: &Session, name: &LegacyName, status: &str, claim: &str) -> Result<()> {
-    let (status, claim) = (status.to_owned(), claim.to_owned());
-    let sql = no_comments(include_str!("../queries/note.postgres.sql"));
-    let arguments = [text(&name.marketplace), text(&name.job_id), text(&status), text(&claim)];
-    session.query(&sql, &arguments).await.map(drop)
-}
-
-fn text<T: ToSql + Sync>(value: &T) -> Argument<'_> {
-    (value, Type::TEXT)
-}
-
-fn texts<T: ToSql + Sync>(values: &T) -> Argument<'_> {
-    (values, Type::TEXT_ARRAY)
-}
-
-fn old_row(row: &Row) -> OldRow {
-    let text = |at: usize| row.get::<_, Option<String>>(at);
-    let mut rest: [Option<String>; OPTIONAL.len()] = Default::default();
-    for (at, value) in rest.iter_mut().enumerate() {
-        *value = text(DEMANDED.len() + at);
-    }
-    OldRow {
-        marketplace: text(0).unwrap_or_default(),
-        job_id: text(1).unwrap_or_default(),
-        status: text(2).unwrap_or_default(),
-        rest,
-        mirrored: row.get(DEMANDED.len() + OPTIONAL.len()),
+/// A server that does not tell its own name leaves only that of the host.
+async fn identity(session: &Session, place: &str) -> String {
+    let sql = no_comments(include_str!("../queries/identity.postgres.sql"));
+    match session.query(&sql, &[]).await.as_deref() {
+        Ok([row]) => {
+            let part = |at: usize| row.get::<_, &str>(at);
+            format!("postgres:{}/{}/{}", part(0), part(1), part(2))
+        }
+        _ => place.rsplit_once('@').map_or(place, |(_, rest)| rest).to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A row of the old table, and the import that it becomes.
 
-use bidlock_ledger::{Actor, NewImport, Payload, PostingId, WallTime};
+use bidlock_ledger::{Actor, BidEvent, NewImport, Payload, PostingId, WallTime};
+use bidlock_pipeline::LegacyName;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -36,6 +37,14 @@ impl OldRow {
         strength(state_of(&self.status))
     }
 
+    pub(crate) fn name(&self) -> LegacyName {
+        LegacyName { marketplace: self.marketplace.clone(), job_id: self.job_id.clone() }
+    }
+
+    pub(crate) fn is_under(&self, name: &LegacyName) -> bool {
+        self.marketplace == name.marketplace && self.job_id == name.job_id
+    }
+
     fn told(&self) -> Value {
         let mut told = Map::new();
         told.insert("marketplace".to_owned(), json!(self.marketplace));
@@ -46,6 +55,49 @@ impl OldRow {
         told.extend(known.map(|(name, value)| (name.to_owned(), json!(value))));
         Value::Object(told)
     }
+}
+
+/// Rows that somebody knows, as events tell them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known(Vec<Value>);
+
+impl Known {
+    /// The rows of which this import was made.
+    pub(crate) fn of(import: &NewImport) -> Known {
+        Known(told_in(&import.detail).collect())
+    }
+
+    /// The rows that these events tell.
+    pub(crate) fn from_events(events: &[BidEvent]) -> Known {
+        Known(events.iter().flat_map(|event| told_in(&event.detail)).collect())
+    }
+
+    /// Whether this row is among them, and the same as then.
+    pub(crate) fn has(&self, row: &OldRow) -> bool {
+        self.0.contains(&essence(&row.told()))
+    }
+
+    /// Whether all of these are among them.
+    pub(crate) fn has_all(&self, others: &Known) -> bool {
+        others.0.iter().all(|row| self.0.contains(row))
+    }
+}
+
+fn told_in(detail: &Value) -> impl Iterator<Item = Value> {
+    let legacy = &detail["legacy"];
+    let others = legacy["others"].as_array().into_iter().flatten();
+    std::iter::once(&legacy["row"]).chain(others).filter(|row| row.is_object()).map(essence)
+}
+
+/// What makes a row another one: all but when its posting was last fetched, with each time as the moment that it means,
+/// whatever zone the session wrote it in.
+fn essence(row: &Value) -> Value {
+    let fields = row.as_object().into_iter().flatten().filter(|(name, _)| *name != "posting_cached_at");
+    let meant = |name: &str, value: &Value| match value.as_str().and_then(time_ms) {
+        Some(at_ms) if ["created_at", "updated_at", "withdrawal_timestamp"].contains(&name) => json!(at_ms),
+        _ => value.clone(),
+    };
+    Value::Object(fields.map(|(name, value)| (name.clone(), meant(name, value))).collect())
 }
 
 /// From where, by whom, and where the bids went.
@@ -79,7 +131,7 @@ pub(crate) fn import_of(
         },
         sent_at: sent_at.map(WallTime),
         actor: origin.actor.clone(),
-        reason: format!("legacy: {} in the replaced system", strongest.status.trim()),
+        reason: format!("{} in the replaced system", strongest.status.trim()),
         detail: json!({ "legacy": { "from": origin.place, "row": strongest.told(), "others": others } }),
     }
 }

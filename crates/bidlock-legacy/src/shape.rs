@@ -102,3 +102,20 @@ impl Shape {
         if self.lower_case { word.to_ascii_lowercase() } else { word.to_owned() }
     }
 }
+
+/// Two rows of one posting and status can stand there: ours could not be told from somebody else's, and would be taken
+/// away with it.
+pub(crate) fn not_unique(place: &str) -> LegacyError {
+    LegacyError {
+        message: format!(
+            "{place}: `bids` is not unique by marketplace, job and status: a bid of ours there can't be told from that \
+             of an old instance"
+        ),
+        hint: Some(
+            "CREATE UNIQUE INDEX bids_once ON bids (marketplace, job_id, status); or stop the old instances, and leave \
+             --legacy-database out"
+                .to_owned(),
+        ),
+        retryable: false,
+    }
+}

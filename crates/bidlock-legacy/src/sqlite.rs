@@ -10,9 +10,10 @@ use bidlock_pipeline::{LegacyError, LegacyName};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::{
-    database::{NewRow, Written},
+    database::{Written, no_comments},
     row::OldRow,
-    shape::{Column, DEMANDED, OPTIONAL, Shape},
+    shape::{self, Column, DEMANDED, OPTIONAL, Shape},
+    showing::Showing,
     sqlite::statements::Statements,
 };
 
@@ -25,6 +26,7 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     place: String,
+    identity: String,
     connection: Arc<Mutex<Connection>>,
     shape: Arc<Shape>,
     statements: Arc<Statements>,
@@ -34,6 +36,8 @@ impl Table {
     /// Opens the file, which must be there. `write`: the table for mirrored bids is made where it is missing.
     pub(crate) fn open(path: &Path, write: bool) -> Result<Table, LegacyError> {
         let place = path.display().to_string();
+        // Links and relative paths lead to one file.
+        let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
         let failed = |e: &rusqlite::Error| fault(&place, e);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(PathBuf::from(path), flags).map_err(|e| failed(&e))?;
@@ -45,6 +49,9 @@ impl Table {
         let shape = Shape::new(&place, columns, lower_case)?;
         if write {
             shape.check_writable(&place)?;
+            if !has_unique_rows(&connection).map_err(|e| failed(&e))? {
+                return Err(shape::not_unique(&place));
+            }
             connection.execute_batch(include_str!("../queries/mirror_table.sql")).map_err(|e| failed(&e))?;
         } else {
             connection.pragma_update(None, "query_only", true).map_err(|e| failed(&e))?;
@@ -52,11 +59,42 @@ impl Table {
         let mirrors = !columns_of_mirror(&connection).map_err(|e| failed(&e))?.is_empty();
         let statements = Arc::new(Statements::new(&shape, mirrors));
         let connection = Arc::new(Mutex::new(connection));
-        Ok(Table { place, connection, shape: Arc::new(shape), statements })
+        Ok(Table { place, identity, connection, shape: Arc::new(shape), statements })
     }
 
     pub(crate) fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Which file this is, by whatever path.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Rows up to a limit, the rights that are missing, and whether rows are unique.
+    pub(crate) async fn look(&self, limit: u64) -> Result<(u64, Vec<String>, bool), LegacyError> {
+        self.run(move |conn| {
+            let count = |row: &Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let rows = conn.query_row(include_str!("../queries/look.sqlite.sql"), [limit], count)?;
+            let read_only = conn.is_readonly(rusqlite::MAIN_DB)?;
+            let missing = read_only.then(|| "the right to write the file".to_owned());
+            Ok((rows, missing.into_iter().collect(), has_unique_rows(conn)?))
+        })
+        .await
+    }
+
+    /// How many rows are ours, up to a limit; `None` where there is no table of them.
+    pub(crate) async fn count_mirrored(&self, limit: u64) -> Result<Option<u64>, LegacyError> {
+        let sql = no_comments(include_str!("../queries/count_mirrored.sql"));
+        let sql = sql.replace("{limit}", &limit.to_string());
+        self.run(move |conn| {
+            if columns_of_mirror(conn)?.is_empty() {
+                return Ok(None);
+            }
+            conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(|rows| Some(rows.unsigned_abs()))
+        })
+        .await
     }
 
     pub(crate) fn shape(&self) -> &Shape {
@@ -131,34 +169,30 @@ impl Table {
         .await
     }
 
-    pub(crate) async fn mirror(
-        &self,
-        names: Vec<LegacyName>,
-        claim: String,
-        new: NewRow,
-    ) -> Result<Written, LegacyError> {
-        let (statements, shape) = (Arc::clone(&self.statements), Arc::clone(&self.shape));
+    /// Writes bids of ours, all of them or none.
+    pub(crate) async fn mirror(&self, bids: Vec<Showing>) -> Result<Written, LegacyError> {
+        let statements = Arc::clone(&self.statements);
         self.write(move |tx| {
-            let mut found = Vec::new();
-            for name in &names {
-                found.extend(rows_of(tx, &statements, name)?);
-            }
-            let foreign: Vec<OldRow> = found.iter().filter(|row| !row.mirrored).cloned().collect();
-            if !foreign.is_empty() {
-                return Ok(Written::Foreign(foreign));
-            }
-            let pending = shape.word("PENDING");
-            for name in &names {
-                let is_it = |row: &&OldRow| row.marketplace == name.marketplace && row.job_id == name.job_id;
-                let made = match found.iter().find(is_it) {
-                    Some(ours) => statements.update(tx, ours, &pending, new.at)?,
-                    None => statements.insert(tx, name, &pending, &new)?,
-                };
-                if made == 0 {
-                    // Unique in another way than is known here: somebody else's row is in the way.
-                    return Err(rusqlite::Error::StatementChangedRows(0));
+            for bid in &bids {
+                let mut found = Vec::new();
+                for name in &bid.names {
+                    found.extend(rows_of(tx, &statements, name)?);
                 }
-                statements.note(tx, name, &pending, &claim)?;
+                let foreign = bid.foreign_among(&found);
+                if !foreign.is_empty() {
+                    return Ok(Written::Foreign(foreign));
+                }
+                for name in bid.names_to_write(&found) {
+                    let made = match found.iter().find(|row| row.mirrored && row.is_under(name)) {
+                        Some(ours) => statements.update(tx, ours, &bid.status, bid.new.at)?,
+                        None => statements.insert(tx, name, &bid.status, &bid.new)?,
+                    };
+                    if made == 0 {
+                        // Unique in another way than is known here: somebody else's row is in the way.
+                        return Ok(Written::Foreign(Vec::new()));
+                    }
+                    statements.note(tx, name, &bid.status, &bid.claim)?;
+                }
             }
             Ok(Written::Done)
         })
@@ -178,27 +212,30 @@ impl Table {
                 match &status {
                     Some(status) => {
                         statements.update(tx, &ours, status, at)?;
-                        let name = LegacyName { marketplace: ours.marketplace, job_id: ours.job_id };
-                        statements.note(tx, &name, status, &claim)?;
+                        statements.note(tx, &ours.name(), status, &claim)?;
                     }
                     None => statements.delete(tx, &ours)?,
                 }
             }
-            Ok(())
+            Ok(Written::Done)
         })
         .await
+        .map(drop)
     }
 
-    async fn write<T: Send + 'static>(
+    /// What would write only a part is undone.
+    async fn write(
         &self,
-        job: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, LegacyError> {
+        job: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Written> + Send + 'static,
+    ) -> Result<Written, LegacyError> {
         self.run(move |conn| {
             // From the first moment on nobody else writes: what is read is what the decision rests on.
             let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = job(&tx)?;
-            tx.commit()?;
-            Ok(done)
+            let written = job(&tx)?;
+            if matches!(written, Written::Done) {
+                tx.commit()?;
+            }
+            Ok(written)
         })
         .await
     }
@@ -236,6 +273,10 @@ fn old_row(row: &Row<'_>) -> rusqlite::Result<OldRow> {
         rest,
         mirrored: row.get(DEMANDED.len() + OPTIONAL.len())?,
     })
+}
+
+fn has_unique_rows(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row(include_str!("../queries/unique.sqlite.sql"), [], |row| row.get(0))
 }
 
 fn columns_of_mirror(conn: &Connection) -> rusqlite::Result<Vec<Column>> {
@@ -281,5 +322,8 @@ fn fault(place: &str, error: &rusqlite::Error) -> LegacyError {
         Some(Code::ReadOnly) => "let this user write the file and its folder",
         _ => "is this the replaced system's database, and does its table `bids` take such a row?",
     };
-    LegacyError { message: format!("{place}: {error}"), hint: Some(hint.to_owned()), retryable }
+    // Some of SQLite's words name the file themselves.
+    let told = error.to_string();
+    let message = if told.contains(place) { told } else { format!("{place}: {told}") };
+    LegacyError { message, hint: Some(hint.to_owned()), retryable }
 }

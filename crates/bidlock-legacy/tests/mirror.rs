@@ -27,7 +27,7 @@ async fn a_bid_is_shown_under_every_name_and_follows_its_outcome() {
         let legacy = old.beside().await;
         let bid = claimed(&old, "1900000000000000017").await;
         let names = legacy.names(&bid.posting, &["A-job_~021900000000000000017".to_owned()]);
-        assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
+        assert!(matches!(legacy.mirror(&bid, &names, None).await.unwrap(), Mirrored::Done));
         let shown = |status: &str| {
             let ids = ["1900000000000000017", "A-job_~021900000000000000017", "~021900000000000000017"];
             let ours = ["Upwork", "upwork"].iter().flat_map(|m| ids.map(|id| format!("{m}|{id}|{status}")));
@@ -48,7 +48,7 @@ async fn a_bid_is_shown_under_every_name_and_follows_its_outcome() {
         // Our own rows are no bids of others: not for the next look, not for another attempt.
         let asked = [(bid.posting.clone(), names.clone())];
         assert!(legacy.find(&asked).await.unwrap()[0].is_none());
-        assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
+        assert!(matches!(legacy.mirror(&bid, &names, None).await.unwrap(), Mirrored::Done));
         for (state, word) in [
             (BidState::Unknown, "SUBMITTED"),
             (BidState::Rejected, "REJECTED"),
@@ -104,7 +104,7 @@ async fn what_an_old_instance_has_keeps_ours_out() {
         let names = legacy.names(&bid.posting, &[]);
         let found = legacy.find(&[(bid.posting.clone(), names.clone())]).await.unwrap().remove(0).unwrap();
         assert_eq!((found.posting, found.state), (bid.posting.clone(), BidState::Unknown));
-        let Mirrored::Taken(found) = legacy.mirror(&bid, &names).await.unwrap() else {
+        let Mirrored::Taken(found) = legacy.mirror(&bid, &names, None).await.unwrap() else {
             panic!("ours was written")
         };
         assert_eq!(found.state, BidState::Unknown);
@@ -120,10 +120,10 @@ async fn only_its_own_claim_takes_a_mirrored_bid_away() {
         let legacy = old.beside().await;
         let first = claimed(&old, "1900000000000000017").await;
         let names = legacy.names(&first.posting, &[]);
-        legacy.mirror(&first, &names).await.unwrap();
+        legacy.mirror(&first, &names, None).await.unwrap();
         let mut second = first.clone();
         second.claim_id = bidlock_ledger::ClaimId(uuid::Uuid::new_v4());
-        legacy.mirror(&second, &names).await.unwrap();
+        legacy.mirror(&second, &names, None).await.unwrap();
         legacy.settle(first.claim_id, None).await.unwrap();
         assert_eq!(
             old.ask("SELECT count(*) FROM bids WHERE status = 'PENDING'"),
@@ -143,14 +143,15 @@ async fn a_row_is_written_as_the_table_wants_it() {
         (
             Some(Old::sqlite()),
             "CREATE TABLE bids (id TEXT PRIMARY KEY, marketplace TEXT, job_id TEXT, \
-            status TEXT CHECK (status IN ('pending', 'submitted')), created_at INTEGER NOT NULL);
+            status TEXT CHECK (status IN ('pending', 'submitted')), created_at INTEGER NOT NULL, \
+            UNIQUE (marketplace, job_id, status));
             INSERT INTO bids VALUES ('x', 'upwork', 'other', 'submitted', 0)",
         ),
         (
             Old::postgres(),
             "CREATE TYPE word AS ENUM ('pending', 'submitted');
             CREATE TABLE bids (id UUID PRIMARY KEY, marketplace TEXT, job_id TEXT, status word, \
-            created_at TIMESTAMPTZ NOT NULL, updated_at BIGINT)",
+            created_at TIMESTAMPTZ NOT NULL, updated_at BIGINT, UNIQUE (job_id, marketplace))",
         ),
     ];
     for (old, table) in tables {
@@ -158,7 +159,7 @@ async fn a_row_is_written_as_the_table_wants_it() {
         old.sql(table);
         let legacy = old.beside().await;
         let bid = claimed(&old, "1900000000000000017").await;
-        legacy.mirror(&bid, &legacy.names(&bid.posting, &[])).await.unwrap();
+        legacy.mirror(&bid, &legacy.names(&bid.posting, &[]), None).await.unwrap();
         legacy.settle(bid.claim_id, Some(BidState::Submitted)).await.unwrap();
         let count = old.ask("SELECT count(*) FROM bids WHERE status = 'submitted' AND job_id LIKE '%17'");
         assert_eq!(count, "2");
@@ -179,7 +180,10 @@ async fn rows_of_one_bid_under_several_marketplaces_have_keys_of_their_own() {
     old.sql("INSERT INTO bids (id, marketplace, job_id, status) VALUES ('x', 'Upwork', 'other', 'WON')");
     let legacy = old.beside().await;
     let bid = claimed(&old, "1900000000000000017").await;
-    assert!(matches!(legacy.mirror(&bid, &legacy.names(&bid.posting, &[])).await.unwrap(), Mirrored::Done));
+    assert!(matches!(
+        legacy.mirror(&bid, &legacy.names(&bid.posting, &[]), None).await.unwrap(),
+        Mirrored::Done
+    ));
     assert_eq!(old.ask("SELECT count(DISTINCT id) FROM bids WHERE status = 'PENDING'"), "4");
 }
 
@@ -198,13 +202,13 @@ async fn names_that_the_columns_cant_hold_are_left_out_and_nothing_is_cut() {
     assert!(names.iter().any(|name| name.job_id == raw[0]), "its key is locked all the same");
     old.add_bare("upwork", &raw[0][..24], "WON");
     assert!(legacy.find(&[(bid.posting.clone(), names.clone())]).await.unwrap()[0].is_none());
-    assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
+    assert!(matches!(legacy.mirror(&bid, &names, None).await.unwrap(), Mirrored::Done));
     let rows = "SELECT job_id FROM bids WHERE status = 'PENDING' ORDER BY length(job_id)";
     assert_eq!(old.ask(rows), "1900000000000000017\n~021900000000000000017");
     // What the table can't say is an error, not half a word.
     let error = legacy.settle(bid.claim_id, Some(BidState::Unknown)).await.unwrap_err();
     assert!(error.to_string().contains("too long"), "{error}");
-    let Mirrored::Impossible { detail } = legacy.mirror(&bid, &names[names.len() - 1..]).await.unwrap()
+    let Mirrored::Impossible { detail } = legacy.mirror(&bid, &names[names.len() - 1..], None).await.unwrap()
     else {
         panic!("no name of it fits")
     };
@@ -226,7 +230,7 @@ async fn a_server_that_only_reads_is_asked_again() {
     }
     let error = loop {
         // The session takes the new setting between two transactions.
-        match legacy.mirror(&bid, &legacy.names(&bid.posting, &[])).await {
+        match legacy.mirror(&bid, &legacy.names(&bid.posting, &[]), None).await {
             Ok(_) => tokio::task::yield_now().await,
             Err(error) => break error,
         }
@@ -250,10 +254,10 @@ async fn a_database_that_has_gone_is_an_error_and_comes_back() {
     let asked = [(bid.posting.clone(), names.clone())];
     old.server.as_mut().unwrap().kill();
     assert!(legacy.find(&asked).await.unwrap_err().retryable);
-    assert!(legacy.mirror(&bid, &names).await.unwrap_err().retryable);
+    assert!(legacy.mirror(&bid, &names, None).await.unwrap_err().retryable);
     old.server.as_mut().unwrap().start_again();
     assert!(legacy.find(&asked).await.unwrap()[0].is_none());
-    assert!(matches!(legacy.mirror(&bid, &names).await.unwrap(), Mirrored::Done));
+    assert!(matches!(legacy.mirror(&bid, &names, None).await.unwrap(), Mirrored::Done));
 }
 
 /// A user named like the ledger's schema would take the ledger for the old table.
@@ -263,4 +267,30 @@ async fn the_ledger_itself_is_not_taken_for_the_old_table() {
     bidlock_ledger::PostgresLedger::open(&old.server.as_ref().unwrap().url()).await.unwrap();
     let opened = bidlock_legacy::LegacyDatabase::open(&old.place(), old::actor()).await;
     assert!(opened.unwrap_err().to_string().contains("is the ledger of bidlock itself"));
+}
+
+/// Two rows of one posting and status would be alike: taking ours away would take theirs.
+#[tokio::test]
+async fn a_table_in_which_ours_cant_be_told_from_theirs_is_refused() {
+    let all = [Some(Old::sqlite()), Old::postgres()];
+    for old in all.into_iter().flatten() {
+        old.sql("CREATE TABLE bids (marketplace TEXT, job_id TEXT, status TEXT, user_name TEXT)");
+        let opened = || async {
+            bidlock_legacy::LegacyDatabase::open_beside(&old.place(), old::actor(), Default::default).await
+        };
+        for others in [
+            "CREATE INDEX plain ON bids (marketplace, job_id, status)",
+            "CREATE UNIQUE INDEX of_a_user ON bids (user_name, marketplace, job_id, status)",
+            "CREATE UNIQUE INDEX partial ON bids (marketplace, job_id) WHERE status = 'WON'",
+            "CREATE UNIQUE INDEX computed ON bids (lower(marketplace), job_id, status)",
+        ] {
+            old.sql(others);
+            let error = opened().await.unwrap_err();
+            assert!(error.to_string().contains("not unique"), "{error}");
+            assert!(error.hint.unwrap().contains("CREATE UNIQUE INDEX"));
+        }
+        assert!(old.open().await.place().contains("old.db") || old.server.is_some(), "it can be read");
+        old.sql("CREATE UNIQUE INDEX whole ON bids (marketplace, job_id, status)");
+        opened().await.unwrap();
+    }
 }

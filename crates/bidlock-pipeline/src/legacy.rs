@@ -5,12 +5,15 @@
 //! is locked beside the posting's own; under these locks their table is read, and what is found there enters the
 //! ledger; and our bid stands in their table before it may be sent. Where their table can't be reached, nothing is sent;
 //! nor where one of those locks was lost by then, since whoever has it looked before our bid stood there.
+//!
+//! What a person has said of their bid stands: a posting that was freed for a new bid is not shut again by the very rows
+//! that the person had before him.
 
 use async_trait::async_trait;
 use bidlock::{Attempt, Held, Lease, LeaseView, LockKey, Renewed};
 use bidlock_ledger::{
-    Applied, Bid, BidBrief, BidId, BidState, Change, ClaimId, ImportOutcome, Move, NewImport, PostingId,
-    WallTime,
+    Applied, Bid, BidBrief, BidEvent, BidFilter, BidId, BidState, Change, ClaimId, ImportOutcome, Move,
+    NewImport, Page, PostingId, WallTime,
 };
 use uuid::Uuid;
 
@@ -19,6 +22,12 @@ use crate::{
     outcome::{DeferReason, Outcome},
     pipeline::{Pipeline, PipelineError, lock_key},
 };
+
+/// How many postings are locked at once, and never more than are sent at once. Old instances try a lock once and pass on,
+/// so that with the locks of a whole batch held until its last bid is sent they find nothing free. This is what goes out at
+/// once by default: a lock is held for about as long as the marketplace takes to answer. It costs one more round to the
+/// locks and to the old table for each so many postings.
+const LOCKED_AT_ONCE: usize = 16;
 
 /// How often a row that others move meanwhile is shut again before it counts as a fault.
 const ROUNDS: usize = 8;
@@ -81,12 +90,22 @@ pub trait LegacyBids: std::fmt::Debug + Send + Sync + 'static {
         postings: &[(PostingId, Vec<LegacyName>)],
     ) -> Result<Vec<Option<NewImport>>, LegacyError>;
 
+    /// Whether the rows of which this bid was made say more than these events know of: a row that is not in them, or one
+    /// whose status or times are others by now.
+    fn says_anything_new(&self, found: &NewImport, events: &[BidEvent]) -> bool;
+
     /// Writes our bid, which is not sent yet, under these names, unless there is one that is not ours: both in one
-    /// transaction. Harmless to repeat.
+    /// transaction. The rows of which `overruled` was made are left as they are and in nobody's way: old instances pass
+    /// over the posting for them. Harmless to repeat.
     ///
     /// # Errors
     /// It may or may not stand there: nothing may be sent.
-    async fn mirror(&self, bid: &Bid, names: &[LegacyName]) -> Result<Mirrored, LegacyError>;
+    async fn mirror(
+        &self,
+        bid: &Bid,
+        names: &[LegacyName],
+        overruled: Option<&NewImport>,
+    ) -> Result<Mirrored, LegacyError>;
 
     /// Says what became of the bid that this claim mirrored; `None`: nothing was accepted, and the mirrored bid goes.
     /// Changes nothing that another claim has mirrored since.
@@ -115,6 +134,14 @@ impl Pipeline {
             }
         }
         Ok(keys)
+    }
+
+    /// How many postings are locked, worked on and unlocked together; the rest of a batch follows.
+    pub(crate) fn locked_at_once(&self) -> usize {
+        match self.options.legacy {
+            Some(_) => self.options.concurrency.clamp(1, LOCKED_AT_ONCE),
+            None => usize::MAX,
+        }
     }
 
     /// Takes all the keys of each posting, or none of them: in the order of the postings, and of each one's keys.
@@ -165,11 +192,19 @@ impl Pipeline {
         let mut open = Vec::with_capacity(held.len());
         for ((index, approved), found) in held.into_iter().zip(found) {
             match found {
-                None => open.push((index, approved)),
-                Some(found) => batch.settle(index, self.legacy_outcome(found).await?),
+                Some(found) if !self.is_overruled(&*legacy, &found).await? => {
+                    batch.settle(index, self.legacy_outcome(found).await?);
+                }
+                _ => open.push((index, approved)),
             }
         }
         Ok(open)
+    }
+
+    /// Whether a person has freed the posting for a new bid, knowing all that the old rows say.
+    async fn is_overruled(&self, legacy: &dyn LegacyBids, found: &NewImport) -> Result<bool, PipelineError> {
+        let known = freed_by_a_person(&*self.ledger, &found.posting).await?;
+        Ok(!known.is_empty() && !legacy.says_anything_new(found, &known))
     }
 
     /// A bid of the replaced system, as this scanner answers it. A dry run writes no row.
@@ -195,9 +230,19 @@ impl Pipeline {
         leases: &[LeaseView],
     ) -> Result<Option<Outcome>, PipelineError> {
         let Some(legacy) = &self.options.legacy else { return Ok(None) };
-        match legacy.mirror(bid, &legacy.names(&bid.posting, written)).await {
+        let names = legacy.names(&bid.posting, written);
+        let mut mirrored = legacy.mirror(bid, &names, None).await;
+        if let Ok(Mirrored::Taken(found)) = &mirrored
+            && self.is_overruled(&**legacy, found).await?
+        {
+            mirrored = legacy.mirror(bid, &names, Some(found)).await;
+        }
+        match mirrored {
             Ok(Mirrored::Done) => {}
-            Ok(Mirrored::Taken(found)) => return self.legacy_outcome(*found).await.map(Some),
+            Ok(Mirrored::Taken(found)) => {
+                tell_whose_locks_failed(bid, leases).await;
+                return self.legacy_outcome(*found).await.map(Some);
+            }
             Ok(Mirrored::Impossible { detail }) => {
                 return self.leave(bid, DeferReason::LegacyAway { detail }).await.map(Some);
             }
@@ -256,6 +301,43 @@ async fn lost(leases: &[LeaseView]) -> bidlock::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// An old instance wrote its bid between our look and our row, though every lock of the posting was ours: it keeps to
+/// other locks, or slept longer than its own lived.
+async fn tell_whose_locks_failed(bid: &Bid, leases: &[LeaseView]) {
+    if !leases.is_empty() && matches!(lost(leases).await, Ok(None)) {
+        tracing::warn!(
+            posting = %bid.posting,
+            "an old instance bid on a posting while we held all of its locks: does it lock on the same server and \
+             database number as this scan? If it does, it slept for longer than its lock lived"
+        );
+    }
+}
+
+/// What the ledger knows of bids on this posting that a person has said were never accepted, and has freed for a new
+/// bid: their events. None where there is no such bid.
+///
+/// # Errors
+/// The ledger can't answer.
+pub async fn freed_by_a_person(
+    ledger: &dyn bidlock_ledger::LedgerStore,
+    posting: &PostingId,
+) -> Result<Vec<BidEvent>, PipelineError> {
+    let filter = BidFilter {
+        marketplace: Some(posting.marketplace().to_owned()),
+        posting: Some(posting.posting().to_owned()),
+        states: vec![BidState::NotSubmitted],
+        ..BidFilter::default()
+    };
+    let mut events = Vec::new();
+    // A page: a posting on which a person has freed more bids than that is no posting.
+    for bid in ledger.list(&filter, &Page::default()).await? {
+        if bid.rebid_allowed {
+            events.append(&mut ledger.history(bid.id).await?);
+        }
+    }
+    Ok(events)
 }
 
 /// Brings a bid of the replaced system into the ledger. A row of ours that could still be sent is shut by it.

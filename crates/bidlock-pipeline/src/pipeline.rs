@@ -197,7 +197,20 @@ impl Pipeline {
 
     async fn run_batch(self: &Arc<Self>, batch: &mut Batch<'_>) -> Result<(), PipelineError> {
         let fresh = self.answer_without_asking(batch);
-        let open = self.ask_the_ledger(batch, fresh).await?;
+        let mut open = self.ask_the_ledger(batch, fresh).await?;
+        let at_once = self.locked_at_once();
+        while !open.is_empty() {
+            let rest = open.split_off(open.len().min(at_once));
+            self.lock_and_work(batch, std::mem::replace(&mut open, rest)).await?;
+        }
+        Ok(())
+    }
+
+    async fn lock_and_work(
+        self: &Arc<Self>,
+        batch: &mut Batch<'_>,
+        open: Vec<(usize, Option<BidBrief>)>,
+    ) -> Result<(), PipelineError> {
         let (leases, held) = self.lock(batch, open).await?;
         let sent = self.work(batch, held).await;
         // Given back together, whatever happened; a lease whose release fails runs out by its TTL.

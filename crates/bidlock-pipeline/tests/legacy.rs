@@ -8,9 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bidlock::{Acquire, Acquired, Grant, HolderId, LockBackend, LockKey, Nonce};
-use bidlock_ledger::{Actor, Bid, BidState, ClaimId, Move, NewImport, Payload, PostingId, UnknownCause};
+use bidlock_ledger::{
+    Actor, Bid, BidEvent, BidState, ClaimId, Move, NewImport, Payload, PostingId, UnknownCause,
+};
 use bidlock_market::Posting;
 use bidlock_pipeline::{DeferReason, LegacyBids, LegacyError, LegacyName, Mirrored, Outcome, PipelineError};
+
+use serde_json::json;
 
 use rig::{
     Rig, batch,
@@ -25,7 +29,12 @@ struct Table {
     foreign: Mutex<Vec<String>>,
     /// Ours: job id, claim, status.
     ours: Mutex<Vec<(String, ClaimId, &'static str)>>,
+    /// What the rows of old instances say.
+    says: Mutex<&'static str>,
     away: Mutex<bool>,
+    /// The keys that are locked at the times at which the table is asked.
+    locks: Mutex<Option<Arc<dyn LockBackend>>>,
+    locked: Mutex<Vec<usize>>,
     /// Rows that an old instance writes right after we looked.
     in_between: Mutex<Vec<String>>,
     /// How it writes marketplaces by now, and when we last looked.
@@ -46,7 +55,8 @@ impl Table {
 
     fn of(&self, posting: &PostingId, names: &[LegacyName]) -> Option<NewImport> {
         let foreign = self.foreign.lock().unwrap();
-        names.iter().any(|name| foreign.contains(&name.job_id)).then(|| import(posting))
+        let found = names.iter().any(|name| foreign.contains(&name.job_id)).then(|| import(posting))?;
+        Some(NewImport { detail: json!({ "row": *self.says.lock().unwrap() }), ..found })
     }
 
     fn statuses(&self) -> Vec<&'static str> {
@@ -92,15 +102,32 @@ impl LegacyBids for Table {
         postings: &[(PostingId, Vec<LegacyName>)],
     ) -> Result<Vec<Option<NewImport>>, LegacyError> {
         self.reach()?;
+        let locks = self.locks.lock().unwrap().clone();
+        if let Some(locks) = locks {
+            let page = bidlock::Page { after: None, limit: 1_000 };
+            let held = locks.inspect(&bidlock::KeyFilter::default(), page).await.unwrap().len();
+            self.locked.lock().unwrap().push(held);
+        }
         let found = postings.iter().map(|(posting, names)| self.of(posting, names)).collect();
         self.foreign.lock().unwrap().append(&mut self.in_between.lock().unwrap());
         Ok(found)
     }
 
-    async fn mirror(&self, bid: &Bid, names: &[LegacyName]) -> Result<Mirrored, LegacyError> {
+    fn says_anything_new(&self, found: &NewImport, events: &[BidEvent]) -> bool {
+        events.iter().all(|event| event.detail != found.detail)
+    }
+
+    async fn mirror(
+        &self,
+        bid: &Bid,
+        names: &[LegacyName],
+        overruled: Option<&NewImport>,
+    ) -> Result<Mirrored, LegacyError> {
         self.reach()?;
-        if let Some(found) = self.of(&bid.posting, names) {
-            return Ok(Mirrored::Taken(Box::new(found)));
+        match (self.of(&bid.posting, names), overruled) {
+            (Some(found), Some(known)) => assert_eq!(found.detail, known.detail),
+            (Some(found), None) => return Ok(Mirrored::Taken(Box::new(found))),
+            (None, _) => {}
         }
         let breaks = self.breaks.lock().unwrap().take();
         if let Some((locks, key)) = breaks {
@@ -305,4 +332,47 @@ async fn the_key_of_an_old_instance_keeps_ours_away() {
     // Neither key was kept: the posting's own is free for the next try.
     let outcome = pipeline.process(written("1", "http://as/written")).await.unwrap();
     assert!(matches!(outcome, Outcome::Submitted(_)), "{outcome:?}");
+}
+
+/// A person has freed an imported bid's posting: the row that the person knew does not shut it again, and ours is sent
+/// beside it. A row that says something else by now does.
+#[tokio::test]
+async fn a_persons_word_stands_until_the_old_row_says_something_else() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    table.foreign.lock().unwrap().extend(["1".to_owned(), "2".to_owned()]);
+    let pipeline = beside(&rig, &table);
+    for id in ["1", "2"] {
+        assert!(matches!(one(&pipeline, id).await, Outcome::AlreadyBid(_)));
+        let row = rig.row(id).await;
+        let free = Move::ResolveNotSubmitted { allow_new_bid: true };
+        let change =
+            bidlock_ledger::Change::new(row.claim_ref(), Actor::operator("o"), free).because("not there");
+        rig.ledger.apply(&[change]).await.unwrap();
+    }
+    let fresh = beside(&rig, &table);
+    let outcome = one(&fresh, "1").await;
+    assert!(matches!(outcome, Outcome::Submitted(_)), "{outcome:?}");
+    assert_eq!(table.statuses(), ["submitted"]);
+    *table.says.lock().unwrap() = "something else";
+    let outcome = one(&fresh, "2").await;
+    assert!(matches!(&outcome, Outcome::AlreadyBid(bid) if bid.state == BidState::Unknown), "{outcome:?}");
+    assert_eq!(rig.market.seen().len(), 1);
+}
+
+/// Old instances find free what is not being sent: a batch's locks are taken and given back in parts.
+#[tokio::test]
+async fn no_more_is_locked_than_is_sent_at_once() {
+    const AT_ONCE: usize = 3;
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    *table.locks.lock().unwrap() = Some(rig.locks.clone());
+    let shared: Arc<dyn LegacyBids> = table.clone();
+    let scanner = rig.scanner("here").options(|options| {
+        options.legacy = Some(shared);
+        options.concurrency = AT_ONCE;
+    });
+    let postings: Vec<Posting> = (0..10).map(|n| posting(&n.to_string())).collect();
+    let outcomes = batch(&scanner.build(), &postings).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Submitted(_))), "{outcomes:?}");
+    // Each posting has two keys: its own, and that of old instances.
+    assert_eq!(*table.locked.lock().unwrap(), [6, 6, 6, 2]);
 }

@@ -195,6 +195,9 @@ pub(crate) struct DoctorArgs {
     /// Also ask this marketplace whether it can be reached
     #[arg(long, value_name = "URL")]
     pub(crate) submit: Option<String>,
+    /// Also look at the replaced system's database, as a scan with this option would use it
+    #[arg(long, value_name = "URL")]
+    pub(crate) legacy_database: Option<String>,
     #[command(flatten)]
     pub(crate) stores: StoreArgs,
 }
@@ -202,7 +205,10 @@ pub(crate) struct DoctorArgs {
 impl DoctorArgs {
     pub(crate) fn overrides(&self) -> Vec<Override> {
         let mut all = self.stores.overrides();
-        all.extend(given(&[("--submit", "submit.target", self.submit.clone())]));
+        all.extend(given(&[
+            ("--submit", "submit.target", self.submit.clone()),
+            ("--legacy-database", "legacy.url", self.legacy_database.clone()),
+        ]));
         all
     }
 }

@@ -1,15 +1,13 @@
 //! `bidlock import legacy`: what the replaced system has bid on, so that nobody bids on it again.
 
-use bidlock::backends::redis::RedisOptions;
-use bidlock_ledger::Actor;
-use bidlock_legacy::{Importer, LegacyDatabase, Place, Report};
-use bidlock_pipeline::LegacyError;
+use bidlock_ledger::{Actor, LedgerStore};
+use bidlock_legacy::{Coexistence, Importer, Instances, LegacyDatabase, Report, System, coexistence};
 use serde_json::json;
 
+use super::beside;
 use crate::{
     app::{Access, App},
     args::{ImportArgs, ImportCommand, ImportLegacyArgs},
-    config::{LedgerPlace, LockPlace},
     exit::Exit,
     failure::CliError,
 };
@@ -23,97 +21,107 @@ const SHOWN: usize = 50;
 /// A database can't be used, or the configuration can't be understood.
 pub(crate) async fn run(app: &App, args: ImportArgs) -> Result<Exit, CliError> {
     let ImportCommand::Legacy(args) = args.command;
-    let place = place(app)?.ok_or_else(|| {
+    let place = beside::place(app)?.ok_or_else(|| {
         CliError::usage("the argument DATABASE_URL is empty").hint("name the replaced system's database")
     })?;
+    let actor = Actor::operator(&app.operator());
+    if args.without_reading {
+        return write_down_alone(app, &args.from, &actor).await;
+    }
     let ledger = match args.dry_run {
         false => Some(app.ledger(Access::ReadWrite).await?),
         true => ledger_to_look_at(app).await?,
     };
     let origin = app.config()?.named("legacy.url");
-    let actor = Actor::operator(&app.operator());
-    let mut from = LegacyDatabase::open(&place, actor).await.map_err(|e| refused(&origin, e))?;
+    let mut from =
+        LegacyDatabase::open(&place, actor.clone()).await.map_err(|e| beside::refused(&origin, e))?;
     if let Some(via) = via(app, &args)? {
         from = from.sent_through(&via);
     }
-    let importer = Importer::new(from, ledger, args.dry_run, App::now().as_millisecond());
+    // First of all: from here on no scan may forget it, whatever becomes of this import.
+    if let (Some(ledger), false) = (&ledger, args.dry_run) {
+        coexistence::remember(&**ledger, &from, &actor, beside::now()).await?;
+    }
+    let importer = Importer::new(from.clone(), ledger.clone(), args.dry_run, App::now().as_millisecond());
     let report = importer.run().await.map_err(CliError::from)?;
+    let system = match (&ledger, args.dry_run) {
+        (Some(ledger), false) => write_down(app, &**ledger, &from, &args, &report).await?,
+        _ => None,
+    };
     if app.out.json {
-        app.out.json_document(&json!({ "dry_run": args.dry_run, "report": report }))?;
-    } else {
-        show(app, &report, args.dry_run)?;
+        let beside = system.as_ref().map(|system| json!({ "instances": system.instances, "by": system.by }));
+        app.out.json_document(&json!({ "dry_run": args.dry_run, "report": report, "beside": beside }))?;
+        return Ok(Exit::Ok);
+    }
+    show(app, &report, args.dry_run)?;
+    if let Some(system) = system.filter(|system| system.instances == Instances::Running) {
+        app.out.say(format!(
+            "next: this ledger is kept beside {}: `bidlock scan … --legacy-database URL`; once none of its instances \
+             runs any more: {}",
+            system.place,
+            beside::way_to_stop(&system)
+        ));
     }
     Ok(Exit::Ok)
 }
 
-/// Where the replaced system's database is, if one is named.
-///
-/// # Errors
-/// The setting names nothing that can be one.
-pub(crate) fn place(app: &App) -> Result<Option<Place>, CliError> {
-    Ok(app.config()?.legacy_place()?.map(|place| match place {
-        LedgerPlace::Sqlite(path) => Place::Sqlite(path),
-        LedgerPlace::Postgres(url) => Place::Postgres(url.with_password().to_owned()),
-    }))
-}
-
-/// Opens the replaced system's database for a scan beside its instances.
-///
-/// # Errors
-/// It can't be used: then nothing is sent.
-pub(crate) async fn beside(app: &App, sends: bool) -> Result<Option<LegacyDatabase>, CliError> {
-    let Some(place) = place(app)? else { return Ok(None) };
-    let config = app.config()?;
-    if sends {
-        keeps_old_instances_away(app)?;
-    }
-    let actor = Actor::scanner(app.holder()?.as_str());
-    let opened = match sends {
-        true => LegacyDatabase::open_beside(&place, actor, App::now).await,
-        // A dry run writes nothing, there neither.
-        false => LegacyDatabase::open(&place, actor).await,
+/// What the person said of the old instances, and what the ledger remembers then.
+async fn write_down(
+    app: &App,
+    ledger: &dyn LedgerStore,
+    from: &LegacyDatabase,
+    args: &ImportLegacyArgs,
+    report: &Report,
+) -> Result<Option<System>, CliError> {
+    let said = match (args.old_instances_stopped, args.old_instances_run_again) {
+        (true, _) => Some(Instances::Stopped),
+        (_, true) => Some(Instances::Running),
+        _ => None,
     };
-    let via = app.marketplace(&config.target())?.via().to_owned();
-    opened
-        .map(|database| Some(database.sent_through(&via)))
-        .map_err(|e| refused(&config.named("legacy.url"), e))
-}
-
-/// Looks whether old instances, which lock in Redis, meet our locks there.
-///
-/// # Errors
-/// Our keys have a prefix, and theirs have none: nobody keeps anybody away.
-fn keeps_old_instances_away(app: &App) -> Result<(), CliError> {
-    let choice = app.config()?.lock_choice()?;
-    let LockPlace::Redis(url) = &choice.place else {
-        app.out.warn(
-            "locks are not in Redis: old instances that lock there are not kept away while they prepare a bid; \
-             use their Redis with --locks redis://…, or stop them first",
-        );
-        return Ok(());
-    };
-    let options = RedisOptions::from_url(url.with_password())?;
-    if options.key_prefix().is_empty() {
-        return Ok(());
+    let actor = Actor::operator(&app.operator());
+    if let Some(instances) = said {
+        coexistence::say(ledger, from.identity(), instances, &actor, beside::now()).await?;
+        app.out.say(match instances {
+            Instances::Stopped => format!("written down: no instance of {} runs any more", from.place()),
+            Instances::Running => format!(
+                "written down: instances of {} may run; scans without --legacy-database are refused from their next \
+                 start or round on",
+                from.place()
+            ),
+        });
     }
-    Err(CliError::usage(format!(
-        "{}: our keys begin with `{}`, and those of old instances have no prefix: beside {} neither keeps the other \
-         away",
-        choice.place_by,
-        options.key_prefix(),
-        app.config()?.named("legacy.url"),
-    ))
-    .hint(
-        "take key_prefix out of the URL, for all scanners at once; or stop the old instances, and leave \
-         --legacy-database out",
-    ))
+    let system = Coexistence::of(ledger).await?.find(from.identity()).cloned();
+    let news = report.imported.values().sum::<u64>() + report.brought_up;
+    if let Some(system) = system.iter().find(|s| said.is_none() && s.instances == Instances::Stopped && news > 0)
+    {
+        app.out.warn(format!(
+            "{news} bids have come or moved in {}, though its instances are said to have stopped: does one still run? \
+             Then say so with --old-instances-run-again, and scan with --legacy-database",
+            beside::told(system)
+        ));
+    }
+    Ok(system)
 }
 
-/// The replaced system's database can't be used.
-pub(crate) fn refused(origin: &str, error: LegacyError) -> CliError {
-    let message = if origin.is_empty() { error.message } else { format!("{origin}: {}", error.message) };
-    CliError::unavailable(message)
-        .hint(error.hint.unwrap_or_else(|| "check the URL; nothing was sent".to_owned()))
+/// The replaced system's database is gone, and the ledger remembers it.
+async fn write_down_alone(app: &App, given: &str, actor: &Actor) -> Result<Exit, CliError> {
+    let ledger = app.ledger(Access::Existing).await?;
+    let known = Coexistence::of(&*ledger).await?;
+    let place = app.config()?.legacy_place()?.map(|place| place.to_string());
+    let is_it = |system: &&System| system.place == given || Some(&system.place) == place.as_ref();
+    let Some(system) = known.systems().iter().find(is_it) else {
+        let all: Vec<String> = known.systems().iter().map(beside::told).collect();
+        return Err(CliError::usage(format!("this ledger remembers no replaced system at {given}")).hint(
+            if all.is_empty() {
+                "it remembers none at all: scans need no --legacy-database".to_owned()
+            } else {
+                format!("it remembers {}", all.join(", "))
+            },
+        ));
+    };
+    coexistence::say(&*ledger, &system.id, Instances::Stopped, actor, beside::now()).await?;
+    app.out.say(format!("written down: no instance of {} runs any more", system.place));
+    Ok(Exit::Ok)
 }
 
 /// A dry run may come before there is a ledger.
@@ -151,6 +159,7 @@ fn show(app: &App, report: &Report, dry_run: bool) -> Result<(), CliError> {
         ("brought up to date", report.brought_up.to_string()),
         ("shut before they were sent", report.shut.to_string()),
         ("our own, mirrored", report.mirrored.to_string()),
+        ("freed by a person, left so", report.overruled.to_string()),
     ]);
     if let Some(locks) = report.old_locks {
         fields.push(("old locks", format!("{} rows, {} not ended", locks.rows, locks.running)));

@@ -1,6 +1,7 @@
 //! One file per subcommand; each has `run`.
 
 pub(crate) mod bench;
+pub(crate) mod beside;
 pub(crate) mod bid;
 pub(crate) mod chaos;
 pub(crate) mod completions;

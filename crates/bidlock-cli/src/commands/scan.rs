@@ -19,7 +19,7 @@ use self::{
     feeds::{Feeds, Item},
     report::Report,
 };
-use super::evaluation::Evaluation;
+use super::{beside::Beside, evaluation::Evaluation};
 use crate::{
     app::{Access, App},
     args::ScanArgs,
@@ -53,7 +53,7 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     let stop = Stop::default();
     listen_for_signals(stop.clone());
     let telemetry = Telemetry::start(app).await?;
-    let Opened { pipeline, binding, watched } = open(app, &args, marketplace, evaluation.evaluator, stop.clone()).await?;
+    let Opened { pipeline, binding, watched, beside } = open(app, &args, marketplace, evaluation.evaluator, stop.clone()).await?;
     let _serving_until_the_end = telemetry.map(|telemetry| telemetry.serve(watched));
     let options =
         ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: config.scan.patience };
@@ -70,6 +70,10 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
                 tokio::select! {
                     () = tokio::time::sleep(every) => {}
                     () = stop.stopping() => break,
+                }
+                if let Err(refused) = beside.check_again(app).await {
+                    pipeline.shutdown().await;
+                    return Err(refused);
                 }
             }
             _ => break,
@@ -115,6 +119,8 @@ struct Opened {
     binding: Option<Binding>,
     /// Ledger and locks, for whoever asks for metrics.
     watched: Watched,
+    /// The replaced system, while its instances run.
+    beside: Beside,
 }
 
 async fn open(
@@ -135,6 +141,7 @@ async fn open(
         (app.ledger(Access::ReadWrite).await?, locks, None)
     };
     let ledger = telemetry::metered_ledger(ledger);
+    let beside = Beside::open(app, Arc::clone(&ledger), sends).await?;
     let claimant = Claimant { holder: app.holder()?.to_string(), instance: ledger.instance() };
     let options = PipelineOptions {
         ttl: config.lock.ttl,
@@ -143,7 +150,7 @@ async fn open(
         approval: config.submit.approval,
         caps: caps(config),
         run_limit: args.max_bids.map(u64::from).filter(|_| sends),
-        legacy: super::import::beside(app, sends).await?.map(|legacy| Arc::new(legacy) as _),
+        legacy: beside.bids(),
         metrics: telemetry::counted().map(|marketplaces| Arc::new(BidMetrics::new(marketplaces))),
     };
     let watched = Watched::new(Arc::clone(&ledger), locks.clone());
@@ -153,7 +160,7 @@ async fn open(
         CliError::usage(format!("{}: {e}", config.named("submit.time_limit")))
             .hint("set submit.time_limit below lock.ttl, or raise lock.ttl")
     })?;
-    Ok(Opened { pipeline, binding, watched })
+    Ok(Opened { pipeline, binding, watched, beside })
 }
 
 fn caps(config: &config::Config) -> Caps {

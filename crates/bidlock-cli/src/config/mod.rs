@@ -8,10 +8,12 @@
 //! | [`reader`] | the typed values out of the layers |
 //! | [`places`], [`locks`] | which ledger and which locks the settings choose |
 //! | [`redis`], [`server_url`] | where Redis is; URLs that hide their password |
+//! | [`old_redis`] | where old instances lock, as far as the environment tells |
 //! | [`show`] | all settings with values and origins, secrets hidden |
 
 mod layers;
 mod locks;
+mod old_redis;
 mod places;
 mod reader;
 mod redis;
@@ -251,6 +253,11 @@ impl Config {
     /// The setting names no database that bidlock knows.
     pub(crate) fn legacy_place(&self) -> Result<Option<LedgerPlace>, CliError> {
         places::legacy(&self.layers, &self.around)
+    }
+
+    /// What the variables that old instances read say of their Redis, where they say another one than this.
+    pub(crate) fn redis_of_old_instances(&self, locks: &ServerUrl) -> Option<String> {
+        old_redis::another(&self.around, locks)
     }
 
     /// Where locks are, and why there.

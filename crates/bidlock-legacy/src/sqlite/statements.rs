@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params, params_from_iter};
 
 use crate::{
-    database::{NewRow, filled, no_comments, selected, written_time},
+    database::{no_comments, selected},
     row::OldRow,
     shape::Shape,
+    showing::{NewRow, filled, written_time},
 };
 
 /// Composed once.

@@ -1,17 +1,19 @@
 //! `bidlock bid list`.
 
-use bidlock_ledger::{BidFilter, Cursor, Page, WallTime};
+use bidlock_ledger::{Bid, BidFilter, Cursor, Page, WallTime};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::json;
 
-use super::view;
+use super::{
+    imported::{self, OldRow},
+    view,
+};
 use crate::{
     app::{Access, App},
     args::ListArgs,
     config::values,
     exit::Exit,
     failure::CliError,
-    output,
 };
 
 /// Runs it.
@@ -37,8 +39,14 @@ pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
     let bids = ledger.list(&filter, &Page { after, limit: args.limit }).await?;
     let is_full = bids.len() == args.limit as usize;
     let next = bids.last().filter(|_| is_full).map(|b| b.id);
+    let old = imported::old_rows(ledger.as_ref(), &bids).await?;
     if app.out.json {
-        let bids: Vec<_> = bids.iter().map(view::bid_json).collect();
+        let with_old = |(bid, old): (&Bid, &Option<OldRow>)| {
+            let mut all = view::bid_json(bid);
+            all["legacy"] = old.as_ref().map_or(serde_json::Value::Null, OldRow::json);
+            all
+        };
+        let bids: Vec<_> = bids.iter().zip(&old).map(with_old).collect();
         app.out.json_document(&json!({ "bids": bids, "next": next }))?;
         return Ok(Exit::Ok);
     }
@@ -47,13 +55,14 @@ pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
     let rows: Vec<Vec<String>> = bids
         .iter()
         .zip(&ids)
-        .map(|(bid, id)| {
+        .zip(&old)
+        .map(|((bid, id), old)| {
             vec![
                 id.chars().take(shown).collect(),
                 bid.state.to_string(),
                 bid.posting.to_string(),
-                output::money(bid.payload.amount),
-                view::time(bid.created_at),
+                imported::amount(bid, old.as_ref()),
+                imported::made(bid, old.as_ref()),
                 if app.out.stdout_terminal { shortened(&view::why(bid)) } else { view::why(bid) },
             ]
         })

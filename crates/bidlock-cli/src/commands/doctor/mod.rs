@@ -3,6 +3,7 @@
 mod ledger;
 mod locks;
 mod place;
+mod replaced;
 mod surroundings;
 
 use serde::Serialize;
@@ -68,6 +69,7 @@ pub(crate) async fn run(app: &App, _args: DoctorArgs) -> Result<Exit, CliError> 
         checks.extend(place::data_folder(app));
         checks.extend(ledger::ledger(app).await);
         checks.extend(locks::locks(app).await);
+        checks.extend(replaced::replaced(app).await);
         checks.push(surroundings::marketplace(app).await);
     }
     let unhealthy = checks.iter().filter(|c| c.status == Status::Unhealthy).count();

@@ -1,0 +1,233 @@
+//! Working beside instances of the replaced system: what `--legacy-database` opens, what the ledger remembers of it, and
+//! what is refused.
+
+use std::sync::Arc;
+
+use bidlock::backends::redis::RedisOptions;
+use bidlock_ledger::{Actor, LedgerStore, WallTime};
+use bidlock_legacy::{Coexistence, Earlier, Instances, LegacyDatabase, Place, System, coexistence};
+use bidlock_pipeline::{LegacyBids, LegacyError};
+use jiff::Timestamp;
+
+use crate::{
+    app::App,
+    config::{LedgerPlace, LockPlace, ServerUrl},
+    exit::Exit,
+    failure::CliError,
+};
+
+/// What a scan stands beside, if it does.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    database: Option<LegacyDatabase>,
+    ledger: Arc<dyn LedgerStore>,
+    sends: bool,
+}
+
+impl Beside {
+    /// Opens the replaced system's database, if one is named. A scan that sends writes down that the ledger is kept beside
+    /// it, and shows it the bids that were made without it.
+    ///
+    /// # Errors
+    /// It can't be used; or old instances could bid where this scan does: nothing is sent then.
+    pub(crate) async fn open(
+        app: &App,
+        ledger: Arc<dyn LedgerStore>,
+        sends: bool,
+    ) -> Result<Beside, CliError> {
+        let database = match place(app)? {
+            Some(place) => Some(open(app, &place, sends).await?),
+            None => None,
+        };
+        let beside = Beside { database, ledger, sends };
+        let known = beside.check(app).await?;
+        if let (Some(database), true) = (&beside.database, sends) {
+            let stopped = known.find(database.identity()).map(|system| system.instances);
+            if stopped != Some(Instances::Stopped) {
+                meets_old_instances(app)?;
+                app.out.say(format!(
+                    "note: old instances are kept away if they lock at {} as well, same server and same database \
+                     number; nothing here can prove that they do",
+                    app.config()?.lock_choice()?.place
+                ));
+            }
+            let actor = Actor::scanner(app.holder()?.as_str());
+            coexistence::remember(&*beside.ledger, database, &actor, now()).await?;
+            tell_earlier(app, database, &database.show_earlier(&*beside.ledger).await?);
+        }
+        Ok(beside)
+    }
+
+    /// Looks whether this scan names every replaced system whose instances may run: at its start, and again before each
+    /// further round, since somebody may have begun to move over meanwhile.
+    ///
+    /// # Errors
+    /// It does not, and sends. A dry run is told.
+    async fn check(&self, app: &App) -> Result<Coexistence, CliError> {
+        let known = Coexistence::of(&*self.ledger).await?;
+        if let Some(system) = known.running_besides(self.database.as_ref()) {
+            let refused = not_named(app, system, self.database.as_ref());
+            if self.sends {
+                return Err(refused);
+            }
+            app.out.warn(format!("with --submit this would be refused: {}", refused.message));
+        }
+        Ok(known)
+    }
+
+    /// As [`check`](Self::check), for a further round. A ledger that is away at this moment is the round's business, which
+    /// has patience.
+    ///
+    /// # Errors
+    /// Only where sending is refused.
+    pub(crate) async fn check_again(&self, app: &App) -> Result<(), CliError> {
+        match self.check(app).await {
+            Err(refused) if refused.code == Exit::Usage => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    /// For the pipeline.
+    pub(crate) fn bids(&self) -> Option<Arc<dyn LegacyBids>> {
+        self.database.clone().map(|database| Arc::new(database) as _)
+    }
+}
+
+/// Where the replaced system's database is, if one is named.
+///
+/// # Errors
+/// The setting names nothing that can be one.
+pub(crate) fn place(app: &App) -> Result<Option<Place>, CliError> {
+    Ok(app.config()?.legacy_place()?.map(|place| match place {
+        LedgerPlace::Sqlite(path) => Place::Sqlite(path),
+        LedgerPlace::Postgres(url) => Place::Postgres(url.with_password().to_owned()),
+    }))
+}
+
+async fn open(app: &App, place: &Place, sends: bool) -> Result<LegacyDatabase, CliError> {
+    let config = app.config()?;
+    let actor = Actor::scanner(app.holder()?.as_str());
+    let opened = match sends {
+        true => LegacyDatabase::open_beside(place, actor, App::now).await,
+        // A dry run writes nothing, there neither.
+        false => LegacyDatabase::open(place, actor).await,
+    };
+    let via = app.marketplace(&config.target())?.via().to_owned();
+    opened
+        .map(|database| database.sent_through(&via))
+        .map_err(|e| refused(&config.named("legacy.url"), e))
+}
+
+/// The replaced system's database can't be used.
+pub(crate) fn refused(origin: &str, error: LegacyError) -> CliError {
+    CliError::unavailable(format!("{origin}: {}", error.message))
+        .hint(error.hint.unwrap_or_else(|| "check the URL; nothing was sent".to_owned()))
+}
+
+/// The time, as it is written down.
+pub(crate) fn now() -> WallTime {
+    WallTime(App::now().as_millisecond())
+}
+
+/// As `postgres://db.example/bidding (since 2026-01-02T03:04:05Z, by operator:mara)`.
+pub(crate) fn told(system: &System) -> String {
+    let at = Timestamp::from_millisecond(system.at.0).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    format!("{} (since {}, by {})", system.place, at.unwrap_or_default(), system.by)
+}
+
+/// The command that says that its instances have stopped.
+pub(crate) fn way_to_stop(system: &System) -> String {
+    format!("`bidlock import legacy {} --old-instances-stopped`", system.place)
+}
+
+fn not_named(app: &App, system: &System, named: Option<&LegacyDatabase>) -> CliError {
+    let this = match named {
+        None => "this scan does not name it".to_owned(),
+        Some(other) => {
+            let setting = app.config().map(|config| config.named("legacy.url")).unwrap_or_default();
+            format!("this scan names another one, {} by {setting}", other.place())
+        }
+    };
+    CliError::usage(format!(
+        "this ledger is kept beside the replaced system at {}, and {this}: old instances would not see these bids, and \
+         these locks would not keep them away",
+        told(system)
+    ))
+    .hint(format!(
+        "name it with --legacy-database; or once none of its instances runs any more, say so: {} (docs/migrating.md)",
+        way_to_stop(system)
+    ))
+}
+
+/// Looks whether old instances, which lock in Redis, meet our locks there, as far as anybody can tell.
+///
+/// # Errors
+/// They do not: nobody would keep anybody away.
+pub(crate) fn meets_old_instances(app: &App) -> Result<(), CliError> {
+    let config = app.config()?;
+    let choice = config.lock_choice()?;
+    let LockPlace::Redis(url) = &choice.place else {
+        return Err(CliError::usage(format!(
+            "locks are not in Redis but in {} ({}): old instances lock there, and beside {} neither would keep the other \
+             away",
+            choice.place,
+            choice.place_by,
+            config.named("legacy.url"),
+        ))
+        .hint(
+            "lock on their server and in their database number: --locks redis://HOST:PORT/DB; or once no old instance \
+             runs any more, say so: `bidlock import legacy URL --old-instances-stopped`",
+        ));
+    };
+    refuse_a_prefix(app, url, &choice.place_by)?;
+    if let Some(theirs) = config.redis_of_old_instances(url) {
+        return Err(CliError::usage(format!(
+            "{}: locks are at {url}, and the variables of old instances say {theirs}: on another server or in another \
+             database number neither keeps the other away",
+            choice.place_by
+        ))
+        .hint(
+            "lock where the old instances do; if these variables are not theirs, or name the same server in another \
+             way, unset them for this scan",
+        ));
+    }
+    Ok(())
+}
+
+/// Keys of old instances have no prefix.
+fn refuse_a_prefix(app: &App, url: &ServerUrl, place_by: &str) -> Result<(), CliError> {
+    let options = RedisOptions::from_url(url.with_password())?;
+    if options.key_prefix().is_empty() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "{place_by}: our keys begin with `{}`, and those of old instances have no prefix: beside {} neither keeps the \
+         other away",
+        options.key_prefix(),
+        app.config()?.named("legacy.url"),
+    ))
+    .hint(
+        "take key_prefix out of the URL, for all scanners at once; or stop the old instances, and say so: `bidlock \
+         import legacy URL --old-instances-stopped`",
+    ))
+}
+
+/// What a person should know of bids that were made without the old table.
+fn tell_earlier(app: &App, database: &LegacyDatabase, earlier: &Earlier) {
+    if earlier.shown > 0 {
+        app.out.say(format!(
+            "bids made without the old table: {} missing there, now shown to old instances in {}",
+            earlier.shown,
+            database.place()
+        ));
+    }
+    if earlier.bid_on_by_both > 0 {
+        let named: Vec<String> = earlier.named.iter().map(ToString::to_string).collect();
+        app.out.warn(format!(
+            "postings with a bid of ours and one of an old instance: {}, perhaps bid on twice: {}{}",
+            earlier.bid_on_by_both,
+            named.join(", "),
+            if earlier.bid_on_by_both > named.len() as u64 { ", …" } else { "" }
+        ));
+    }
+}

@@ -1,0 +1,89 @@
+//! Where old instances lock, as far as this environment tells: they read the variables `REDIS_*`. A scan that stands
+//! beside them and locks elsewhere keeps none of them away.
+
+use bidlock::backends::redis::RedisOptions;
+
+use super::{layers::Surroundings, server_url::ServerUrl};
+
+/// A server's address, as far as something names it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Address {
+    host: Option<String>,
+    port: Option<String>,
+    db: Option<String>,
+}
+
+/// The variables of old instances that name another server or database than these locks are in, with what they name. `None`
+/// where they name none, or the same. A host that has two names looks like two.
+pub(super) fn another(around: &Surroundings, locks: &ServerUrl) -> Option<String> {
+    let ours = address(locks.with_password())?;
+    if let Some(url) = around.variable("REDIS_URL") {
+        let theirs = address(url)?;
+        return (theirs != ours).then(|| format!("REDIS_URL ({})", ServerUrl::new(url)));
+    }
+    let parts = [("REDIS_HOST", &ours.host), ("REDIS_PORT", &ours.port), ("REDIS_DB", &ours.db)];
+    let others = parts.into_iter().filter_map(|(name, ours)| {
+        let theirs = around.variable(name)?;
+        (Some(one_name(theirs)) != *ours).then(|| format!("{name} ({theirs})"))
+    });
+    let others: Vec<String> = others.collect();
+    (!others.is_empty()).then(|| others.join(", "))
+}
+
+/// `None` for what is no URL of a server that is reached by TCP.
+fn address(url: &str) -> Option<Address> {
+    let place = RedisOptions::from_url(url).ok()?.place();
+    let (scheme, rest) = place.split_once("://")?;
+    let (server, db) = rest.rsplit_once('/')?;
+    let (host, port) = server.rsplit_once(':')?;
+    let text = |text: &str| Some(text.to_owned());
+    matches!(scheme, "redis" | "rediss").then(|| Address {
+        host: Some(one_name(host)),
+        port: text(port),
+        db: text(db),
+    })
+}
+
+/// This host has several.
+fn one_name(host: &str) -> String {
+    match host.trim_matches(['[', ']']) {
+        "localhost" | "::1" => "127.0.0.1".to_owned(),
+        other => other.to_ascii_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_server_or_database_is_told_and_the_same_is_not() {
+        let found = |locks: &str, variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let around = Surroundings { variables: variables.collect(), ..Surroundings::default() };
+            another(&around, &ServerUrl::new(locks))
+        };
+        let locks = "redis://:secret@cache.example:6379/0";
+        for same in [
+            &[][..],
+            &[("REDIS_URL", "redis://cache.example")],
+            &[("REDIS_URL", "redis://someone:else@Cache.Example:6379/0")],
+            &[("REDIS_HOST", "cache.example"), ("REDIS_PORT", "6379"), ("REDIS_DB", "0")],
+            &[("REDIS_URL", "redis+unix:///run/redis.sock")],
+        ] {
+            assert_eq!(found(locks, same), None, "{same:?}");
+        }
+        assert_eq!(found("redis://localhost", &[("REDIS_URL", "redis://127.0.0.1:6379")]), None);
+        for (other, named) in [
+            (("REDIS_URL", "redis://u:hidden@cache.example:6379/3"), "/3"),
+            (("REDIS_URL", "redis://cache.example:6380/0"), "6380"),
+            (("REDIS_HOST", "old.example"), "old.example"),
+            (("REDIS_DB", "3"), "REDIS_DB (3)"),
+        ] {
+            let told = found(locks, &[other]).unwrap();
+            assert!(told.contains(named) && !told.contains("hidden"), "{told}");
+        }
+        // A URL beats the parts, for old instances as well.
+        assert_eq!(found(locks, &[("REDIS_URL", "redis://cache.example"), ("REDIS_DB", "3")]), None);
+    }
+}
