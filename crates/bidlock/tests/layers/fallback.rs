@@ -383,50 +383,7 @@ mod in_the_primary {
 mod in_the_secondary {
     use super::*;
 
-    bidlock::conformance_suite!(@cases suite(Some(ErrorKind::Unavailable));
-        released_after_an_error_of_the_work
-        released_after_a_panic_of_the_work
-        released_after_the_work_is_cancelled
-        released_when_a_lease_is_dropped
-        nothing_stays_after_a_cancelled_acquisition
-        work_is_cancelled_when_its_lease_is_lost
-        clean_up_of_own_locks_leaves_others_alone
-        clean_up_of_the_fleet_needs_force
-        shutdown_releases_and_refuses
-        two_instances_on_one_posting
-        one_holder_name_does_not_make_one_holder
-        many_postings_at_once
-        a_key_twice_in_a_batch
-        marketplaces_are_independent
-        ids_that_look_alike_are_independent
-        rapid_cycles
-        whole_workflow
-        same_attempt_is_granted_again
-        expires_and_is_taken_over
-        recovers_after_a_holders_death
-        release_after_expiry_says_so
-        holder_stops_before_the_store_does
-        an_expired_lock_is_not_shown
-        tokens_grow
-        reentry_only_on_request_and_with_the_same_token
-        counts_each_attempt_once
-        shows_what_is_held
-        shows_page_by_page
-        force_release_is_recorded
-        answers_a_check
-        unguarded_counter_under_the_lock
-        held_beyond_its_ttl_by_renewal
-        many_leases_are_renewed
-        holder_learns_of_a_forced_release
-        renewed_by_hand
-        a_failed_wait_lasts_its_limit_and_little_more
-        woken_by_a_release
-        three_queued
-        a_cancelled_wait_takes_nothing
-        leaving_the_queue_keeps_what_was_taken
-        waiting_is_not_needed_for_a_free_lock
-        waits_for_expiry_where_nobody_releases
-    );
+    bidlock::conformance_suite!(@of_whoever_holds suite(Some(ErrorKind::Unavailable)));
 }
 
 /// Instances on the same two engines, each with a fall-back of its own.
