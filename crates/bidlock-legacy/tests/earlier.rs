@@ -229,18 +229,26 @@ async fn a_ledger_remembers_beside_which_systems_it_is_kept() {
         let legacy = old.beside().await;
         let known = || async { Coexistence::of(&*ledger).await.unwrap() };
         assert!(known().await.systems().is_empty() && known().await.running_besides(None).is_none());
+        let stranger = Old::sqlite();
+        stranger.sql("CREATE TABLE bids (marketplace TEXT, job_id TEXT, status TEXT)");
+        let stranger = stranger.open().await;
+        // Neither of two who write at once is forgotten.
         let who = actor();
-        let by_two = [&ledger, &other].map(|l| coexistence::remember(&**l, &legacy, &who, WallTime(7)));
-        let [a, b] = by_two;
-        let (a, b) = tokio::join!(a, b);
+        let (a, b) = tokio::join!(
+            coexistence::remember(&*ledger, &legacy, &who, WallTime(7)),
+            coexistence::remember(&*other, &stranger, &who, WallTime(7)),
+        );
         a.unwrap();
         b.unwrap();
+        assert_eq!(known().await.systems().len(), 2);
+        coexistence::say(&*ledger, stranger.identity(), Instances::Stopped, &who, WallTime(8)).await.unwrap();
         let beside = known().await;
-        let [system] = beside.systems() else { panic!("{beside:?}") };
+        let system = beside.find(legacy.identity()).unwrap();
         assert_eq!((system.instances, system.by.as_str()), (Instances::Running, "operator:mara"));
         assert!(!format!("{system:?}").contains("secret"), "{system:?}");
         assert!(beside.running_besides(None).is_some());
         assert!(beside.running_besides(Some(&legacy)).is_none());
+        assert!(beside.running_besides(Some(&stranger)).is_some(), "another one does not do for it");
         // By another way to the same table.
         let again = match &old.server {
             None => bidlock_legacy::Place::Sqlite(old.folder.path().join("./old.db")),
@@ -250,14 +258,11 @@ async fn a_ledger_remembers_beside_which_systems_it_is_kept() {
         assert!(beside.running_besides(Some(&again)).is_none(), "{} {}", again.identity(), system.id);
         coexistence::remember(&*ledger, &again, &actor(), WallTime(8)).await.unwrap();
         assert_eq!(known().await, beside);
-        let stranger = Old::sqlite();
-        stranger.sql("CREATE TABLE bids (marketplace TEXT, job_id TEXT, status TEXT)");
-        let stranger = stranger.open().await;
-        assert!(beside.running_besides(Some(&stranger)).is_some(), "another one does not do for it");
         coexistence::say(&*ledger, &system.id, Instances::Stopped, &actor(), WallTime(9)).await.unwrap();
         assert!(known().await.running_besides(None).is_none());
         coexistence::remember(&*ledger, &legacy, &actor(), WallTime(10)).await.unwrap();
-        assert_eq!(known().await.systems()[0].instances, Instances::Stopped, "what a person said stays");
+        let said = known().await.find(legacy.identity()).unwrap().instances;
+        assert_eq!(said, Instances::Stopped, "what a person said stays");
     }
 }
 
