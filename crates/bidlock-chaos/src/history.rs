@@ -318,6 +318,10 @@ pub enum LeaseStep {
 pub struct FeedLine {
     /// When it first appeared, in milliseconds since the run began.
     pub at_ms: u64,
+    /// When it has left the feed, which shows the newest postings alone; the last scan sees it once more. `None`: the feed
+    /// shows it to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_ms: Option<u64>,
     /// Its canonical identity.
     pub posting: PostingId,
     /// Its ids as the feeds write them: links with tracking queries, other cases, numbers.

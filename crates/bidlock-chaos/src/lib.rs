@@ -16,7 +16,10 @@
 //! | `dump` | the ledger's rows and events as a file |
 //! | [`history`] | what happened, as files: what the checker reads |
 //! | [`checker`] | what the files prove: a verdict for each invariant |
+//! | [`canaries`] | plans that show that a mechanism is missing |
+//! | [`report`] | the same as text, as JSON, and as a page with a picture |
 
+pub mod canaries;
 pub mod checker;
 mod dump;
 mod error;
@@ -25,6 +28,7 @@ pub mod history;
 mod nemeses;
 pub mod plan;
 mod proxy;
+pub mod report;
 mod run;
 pub mod worker;
 mod world;

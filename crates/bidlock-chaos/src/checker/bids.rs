@@ -70,7 +70,7 @@ pub(super) fn check(
     law(bid, events, around, found);
     behind_the_door(bid, events, around, found);
     submitted_is_there(bid, events, around, found);
-    at_rest(bid, events, around, found);
+    at_rest(bid, events, around, postings.of(&bid.posting).is_some_and(|facts| facts.is_gone), found);
     followed(bid, events, around, found);
     without_redis(events, around, found);
     unknowns::check(bid, events, around, found, unknown);
@@ -189,8 +189,9 @@ fn is_unrest(state: BidState) -> bool {
     matches!(state, Claimed | Submitting | Approved | Abandoned | Withdrawing)
 }
 
-/// L1: at rest at the end, and already when the last scan began.
-fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
+/// L1: at rest at the end, and already when the last scan began, but for what was abandoned and no feed shows (`is_gone`)
+/// to anybody before that scan.
+fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, is_gone: bool, found: &mut Findings) {
     let (Some(quiet_ms), Some(last_scan_ms)) = (around.timeline.quiet_ms, around.timeline.last_scan_ms)
     else {
         return;
@@ -208,6 +209,7 @@ fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Find
     if let Some(event) = before
         && known
         && is_unrest(event.to)
+        && !(event.to == BidState::Abandoned && is_gone)
         && last_scan_ms - quiet_ms.max(around.at_ms(event)) >= around.rest_ms()
     {
         let what = format!("bid {} was still {} {waited_s} s after the faults", bid.id, event.to);

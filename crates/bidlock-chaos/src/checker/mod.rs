@@ -80,6 +80,8 @@ pub struct Checked {
     /// When each submission reached the marketplace, whether it was accepted, whether its answer was a fault: for the
     /// picture, evenly thinned to at most [`MAX_TICKS`].
     pub ticks: Vec<Tick>,
+    /// When outcomes became unknown, at most [`MAX_TICKS`] of them.
+    pub unknown_ms: Vec<i64>,
 }
 
 /// The most submissions that the picture shows: more would only be black.
@@ -131,7 +133,8 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
         (Postings::default(), Timeline::default(), Leases::default());
     read_lines(&folder.feed(), |line: FeedLine| {
         let number = postings.number(&line.posting);
-        postings.facts[number].in_feed = true;
+        let facts = &mut postings.facts[number];
+        (facts.in_feed, facts.is_gone) = (true, line.gone_ms.is_some());
         Ok(())
     })?;
     let in_feed = postings.facts.len() as u64;
@@ -166,10 +169,12 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
     went_on(&timeline, market.sent.len(), &mut found);
     not_exercised(&begun, &mut found);
     evidence::show(folder, &begun, &timeline, found.violations())?;
-    let unknowns = tally.into_iter().map(|((cause, fault), count)| Unknown { cause, fault, count });
+    let unknowns::Tally { counts, at_ms: unknown_ms } = tally;
+    let unknowns = counts.into_iter().map(|((cause, fault), count)| Unknown { cause, fault, count });
     Ok(Checked {
         faults: counted(&timeline, &market),
         unknowns: unknowns.collect(),
+        unknown_ms,
         states,
         postings: in_feed,
         submissions: market.sent.len() as u64,

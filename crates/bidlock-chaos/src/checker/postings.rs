@@ -20,6 +20,8 @@ pub(super) struct Facts {
     pub(super) id: PostingId,
     /// The feed had it under this, its canonical identity.
     pub(super) in_feed: bool,
+    /// It had left the feed when the faults ended.
+    pub(super) is_gone: bool,
     /// A scanner said why there is no bid.
     pub(super) explained: bool,
     /// Submissions that reached the marketplace: where they stand in its record.
@@ -52,6 +54,7 @@ impl Postings {
         self.facts.push(Facts {
             id: id.clone(),
             in_feed: false,
+            is_gone: false,
             explained: false,
             sent: Vec::new(),
             rows: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bidlock_ledger::{Action, Bid, BidEvent, BidState, UnknownCause};
 
-use super::{Findings, Invariant, bids::Around, market::Sent, verdict::At};
+use super::{Findings, Invariant, MAX_TICKS, bids::Around, market::Sent, verdict::At};
 use crate::fault::{FaultKind, Place};
 
 /// How much sooner than its limit a request may end by it: the two ends do not begin to count together.
@@ -15,8 +15,14 @@ const SILENCING: [FaultKind; 3] = [FaultKind::Kill, FaultKind::Pause, FaultKind:
 /// What makes a process take an answer for lost by itself.
 const INTERRUPTING: [FaultKind; 3] = [FaultKind::Terminate, FaultKind::Pause, FaultKind::Kill];
 
-/// How often each cause was explained by each fault.
-pub(super) type Tally = BTreeMap<(String, String), u64>;
+/// What is counted of them.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// How often each cause was explained by each fault.
+    pub(super) counts: BTreeMap<(String, String), u64>,
+    /// When they became unknown: the first ones, for the picture.
+    pub(super) at_ms: Vec<i64>,
+}
 
 /// What explains an unknown outcome.
 enum Why {
@@ -54,12 +60,28 @@ pub(super) fn check(
         };
         found.looked(Invariant::Unknowns, "unknown outcomes", 1);
         let name = why.as_ref().map_or("nothing", Why::name);
-        *tally.entry((cause.to_string(), name.to_owned())).or_default() += 1;
+        *tally.counts.entry((cause.to_string(), name.to_owned())).or_default() += 1;
+        if tally.at_ms.len() < MAX_TICKS {
+            tally.at_ms.push(around.at_ms(event));
+        }
         if why.is_none() {
             let reason = event.reason.as_deref().unwrap_or_default();
             let what = format!("bid {}: no fault explains `{cause}` ({reason})", bid.id);
             found.violated(Invariant::Unknowns, At::posting(&bid.posting), what);
         }
+    }
+}
+
+/// Whether this is how a fault of the marketplace looks to its client.
+fn fits(cause: UnknownCause, fault: FaultKind) -> bool {
+    use FaultKind::*;
+    match cause {
+        UnknownCause::ConnectionLost => fault == MarketReset,
+        UnknownCause::ServerError => fault == MarketError,
+        UnknownCause::Redirect => fault == MarketRedirect,
+        UnknownCause::UnreadableAnswer => fault == MarketGarbage,
+        UnknownCause::Timeout => matches!(fault, MarketSilent | MarketSlow),
+        _ => false,
     }
 }
 
@@ -81,10 +103,11 @@ impl Case<'_> {
         let why = match cause {
             UnknownCause::Shutdown => self.on_process(&INTERRUPTING),
             UnknownCause::Duplicate if self.has_earlier_bid() => Some(Why::EarlierBid),
-            _ => self
-                .of_request()
+            cause => self
+                .of_request(|fault| fits(cause, fault))
                 .or_else(|| self.on_way(Place::Market))
-                .or_else(|| self.on_process(&INTERRUPTING)),
+                .or_else(|| self.on_process(&INTERRUPTING))
+                .or_else(|| self.of_request(|_| true)),
         };
         (cause, why)
     }
@@ -94,7 +117,7 @@ impl Case<'_> {
         self.on_process(&SILENCING)
             .or_else(|| self.on_way(self.around.ledger()))
             // The answer came too late to be recorded within the claim.
-            .or_else(|| self.of_request())
+            .or_else(|| self.of_request(|_| true))
             .or_else(|| self.on_way(Place::Market))
     }
 
@@ -112,12 +135,13 @@ impl Case<'_> {
         sent().filter(during).last().or_else(|| sent().nth(self.doors.saturating_sub(1)))
     }
 
-    /// What the marketplace did to it.
-    fn of_request(&self) -> Option<Why> {
+    /// What the marketplace did to it, if that is of interest.
+    fn of_request(&self, is_it: impl Fn(FaultKind) -> bool) -> Option<Why> {
         let sent = self.request()?;
         let limit_ms = i64::try_from(self.around.begun.plan.time_limit_ms).unwrap_or(i64::MAX);
         let slow = sent.answered_ms.is_none_or(|at| at - sent.at_ms >= limit_ms - LIMIT_SLACK_MS);
-        sent.fault.or(slow.then_some(FaultKind::MarketSlow)).map(Why::Fault)
+        let slow = slow.then_some(FaultKind::MarketSlow);
+        sent.fault.filter(|fault| is_it(*fault)).or(slow.filter(|fault| is_it(*fault))).map(Why::Fault)
     }
 
     fn on_process(&self, kinds: &[FaultKind]) -> Option<Why> {

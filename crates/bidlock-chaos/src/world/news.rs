@@ -74,15 +74,23 @@ impl News {
                 path: self.feed.clone(),
                 source: std::io::Error::other(why),
             })?;
-            self.record.add(&FeedLine { at_ms: now_ms, posting, written: made.written() })?;
+            let gone_ms = self.gone_at(self.shown);
+            self.record.add(&FeedLine { at_ms: now_ms, gone_ms, posting, written: made.written() })?;
             self.shown += 1;
         }
         self.record.flush()?;
-        let oldest = now_ms.saturating_sub(WINDOW_MS);
         let first = (self.shown.saturating_sub(MAX_SHOWN)..self.shown)
-            .find(|n| self.plan.appears_at(*n) >= oldest)
+            .find(|n| self.gone_at(*n).is_none_or(|gone| gone > now_ms))
             .unwrap_or(self.shown);
         self.write("new", first..self.shown)
+    }
+
+    /// When a posting leaves the feed: of age, or pushed out by newer ones. The feed stays as it is from the end of the
+    /// faults on.
+    fn gone_at(&self, n: u32) -> Option<u64> {
+        let pushed_out = self.plan.appears_at(n.saturating_add(MAX_SHOWN));
+        let gone = (self.plan.appears_at(n) + WINDOW_MS).min(pushed_out);
+        (gone < self.plan.runs_ms).then_some(gone)
     }
 
     /// Shows every posting of the run. By now all have appeared.

@@ -68,8 +68,33 @@ pub(crate) struct ChaosRunArgs {
     /// How many faults are injected a minute, beside those of the marketplace
     #[arg(long, value_name = "F", default_value_t = 120, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) faults_per_minute: u32,
+    /// Take out the mechanism of this canary, and run what shows that it is missed; the other options do not count
+    #[cfg(feature = "canary")]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) canary: Option<bidlock_canary::Canary>,
+    /// With --canary: run the same, and take nothing out
+    #[cfg(feature = "canary")]
+    #[arg(long, requires = "canary")]
+    pub(crate) control: bool,
     #[command(flatten)]
     pub(crate) results: ResultArgs,
+}
+
+impl ChaosRunArgs {
+    /// The command that draws the same plan again.
+    pub(crate) fn again(&self) -> String {
+        #[cfg(feature = "canary")]
+        if let Some(canary) = self.canary {
+            let control = if self.control { " --control" } else { "" };
+            return format!("bidlock chaos run --canary {canary}{control}");
+        }
+        let Self { seed, minutes, engines, scanners, faults_per_minute, .. } = self;
+        let postings = self.postings.map(|n| format!(" --postings {n}")).unwrap_or_default();
+        format!(
+            "bidlock chaos run --seed {seed} --minutes {minutes} --engines {engines}{postings} --scanners {scanners} \
+             --faults-per-minute {faults_per_minute}"
+        )
+    }
 }
 
 /// Run the plan of an earlier run once more, or check its files again.

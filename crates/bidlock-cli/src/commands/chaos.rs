@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use bidlock_chaos::{
-    Launch, RigError,
+    Launch, RigError, checker,
     history::RunFolder,
     plan::{Order, Plan},
+    report::Report,
     worker::{self, WorkerOptions},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,12 +31,25 @@ const POSTINGS_A_MINUTE: f64 = 2_000.0;
 pub(crate) async fn run(app: &App, args: ChaosArgs) -> Result<Exit, CliError> {
     match args.command {
         ChaosCommand::Run(args) => {
-            let plan = Plan::draw(&order(&args));
-            rig(app, plan, &args.results).await
+            let (plan, canary) = wanted(&args)?;
+            rig(app, plan, canary, args.again(), &args.results).await
         }
         ChaosCommand::Replay(args) => replay(app, args).await,
         ChaosCommand::Worker(args) => work(app, args).await,
     }
+}
+
+/// The plan that the command line asks for, and the mechanism that is taken out.
+fn wanted(args: &ChaosRunArgs) -> Result<(Plan, Option<String>), CliError> {
+    #[cfg(feature = "canary")]
+    if let Some(canary) = args.canary {
+        let scenario = bidlock_chaos::canaries::scenario(canary).ok_or_else(|| {
+            CliError::usage(format!("--canary {canary}: nothing that the rig looks at shows this alone"))
+                .hint("bidlock-sim and the conformance suites miss it")
+        })?;
+        return Ok((scenario.plan, (!args.control).then(|| canary.to_string())));
+    }
+    Ok((Plan::draw(&order(args)), None))
 }
 
 #[allow(
@@ -58,13 +72,21 @@ async fn replay(app: &App, args: ReplayArgs) -> Result<Exit, CliError> {
     let folder = RunFolder::at(&args.run);
     let begun = bidlock_chaos::history::read_begun(&folder).map_err(|e| CliError::usage(chain_of(&e)))?;
     if args.check_only {
-        return judge(app, &folder, &args.results);
+        return judge(app, &folder, None, &args.results);
     }
-    rig(app, begun.plan, &args.results).await
+    let again = replaying(&folder);
+    rig(app, begun.plan, begun.canary, again, &args.results).await
 }
 
-/// Runs a plan and judges it. Dropping the run ends its children and takes its folder away.
-async fn rig(app: &App, plan: Plan, results: &ResultArgs) -> Result<Exit, CliError> {
+/// Runs a plan and judges it. Dropping the run ends its children and takes its folder away; it stays where the run found
+/// something.
+async fn rig(
+    app: &App,
+    plan: Plan,
+    canary: Option<String>,
+    again: String,
+    results: &ResultArgs,
+) -> Result<Exit, CliError> {
     let kept = Kept::new(results.keep.as_deref())?;
     let folder = RunFolder::at(kept.path());
     app.out.say(format!(
@@ -77,34 +99,66 @@ async fn rig(app: &App, plan: Plan, results: &ResultArgs) -> Result<Exit, CliErr
         plan.postings,
         kept.path().display()
     ));
-    let launch =
-        launch().map_err(|e| CliError::unavailable(format!("can't find this program again: {e}")))?;
     tokio::select! {
-        ran = bidlock_chaos::run(&plan, launch, None, &folder) => ran.map_err(cannot_run)?,
+        ran = bidlock_chaos::run(&plan, launch(canary.as_deref())?, canary.clone(), &folder) => ran.map_err(cannot_run)?,
         () = interrupted() => return Ok(Exit::Child(INTERRUPTED)),
     }
-    judge(app, &folder, results)
+    let again = results.keep.is_none().then_some(again);
+    let exit = judge(app, &folder, again, results)?;
+    if exit != Exit::Ok {
+        kept.stay();
+    }
+    Ok(exit)
 }
 
-fn judge(_app: &App, _folder: &RunFolder, _results: &ResultArgs) -> Result<Exit, CliError> {
-    Ok(Exit::Ok)
+/// The command that runs the plan of a kept run again.
+fn replaying(folder: &RunFolder) -> String {
+    format!("bidlock chaos replay {}", folder.path().display())
+}
+
+/// Says what the files of a run prove. `again` is the command that runs it again where its files do not stay.
+fn judge(
+    app: &App,
+    folder: &RunFolder,
+    again: Option<String>,
+    results: &ResultArgs,
+) -> Result<Exit, CliError> {
+    let checked = checker::check(folder).map_err(|e| CliError::unavailable(chain_of(&e)))?;
+    let again = again.filter(|_| checked.is_clean()).unwrap_or_else(|| replaying(folder));
+    let report = Report::of(&checked, &again);
+    if let Some(path) = &results.html {
+        std::fs::write(path, report.html()).map_err(|e| {
+            CliError::unavailable(format!("can't write {}: {e}", path.display()))
+                .hint("name another file: --html FILE")
+        })?;
+    }
+    if app.out.json {
+        app.out.json_document(&report)?;
+    } else {
+        app.out.line(report.text().trim_end())?;
+    }
+    Ok(if report.clean { Exit::Ok } else { Exit::InvariantViolated })
 }
 
 fn cannot_run(error: RigError) -> CliError {
     CliError::unavailable(chain_of(&error))
 }
 
-/// This very binary, whose children die with it.
-fn launch() -> std::io::Result<Launch> {
+/// This very binary, whose children die with it. They alone go without what the canary names: the rig itself does not.
+fn launch(canary: Option<&str>) -> Result<Launch, CliError> {
     // Should an upgrade replace the file meanwhile, this path still leads to what runs now.
     let own = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
-    let program = if own.exists() { own } else { std::env::current_exe()? };
+    let lost = |e| CliError::unavailable(format!("can't find this program again: {e}"));
+    let program = if own.exists() { own } else { std::env::current_exe().map_err(lost)? };
     let parent = std::process::id().to_string();
     Ok(Launch {
         program,
         before: ["demo", "--exec-for", &parent, "--"].map(Into::into).into(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        variables: Vec::new(),
+        variables: canary
+            .map(|name| (bidlock_canary::VARIABLE.to_owned(), name.to_owned()))
+            .into_iter()
+            .collect(),
     })
 }
 
@@ -147,6 +201,13 @@ impl Kept {
                 .hint("name a new folder: an earlier run's files are not written over"));
         }
         Ok(Kept::There(path))
+    }
+
+    /// Is not taken away at the end.
+    fn stay(self) {
+        if let Kept::Temporary(folder) = self {
+            let _ = folder.keep();
+        }
     }
 
     fn path(&self) -> &Path {

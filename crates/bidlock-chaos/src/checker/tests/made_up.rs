@@ -116,7 +116,7 @@ impl Run {
     pub(super) fn appears(&mut self, n: u32) {
         let posting = posting(n);
         let written = vec![posting.posting().to_owned(), format!("meadow:{}", posting.posting())];
-        self.feed.push(FeedLine { at_ms: 0, posting, written });
+        self.feed.push(FeedLine { at_ms: 0, gone_ms: None, posting, written });
     }
 
     /// A submission reaches the marketplace, and is answered ten milliseconds later.

@@ -1,0 +1,169 @@
+//! What the rig does to miss a mechanism that was taken out: for each canary a short plan that needs it.
+//!
+//! Where two canaries need the same, they share a plan, so that few runs without a canary show that none of the plans
+//! finds anything where nothing is missing.
+
+use bidlock_canary::Canary;
+
+use crate::{
+    checker::Invariant,
+    fault::{FaultKind, Place, Target},
+    plan::{Engines, Plan, Planned},
+};
+
+/// A plan that shows that a mechanism is missing.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name, shared by all canaries that it shows.
+    pub name: &'static str,
+    /// What is done.
+    pub plan: Plan,
+    /// The invariant that breaks first of all; others may break with it.
+    pub breaks: Invariant,
+}
+
+/// The plan that shows this canary; `None` for those that the rig can't show, as nothing that it looks at depends on
+/// their mechanism alone. The simulation and the tests of the locks miss these.
+pub fn scenario(canary: Canary) -> Option<Scenario> {
+    let (plan, breaks) = match canary {
+        Canary::NoDoor => (plain(), Invariant::S2),
+        Canary::NoUniqueness => (plain(), Invariant::S1),
+        Canary::RawIdentity => (plain(), Invariant::S3),
+        Canary::AssumeAccepted => (lost_answers(), Invariant::S8),
+        Canary::FollowRedirects => (lost_answers(), Invariant::S2),
+        Canary::LostHandsBack => (lost_answers(), Invariant::S1),
+        Canary::NotFoundIsProof => (lost_answers(), Invariant::S7),
+        Canary::ResendUnknown => (lost_answers(), Invariant::S1),
+        Canary::NoSweep => (killed(), Invariant::L1),
+        Canary::SweepBack => (killed(), Invariant::S7),
+        Canary::SameEpoch => (handed_back(), Invariant::S5),
+        Canary::AnyClaim => (stopped_at_the_door(), Invariant::S2),
+        Canary::SendBlindly => (ledger_away(), Invariant::S6),
+        Canary::AnyRelease => (stopped_holders(), Invariant::S4),
+        Canary::NoOwnDeadline | Canary::OneNonce => (stopped_holders(), Invariant::S10),
+        Canary::EarlyTakeOver | Canary::LeakLocks => return None,
+    };
+    let (name, plan) = plan;
+    Some(Scenario { name, plan, breaks })
+}
+
+/// Three scanners on one host, in front of a marketplace that accepts whatever it gets.
+fn base() -> Plan {
+    Plan {
+        seed: 1,
+        engines: Engines::Sqlite,
+        runs_ms: 4_000,
+        postings: 240,
+        scanners: 3,
+        workers: 0,
+        ttl_ms: 1_200,
+        time_limit_ms: 400,
+        asking: 0,
+        allow_rebid: false,
+        market: "duplicates=accepted,seed=1".to_owned(),
+        faults: Vec::new(),
+    }
+}
+
+/// Nothing is broken. Scanners meet on the same postings all the same, which feeds write in several ways.
+fn plain() -> (&'static str, Plan) {
+    ("plain", base())
+}
+
+/// The marketplace loses answers in every way, and look-ups are late.
+fn lost_answers() -> (&'static str, Plan) {
+    let market = "duplicates=accepted,seed=1,reset=0.15,500=0.1,307=0.1,garbage-after=0.05,stale=0.7@1500ms";
+    ("lost-answers", Plan { market: market.to_owned(), ..base() })
+}
+
+/// Scanners are killed with requests on their way.
+fn killed() -> (&'static str, Plan) {
+    let market = "duplicates=accepted,seed=1,delay-after=200ms..350ms".to_owned();
+    let kill = |scanner| move |at_ms| fault(at_ms, FaultKind::Kill, Target::process(scanner), 500);
+    let times = [1_000, 2_000, 3_000];
+    let faults =
+        times.map(kill("scanner-1")).into_iter().chain(times.map(|at| at + 400).map(kill("scanner-2")));
+    ("killed", with(Plan { market, ..base() }, faults))
+}
+
+/// The marketplace asks for patience longer than a claim lasts: the first claims are handed back, and taken over.
+fn handed_back() -> (&'static str, Plan) {
+    let market = "duplicates=accepted,seed=1,429=first:8@2s".to_owned();
+    ("handed-back", Plan { market, ..base() })
+}
+
+/// The ledger is slow and so is the marketplace; scanners are stopped for a little longer than a claim lasts, so that they
+/// wake up beside whoever took over.
+fn stopped_at_the_door() -> (&'static str, Plan) {
+    let plan = Plan {
+        engines: Engines::Postgres,
+        runs_ms: 7_000,
+        market: "duplicates=accepted,seed=1,delay-after=500ms..700ms".to_owned(),
+        time_limit_ms: 900,
+        ..base()
+    };
+    let slow = fault(300, FaultKind::Delay, Target::place(Place::Postgres), 6_300);
+    let slow = Planned { amount: SLOW_MS, ..slow };
+    let stop = |(at_ms, scanner)| fault(at_ms, FaultKind::Pause, Target::process(scanner), 1_200 + 500);
+    let stops = [
+        (1_000, "scanner-1"),
+        (1_400, "scanner-2"),
+        (3_000, "scanner-3"),
+        (3_400, "scanner-1"),
+        (5_000, "scanner-2"),
+        (5_300, "scanner-3"),
+    ];
+    ("stopped-at-the-door", with(plan, stops.map(stop).into_iter().chain([slow])))
+}
+
+/// The ledger crashes twice under scanners that it answers slowly.
+fn ledger_away() -> (&'static str, Plan) {
+    let plan = Plan { engines: Engines::RedisAndPostgres, runs_ms: 6_000, ..base() };
+    let slow = fault(300, FaultKind::Delay, Target::place(Place::Postgres), 5_500);
+    let slow = Planned { amount: SLOW_MS, ..slow };
+    let crash = |at_ms| fault(at_ms, FaultKind::PostgresKill, Target::place(Place::Postgres), 1_000);
+    ("ledger-away", with(plan, [slow, crash(1_500), crash(3_800)]))
+}
+
+/// Workers that hold locks are stopped for longer than these last; others want the same.
+fn stopped_holders() -> (&'static str, Plan) {
+    let plan = Plan { postings: 40, scanners: 2, workers: 3, ..base() };
+    let stop = |(at_ms, worker)| fault(at_ms, FaultKind::Pause, Target::process(worker), 1_200 + 400);
+    let stops = [(600, "worker-1"), (1_000, "worker-2"), (2_300, "worker-1"), (2_350, "worker-3")];
+    ("stopped-holders", with(plan, stops.map(stop)))
+}
+
+/// What a message to a slow ledger takes longer, in milliseconds.
+const SLOW_MS: i64 = 60;
+
+fn fault(at_ms: u64, fault: FaultKind, target: Target, lasts_ms: u64) -> Planned {
+    Planned { id: 0, at_ms, fault, target, lasts_ms, amount: 0 }
+}
+
+fn with(plan: Plan, faults: impl IntoIterator<Item = Planned>) -> Plan {
+    let mut faults: Vec<Planned> = faults.into_iter().collect();
+    faults.sort_by_key(|fault| fault.at_ms);
+    for (id, fault) in (1..).zip(&mut faults) {
+        fault.id = id;
+    }
+    Plan { faults, ..plan }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_canary_but_two_has_a_plan_of_about_ten_seconds() {
+        let without: Vec<_> = Canary::ALL.into_iter().filter(|canary| scenario(*canary).is_none()).collect();
+        assert_eq!(without, [Canary::EarlyTakeOver, Canary::LeakLocks]);
+        for plan in Canary::ALL.into_iter().filter_map(scenario).map(|scenario| scenario.plan) {
+            assert!(plan.runs_ms + plan.quiet_ms() < 15_000, "{plan:?}");
+            assert!(
+                plan.time_limit_ms < plan.ttl_ms && plan.market.contains("duplicates=accepted"),
+                "{plan:?}"
+            );
+            plan.market.parse::<bidlock_sandbox::Modes>().unwrap();
+        }
+    }
+}
