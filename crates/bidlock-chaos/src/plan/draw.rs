@@ -17,7 +17,10 @@ const GAP_MS: u64 = 600;
 /// So much of the time, in per cent, the ledger or the marketplace may be out of reach for everybody.
 const MAX_OUTAGE_PERCENT: u64 = 30;
 /// The TTLs that are drawn, in milliseconds: short, so that many expire within a short run.
-const TTLS_MS: [u64; 3] = [1_200, 1_800, 2_600];
+const TTLS_MS: [u64; 3] = [1_500, 2_000, 2_800];
+/// A submission's time limit is this part of the TTL: below it, as it must be, and far beyond what a healthy answer takes on
+/// a busy computer, so that none runs out of it but by a fault.
+const TIME_LIMIT_PART: u64 = 2;
 /// Processes that take locks and do nothing else.
 const WORKERS: u32 = 2;
 
@@ -32,10 +35,10 @@ pub(super) fn plan(order: &Order) -> Plan {
         scanners: order.scanners,
         workers: WORKERS,
         ttl_ms,
-        time_limit_ms: ttl_ms / 3,
+        time_limit_ms: ttl_ms / TIME_LIMIT_PART,
         asking: u32::from(dice.random_ratio(3, 4)),
         allow_rebid: dice.random_bool(0.5),
-        market: market(&mut dice, ttl_ms / 3),
+        market: market(&mut dice, ttl_ms / TIME_LIMIT_PART),
         faults: Vec::new(),
     };
     let wanted = u64::from(order.faults_per_minute) * order.runs_ms / 60_000;
@@ -55,7 +58,7 @@ pub(super) fn plan(order: &Order) -> Plan {
 fn market(dice: &mut StdRng, time_limit_ms: u64) -> String {
     let keys = if dice.random_ratio(1, 4) { "honoured" } else { "ignored" };
     let echo = if dice.random_ratio(1, 4) { "no" } else { "yes" };
-    let strength: f64 = [0.5, 1.0, 2.0][dice.random_range(0..3)];
+    let strength: f64 = [1.0, 1.5, 2.0][dice.random_range(0..3)];
     let rate = |share: f64| (share * strength * 1_000.0).round() / 1_000.0;
     let (late, later) = (time_limit_ms / 2, time_limit_ms * 2);
     format!(
