@@ -1,0 +1,204 @@
+//! The fault rig, run as users run it: faults are really injected, everything is settled at the end, and what it can't do
+//! it says.
+
+#![allow(clippy::unwrap_used, reason = "also in the functions that only tests call")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::{Command, Output},
+};
+
+use bidlock_chaos::{
+    fault::FaultKind,
+    history::{Entry, FeedLine, LedgerLine, RunFolder, What, read_begun, read_lines},
+};
+use bidlock_ledger::{BidState, PostingId};
+use serde_json::Value;
+
+fn chaos(words: &str, home: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bidlock"));
+    command
+        .arg("chaos")
+        .args(words.split_whitespace())
+        .env("HOME", home)
+        .env("TMPDIR", home)
+        .current_dir(home);
+    // Nothing of the user's settings is the rig's business.
+    command.env("DATABASE_URL", "postgres://nowhere/at-all").env("BIDLOCK_LOCK__TTL", "nonsense");
+    command.output().unwrap()
+}
+
+/// What a run's files say, counted by this test alone.
+#[derive(Debug, Default)]
+struct Counted {
+    begun: BTreeMap<FaultKind, u64>,
+    ended: u64,
+    skipped: u64,
+    unended: BTreeSet<u32>,
+    incarnations: u64,
+    holders: BTreeSet<String>,
+    leases: u64,
+    is_complete: bool,
+    feed: BTreeSet<PostingId>,
+    bids: BTreeMap<PostingId, BidState>,
+}
+
+impl Counted {
+    fn read(folder: &RunFolder) -> Counted {
+        let mut counted = Counted::default();
+        read_lines(&folder.history(), |entry: Entry| {
+            counted.add(entry.what);
+            Ok(())
+        })
+        .unwrap();
+        read_lines(&folder.feed(), |line: FeedLine| {
+            counted.feed.insert(line.posting);
+            Ok(())
+        })
+        .unwrap();
+        read_lines(&folder.ledger(), |line: LedgerLine| {
+            if let LedgerLine::Bid(bid) = line {
+                counted.bids.insert(bid.posting, bid.state);
+            }
+            Ok(())
+        })
+        .unwrap();
+        counted
+    }
+
+    fn add(&mut self, what: What) {
+        match what {
+            What::FaultBegins(fault) => {
+                *self.begun.entry(fault.fault).or_default() += 1;
+                self.unended.insert(fault.id);
+            }
+            What::FaultEnds { id } => {
+                self.ended += 1;
+                self.unended.remove(&id);
+            }
+            What::FaultSkipped { id, .. } => {
+                self.skipped += 1;
+                self.unended.remove(&id);
+            }
+            What::ProcessStarted(started) => {
+                self.incarnations += 1;
+                self.holders.insert(started.holder);
+            }
+            What::Lease(_) => self.leases += 1,
+            What::Ended { .. } => self.is_complete = true,
+            _ => {}
+        }
+    }
+}
+
+/// Runs a seed on these engines and looks at everything that it leaves.
+fn run(engines: &str, minutes: &str, kinds: usize, faults: u64) {
+    let home = tempfile::tempdir().unwrap();
+    let words = format!(
+        "run --seed 7 --minutes {minutes} --engines {engines} --postings 400 --faults-per-minute 240 --json --keep kept"
+    );
+    let output = chaos(&words, home.path());
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{stdout}\n{stderr}");
+    let folder = RunFolder::at(&home.path().join("kept"));
+    let counted = Counted::read(&folder);
+
+    // Faults were really injected, and all of them ended.
+    assert!(counted.begun.len() >= kinds, "{:?}", counted.begun);
+    assert!(counted.ended >= faults, "{} ended, {} skipped", counted.ended, counted.skipped);
+    assert!(counted.unended.is_empty(), "{:?}", counted.unended);
+    assert!(counted.is_complete);
+    // Whoever was killed came back, under a name of its own.
+    assert!(counted.holders.contains("scanner-1.1") && counted.holders.contains("worker-1.1"));
+    assert!(counted.incarnations > counted.begun.get(&FaultKind::Kill).copied().unwrap_or(0) + 6);
+    assert!(counted.leases > 50, "{}", counted.leases);
+
+    // Every posting of the feed has its one row, at rest.
+    assert_eq!(counted.feed.len(), 400);
+    assert_eq!(counted.bids.keys().collect::<Vec<_>>(), counted.feed.iter().collect::<Vec<_>>());
+    for (posting, state) in &counted.bids {
+        use BidState::*;
+        assert!(!matches!(state, Claimed | Submitting | Abandoned | Withdrawing), "{posting} is {state}");
+    }
+    let record = bidlock_sandbox::Report::read(folder.sandbox()).unwrap();
+    assert_eq!((record.duplicates, record.followed_redirects), (0, 0), "{record:?}");
+    assert!(record.accepted > 300, "{record:?}");
+
+    // The files alone say the same again.
+    let again = chaos("replay kept/history.jsonl --check-only --json", home.path());
+    assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stderr));
+    let report = |output: &Output| {
+        let mut report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        // The command names the folder as it was named on the command line.
+        report.as_object_mut().unwrap().remove("replay").unwrap();
+        report
+    };
+    assert_eq!(report(&output), report(&again));
+}
+
+#[test]
+fn a_run_on_sqlite_injects_its_faults_and_settles_every_posting() {
+    run("sqlite", "0.12", 7, 12);
+}
+
+#[test]
+fn a_run_on_redis_and_postgres_injects_its_faults_and_settles_every_posting() {
+    if !has_servers("a_run_on_redis_and_postgres_injects_its_faults_and_settles_every_posting") {
+        return;
+    }
+    run("redis+postgres", "0.2", 10, 25);
+}
+
+fn has_servers(test: &str) -> bool {
+    use bidlock_testkit::{PostgresServer, RedisServer, missing};
+    for (engine, is_there) in
+        [("redis", RedisServer::is_installed()), ("postgres", PostgresServer::is_installed())]
+    {
+        if !is_there {
+            missing(engine, &format!("no server for {test}"));
+            return false;
+        }
+    }
+    true
+}
+
+#[test]
+fn a_replay_runs_the_very_plan_of_the_run() {
+    let home = tempfile::tempdir().unwrap();
+    let order = "--seed 9 --minutes 0.05 --postings 40 --scanners 2 --faults-per-minute 100";
+    for words in [format!("run {order} --keep first"), "replay first --keep second".to_owned()] {
+        let output = chaos(&words, home.path());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let begun = |name: &str| read_begun(&RunFolder::at(&home.path().join(name))).unwrap();
+    assert_eq!(begun("first").plan, begun("second").plan);
+    assert!(!begun("first").plan.faults.is_empty());
+}
+
+#[test]
+fn what_the_rig_needs_and_does_not_find_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bidlock"));
+    command.args(["chaos", "run", "--engines", "redis+postgres"]).current_dir(home.path());
+    command.env("TMPDIR", home.path()).env("BIDLOCK_REDIS_SERVER", "/nowhere/redis-server");
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{stderr}");
+    assert!(stderr.contains("install the package redis-server"), "{stderr}");
+
+    for (words, code, says) in [
+        ("run --engines mysql", 2, "sqlite, redis+postgres or postgres"),
+        ("run --minutes 0", 2, "0.05 to 1440"),
+        ("replay nowhere", 2, "nowhere"),
+    ] {
+        let output = chaos(words, home.path());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{words}: {stderr}");
+        assert!(stderr.contains(says), "{words}: {stderr}");
+    }
+    std::fs::write(home.path().join("history.jsonl"), "{\"at_ms\":0,\"kind\":\"quiet_begins\"}\n").unwrap();
+    let output = chaos("replay history.jsonl --check-only", home.path());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("does not begin with a plan"));
+}
