@@ -27,13 +27,7 @@ pub(crate) fn start(app: &App) {
         registry.with(fmt::layer().json().with_span_events(SPANS).with_writer(std::io::stderr)).try_init()
     } else {
         registry
-            .with(
-                fmt::layer()
-                    .with_ansi(app.out.color)
-                    .with_target(false)
-                    .with_span_events(SPANS)
-                    .with_writer(std::io::stderr),
-            )
+            .with(fmt::layer().with_ansi(app.out.color).with_span_events(SPANS).with_writer(std::io::stderr))
             .try_init()
     };
 }

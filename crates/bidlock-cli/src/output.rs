@@ -87,6 +87,7 @@ impl Output {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        believe_no_width_of_nothing(&mut table);
         table.set_header(header.iter().map(|h| self.bold(&h.to_uppercase())).collect::<Vec<_>>());
         for row in rows {
             table.add_row(row.iter().map(|c| printable(c)).collect::<Vec<_>>());
@@ -156,6 +157,17 @@ impl Output {
     }
 }
 
+/// Some terminals (serial lines, `script`, CI) say that they have no columns: a letter a line would be all that fits.
+fn believe_no_width_of_nothing(table: &mut Table) {
+    /// No table is readable in fewer columns.
+    const LEAST: u16 = 20;
+    /// What terminals have that say nothing.
+    const USUAL: u16 = 80;
+    if table.width().is_some_and(|columns| columns < LEAST) {
+        table.set_width(USUAL);
+    }
+}
+
 /// Names in the first column are for copying, and a time is read at a glance: neither is broken over lines, unless
 /// it would fill the screen.
 fn keep_whole(table: &mut Table, header: &[&str], rows: &[Vec<String>]) {
@@ -208,6 +220,16 @@ mod tests {
         keep_whole(&mut table, &header, &rows);
         let text = table.to_string();
         assert!(text.contains(row[0]) && text.contains(row[2]), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_without_columns_gets_whole_words() {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(0);
+        believe_no_width_of_nothing(&mut table);
+        table.set_header(["check", "found"]).add_row(["configuration", "no file; defaults"]);
+        let text = table.to_string();
+        assert!(text.contains("configuration") && text.contains("no file; defaults"), "{text}");
     }
 
     #[test]

@@ -150,7 +150,9 @@ fn way_out(fault: Fault, is_file: bool) -> &'static str {
         Fault::Poisoned => {
             "the disk is full or failing: make room or replace it, then run `bidlock doctor`; nothing is sent meanwhile"
         }
-        Fault::Unfit if is_file => "put it on a local disk that you may write to: --database FILE, --locks FILE",
+        Fault::Unfit if is_file => {
+            "put it on a local disk that you may write to: --database FILE, --locks FILE"
+        }
         Fault::Busy if is_file => {
             "another process keeps the file busy: try again, and look for a stopped process that has it open"
         }
@@ -251,6 +253,18 @@ mod tests {
             let code = if kind == ErrorKind::Invalid { Exit::Usage } else { Exit::Unavailable };
             assert_eq!(error.code, code, "{kind:?}");
             assert!(error.hint.is_some() && error.message.contains("may have been applied"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_not_advised_about_as_a_file() {
+        use bidlock::ErrorKind;
+        for kind in [ErrorKind::Unavailable, ErrorKind::Busy, ErrorKind::Unfit, ErrorKind::Corrupt] {
+            let hint =
+                |engine| CliError::from(bidlock::Error::new(kind, engine, "open", "a fault")).hint.unwrap();
+            let (file, server) = (hint("sqlite"), hint("redis"));
+            assert!(["disk", "file", "path"].iter().any(|word| file.contains(word)), "{kind:?}: {file}");
+            assert!(!["disk", "file", "path"].iter().any(|word| server.contains(word)), "{kind:?}: {server}");
         }
     }
 }

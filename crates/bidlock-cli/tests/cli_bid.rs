@@ -133,6 +133,23 @@ fn approve_and_decline_are_a_persons_and_safe_to_repeat() {
     desk.run("bid approve market/one --valid-for soon").refused(2, &["--valid-for", "soon"]);
 }
 
+/// As docs/operations.md says it: a wrong word costs no second bid, and can be made good by another recorded one.
+#[test]
+fn a_wrong_resolution_as_submitted_is_lived_with() {
+    let desk = Desk::new();
+    desk.seed("one", BidState::Unknown, VIA);
+    desk.run("bid resolve market/one --as submitted --reason seen").code(0);
+    desk.run("bid resolve market/one --as not-submitted --reason wrong")
+        .refused(2, &["is submitted", "A wrong resolution"]);
+    let by_hand = |allow| {
+        desk.call("bid withdraw market/one --by-hand --reason mistake")
+            .env("BIDLOCK_WITHDRAWAL__ALLOW_REBID", allow)
+            .run()
+    };
+    by_hand("true").code(0).prints(&["the posting may be bid on again"]);
+    desk.run("bid history market/one").code(0).prints(&["seen", "mistake", "chain: intact"]);
+}
+
 #[test]
 fn resolve_needs_a_reason_and_states_the_risk_of_a_new_bid() {
     let desk = Desk::new();

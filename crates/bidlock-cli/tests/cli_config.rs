@@ -187,3 +187,17 @@ fn check_reads_rules_and_map_before_a_scan_has_to() {
         .refused(2, &["scan.format", "excel"]);
     desk.call("doctor").env("BIDLOCK_SCAN__RULES", "rules.toml").run().code(9).prints(&["requird"]);
 }
+
+#[test]
+fn a_default_that_gave_way_is_shown_as_it_counts() {
+    let desk = Desk::new();
+    let line = |ttl: &str, key: &str| {
+        let done = desk.call("config show --origin").env("REDIS_LOCK_TTL", ttl).run().code(0);
+        done.out.lines().find(|l| l.starts_with(key)).unwrap().to_owned()
+    };
+    assert!(line("300", "submit.time_limit").contains("30s\tdefault\t"));
+    let shown = line("20", "submit.time_limit");
+    assert!(shown.contains("10s\tdefault; half of lock.ttl"), "{shown}");
+    let shown = line("4", "submit.connect_limit");
+    assert!(shown.contains("2s\tdefault; no more than submit.time_limit"), "{shown}");
+}

@@ -123,6 +123,8 @@ fn each_fault_of_redis_names_its_cause_its_setting_and_the_way_out() {
     let parts =
         |password: &str| vec![("REDIS_PORT", port.to_string()), ("REDIS_PASSWORD", password.to_owned())];
     refused_by_locks(&url(server.url()), &["redis.url (REDIS_URL)", "wants a password", "REDIS_PASSWORD"]);
+    let asked = With { desk: &Desk::new(), variables: url(server.url()) }.run("lock acquire example 1");
+    assert!(!asked.err.contains("HELLO"), "the server's advice to programs helps nobody: {asked:#?}");
     refused_by_locks(&parts("wrong"), &["redis.port (REDIS_PORT)", "refuses", "password"]);
     refused_by_locks(
         &url(format!("redis://:{SECRET}@127.0.0.1:1/0")),
@@ -288,7 +290,7 @@ fn a_redis_that_no_scanner_of_the_ledger_has_ever_reached_is_refused_and_one_tha
     assert_eq!(record(&desk), (1, 0), "nothing is sent beside a mistyped Redis");
     let port = redis.port();
     redis.kill();
-    at(port).run(&scan).code(0).says(&["locks fall back to another engine"]);
+    at(port).run(&scan).code(0).says(&["bidlock::audit: locks fall back to another engine"]);
     assert_eq!(record(&desk), (2, 0), "one that is known may be away");
 }
 

@@ -5,44 +5,13 @@
 
 mod kit;
 
-use std::{
-    io::{BufRead, BufReader},
-    process::Child,
+use kit::{
+    Desk, Done,
+    engines::{FEED, Market},
 };
 
-use kit::{Desk, Done, signal};
-use rustix::process::Signal;
-use serde_json::Value;
-
-const FEED: &str = r#"[{"id": "1", "title": "Write a parser", "url": "https://jobs.example/1", "budget": "$500"},
-                       {"id": "2", "title": "Build a shed", "url": "https://jobs.example/2", "budget": "$20"}]"#;
-
-/// A running sandbox; stopped when dropped.
-struct Market {
-    child: Child,
-    url: String,
-}
-
-impl Market {
-    fn open(desk: &Desk, mode: &str) -> Market {
-        let words = format!("sandbox run --log market.jsonl --json {mode}");
-        let mut child = desk.call(&words).start();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let started: Value = serde_json::from_str(&line).unwrap();
-        Market { child, url: started["url"].as_str().unwrap().to_owned() }
-    }
-
-    fn scan(&self, desk: &Desk, more: &str) -> Done {
-        desk.run(&format!("scan feed.json --marketplace example --submit {} {more}", self.url))
-    }
-}
-
-impl Drop for Market {
-    fn drop(&mut self) {
-        signal(&self.child, Signal::TERM);
-        self.child.wait().unwrap();
-    }
+fn scan(market: &Market, desk: &Desk, more: &str) -> Done {
+    desk.run(&format!("scan feed.json --marketplace example --submit {} {more}", market.url))
 }
 
 fn record(desk: &Desk) -> (u64, u64) {
@@ -65,16 +34,16 @@ fn a_dry_run_sends_and_records_nothing() {
 fn two_scans_send_each_bid_once() {
     let desk = Desk::new();
     desk.file("feed.json", FEED);
-    let market = Market::open(&desk, "");
-    market.scan(&desk, "").code(0);
-    let again = market.scan(&desk, "--json").code(0);
+    let market = Market::open(&desk);
+    scan(&market, &desk, "").code(0);
+    let again = scan(&market, &desk, "--json").code(0);
     assert_eq!(again.out.matches("\"outcome\":\"already_bid\"").count(), 2, "{again:?}");
     assert_eq!(record(&desk), (2, 2));
     desk.run("bid withdraw example/1 --reason changed")
         .code(0)
         .prints(&["is withdrawn; the posting stays used"]);
     desk.run("bid withdraw example/1 --reason changed").code(0).prints(&["withdrawn already"]);
-    market.scan(&desk, "").code(0);
+    scan(&market, &desk, "").code(0);
     assert_eq!(record(&desk), (2, 2));
 }
 
@@ -82,8 +51,8 @@ fn two_scans_send_each_bid_once() {
 fn a_lost_answer_ends_with_6_until_reconcile_settles_it() {
     let desk = Desk::new();
     desk.file("feed.json", FEED);
-    let market = Market::open(&desk, "--mode reset-after=always");
-    market.scan(&desk, "").code(6);
+    let market = Market::open_with(&desk, "--mode reset-after=always");
+    scan(&market, &desk, "").code(6);
     desk.run("bid list --state unknown").code(0).prints(&["connection_lost", "example/1", "example/2"]);
     desk.run("reconcile --dry-run").code(6).prints(&["would be submitted", "records nothing"]);
     desk.run("reconcile").code(0);
@@ -98,13 +67,13 @@ fn a_refused_account_ends_with_8_and_leaves_the_posting_open() {
     let desk = Desk::new();
     desk.file("feed.json", FEED);
     let address = {
-        let market = Market::open(&desk, "--mode 401=always");
-        market.scan(&desk, "").refused(8, &["sending has stopped"]);
+        let market = Market::open_with(&desk, "--mode 401=always");
+        scan(&market, &desk, "").refused(8, &["sending has stopped"]);
         market.url.strip_prefix("http://").unwrap().to_owned()
     };
     // The same marketplace again: a bid that was sent once stays with where it went.
-    let market = Market::open(&desk, &format!("--listen {address}"));
-    market.scan(&desk, "").code(0);
+    let market = Market::open_with(&desk, &format!("--listen {address}"));
+    scan(&market, &desk, "").code(0);
     assert_eq!(record(&desk).1, 2, "what was handed back is bid on once the account works");
 }
 
@@ -112,12 +81,12 @@ fn a_refused_account_ends_with_8_and_leaves_the_posting_open() {
 fn what_a_person_approves_is_sent_by_the_next_scan() {
     let desk = Desk::new();
     desk.file("feed.json", FEED);
-    let market = Market::open(&desk, "");
-    market.scan(&desk, "--approve").code(0);
+    let market = Market::open(&desk);
+    scan(&market, &desk, "--approve").code(0);
     assert_eq!(record(&desk), (0, 0));
     desk.run("bid approve example/1").code(0);
     desk.run("bid decline example/2 --reason no").code(0);
-    market.scan(&desk, "--approve").code(0);
+    scan(&market, &desk, "--approve").code(0);
     assert_eq!(record(&desk), (1, 1));
     desk.run("bid approve example/1").refused(4, &["is submitted"]);
     desk.run("bid history example/1").code(0).prints(&["approve", "take_sending", "chain: intact"]);

@@ -23,6 +23,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    outage::Outage,
     outcome::{DeferReason, Outcome},
     pipeline::{Pipeline, PipelineError},
     reconcile::Found,
@@ -277,7 +278,7 @@ impl Pipeline {
     /// Applies one change, asking again while the ledger is busy or away. Safe to repeat: each change is
     /// keyed, or changes nothing the second time.
     pub(crate) async fn apply_surely(&self, change: Change) -> Result<Applied, LedgerError> {
-        let started = self.clock.now();
+        let mut outage = Outage::default();
         loop {
             match self.ledger.apply(std::slice::from_ref(&change)).await {
                 Ok(mut applied) => {
@@ -290,11 +291,14 @@ impl Pipeline {
                     });
                 }
                 Err(error) => {
-                    let given_up = self.clock.now().since(started) >= RECORD_PATIENCE;
-                    if !error.is_retryable() || given_up {
+                    let now = self.clock.now();
+                    let (since, say) = outage.goes_on(now);
+                    if !error.is_retryable() || now.since(since) >= RECORD_PATIENCE {
                         return Err(error);
                     }
-                    tracing::warn!(bid = %change.at.bid, %error, "the ledger is away; asking again");
+                    if say {
+                        tracing::warn!(bid = %change.at.bid, %error, "the ledger is away; asking again");
+                    }
                     tokio::time::sleep(RECORD_PAUSE).await;
                 }
             }

@@ -337,7 +337,21 @@ impl Config {
 
     /// All settings for a person, secrets hidden.
     pub(crate) fn shown(&self) -> Vec<Shown> {
-        show::all(&self.layers, &self.around)
+        let mut shown = show::all(&self.layers, &self.around);
+        let limits = [
+            ("submit.time_limit", self.submit.time_limit, "half of lock.ttl"),
+            ("submit.connect_limit", self.submit.connect_limit, "no more than submit.time_limit"),
+        ];
+        for (key, effective, because) in limits {
+            for setting in shown.iter_mut().filter(|setting| setting.key == key) {
+                // What was fitted to another setting (`Reader::fit_limits`) is shown as it counts.
+                if setting.value.as_deref().map(values::duration) != Some(Ok(effective)) {
+                    setting.value = Some(values::show_duration(effective));
+                    setting.origin = format!("{}; {because}", setting.origin);
+                }
+            }
+        }
+        shown
     }
 
     fn path(&self, key: &str) -> Option<PathBuf> {

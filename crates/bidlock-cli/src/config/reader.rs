@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use bidlock::layers::retry::MAX_RETRIES;
 use bidlock_market::Target;
 use bidlock_pipeline::ApprovalPolicy;
 
@@ -74,8 +75,6 @@ impl Reader<'_> {
     }
 
     pub(super) fn lock(&self) -> Result<LockConfig, CliError> {
-        /// More tries than these only hide that an engine is down.
-        const MOST_RETRIES: u64 = 100;
         let least = |ttl: Duration| {
             if ttl < LEAST_TTL {
                 Err(format!("a TTL of {ttl:?} is too short; at least 100ms"))
@@ -83,7 +82,7 @@ impl Reader<'_> {
                 Ok(ttl)
             }
         };
-        let retry = self.needed("lock.retry_count", |t| values::whole(t, 0, MOST_RETRIES))?;
+        let retry = self.needed("lock.retry_count", |t| values::whole(t, 0, u64::from(MAX_RETRIES)))?;
         Ok(LockConfig {
             holder: self.optional("lock.holder", holder)?,
             ttl: self.needed("lock.ttl", |t| least(bounded(self.parse_duration("lock.ttl", t)?)?))?,

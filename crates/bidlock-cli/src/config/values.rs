@@ -128,7 +128,7 @@ pub(crate) fn one_of(text: &str, words: &[&'static str]) -> Result<&'static str,
     })
 }
 
-/// A URL as it may be shown: without the password, and without a user name that is a token.
+/// A URL as it may be shown: with its user, never with a password. On the web a user name without one is a token.
 pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -139,7 +139,8 @@ pub(crate) fn without_password(url: &str) -> String {
             let name = user.split(':').next().unwrap_or_default();
             format!("{name}:***@{host}")
         }
-        Some((_, host)) => format!("***@{host}"),
+        Some((_, host)) if scheme.starts_with("http") => format!("***@{host}"),
+        Some((user, host)) => format!("{user}@{host}"),
     };
     // Queries carry passwords too (`?password=…`, `?token=…`); nothing of them is needed to know the place.
     let tail = tail.split_once('?').map_or(tail.to_owned(), |(path, _)| format!("{path}?***"));
@@ -200,5 +201,8 @@ mod tests {
         assert_eq!(without_password("https://s3cret@h:1/x@y"), "https://***@h:1/x@y");
         assert_eq!(without_password("redis://:s3@cret@h:6379/0"), "redis://:***@h:6379/0");
         assert_eq!(without_password("/a/path.db"), "/a/path.db");
+        for url in ["postgres://bidlock@h/db", "redis://bob@h:6379/0", "postgresql+asyncpg://bidlock@h/db"] {
+            assert_eq!(without_password(url), url, "a user is no secret");
+        }
     }
 }

@@ -6,6 +6,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
 #![allow(clippy::print_stdout, reason = "for whoever reads a failure")]
 
+#[path = "../kit/command.rs"]
+mod command;
 pub mod engines;
 pub mod feeds;
 pub mod lines;
@@ -45,20 +47,8 @@ impl Stage {
 
     /// The binary with these words, in an environment that holds nothing else.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bidlock"));
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.home.path())
-            .env("XDG_DATA_HOME", self.home.path().join("data"))
-            .env("XDG_CONFIG_HOME", self.home.path().join("config"))
-            .env("USER", "tester")
-            // Most tests are about something else; `cli_to_send.rs` is about this.
-            .env("BIDLOCK_SCAN__BID_ON_EVERYTHING", "true")
-            .env("BIDLOCK_SUBMIT__EMPTY_PROPOSAL", "true")
-            .current_dir(self.home.path())
-            .args(words)
-            .stdin(Stdio::null());
+        let mut command = command::bidlock(self.home.path(), self.home.path());
+        command.args(words).stdin(Stdio::null());
         command
     }
 

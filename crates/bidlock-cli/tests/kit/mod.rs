@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test helper fails by panicking")]
 
+mod command;
 pub(crate) mod engines;
 
 use std::{
@@ -49,20 +50,8 @@ impl Desk {
 
     /// A call of `bidlock` with these words, split at blanks.
     pub(crate) fn call(&self, words: &str) -> Call {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bidlock"));
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.home.path())
-            .env("XDG_DATA_HOME", self.home.path().join("data"))
-            .env("XDG_CONFIG_HOME", self.home.path().join("config"))
-            .env("USER", "tester")
-            // Most tests are about something else; `cli_to_send.rs` is about this.
-            .env("BIDLOCK_SCAN__BID_ON_EVERYTHING", "true")
-            .env("BIDLOCK_SUBMIT__EMPTY_PROPOSAL", "true")
-            .env("TZ", "UTC")
-            .current_dir(self.work())
-            .args(words.split_whitespace());
+        let mut command = command::bidlock(self.home.path(), &self.work());
+        command.args(words.split_whitespace());
         Call { command, stdin: String::new() }
     }
 

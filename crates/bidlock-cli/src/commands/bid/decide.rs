@@ -218,6 +218,10 @@ pub(super) fn wrong_state(bid: &Bid, word: &str, from: &str) -> CliError {
         BidState::Unknown => {
             format!("settle it first: `bidlock reconcile`, or `bidlock bid resolve {} --as …`", bid.id)
         }
+        BidState::Submitted if word.starts_with("resolved") => format!(
+            "`bidlock bid show {}` says by whose word; if a person was wrong: docs/operations.md, \"A wrong resolution\"",
+            bid.id
+        ),
         _ => format!("`bidlock bid history {}` shows how it came there", bid.id),
     };
     // Too late to decide whether to bid: the door was passed.

@@ -9,7 +9,13 @@ use bidlock_pipeline::{DeferReason, Outcome, Stop};
 use serde_json::{Map, Value, json};
 
 use super::{feeds::Item, told::Told};
-use crate::{app::App, exit::Exit, failure::CliError, fallback::FallbackReport, output::Output};
+use crate::{
+    app::App,
+    exit::Exit,
+    failure::CliError,
+    fallback::{FallbackReport, FallbackUse},
+    output::Output,
+};
 
 /// Writes as it goes. A reader of stdout that has gone stops the scan gently: nobody should bid unseen.
 pub(super) struct Report<'a> {
@@ -161,26 +167,7 @@ impl<'a> Report<'a> {
         let status = self.app.fallback_status();
         if self.out.json {
             let fallback = status.map(|status| self.fallback.since(status));
-            let mut line = Map::new();
-            line.insert("event".to_owned(), json!("summary"));
-            line.insert("sightings".to_owned(), json!(pass.sightings));
-            line.insert("distinct".to_owned(), json!(pass.distinct.len()));
-            for (name, count) in Outcome::NAMES.iter().zip(pass.counts) {
-                line.insert((*name).to_owned(), json!(count));
-            }
-            line.insert("invalid".to_owned(), json!(pass.invalid));
-            line.insert("unreadable_files".to_owned(), json!(pass.unreadable));
-            line.insert("approved_sent".to_owned(), json!(pass.approved_sent));
-            line.insert("swept".to_owned(), json!(pass.swept));
-            line.insert("stale_claims".to_owned(), json!(stale_here));
-            line.insert("dry_run".to_owned(), json!(self.dry_run));
-            if let Some(used) = &fallback {
-                line.insert("fallback_active".to_owned(), json!(used.active));
-                line.insert("fallback_times".to_owned(), json!(used.times));
-                line.insert("fallback_ms".to_owned(), json!(used.lasted.as_millis()));
-            }
-            line.insert("seconds".to_owned(), json!((seconds * 1_000.0).round() / 1_000.0));
-            return self.out.json_line(&Value::Object(line));
+            return self.out.json_line(&self.as_json(&pass, stale_here, seconds, fallback));
         }
         if let Some(news) = status.and_then(|status| self.fallback.news(&status, SystemClock.now())) {
             self.out.say(news);
@@ -189,6 +176,40 @@ impl<'a> Report<'a> {
         if nothing_new && self.told.is_after_the_first() {
             return Ok(());
         }
+        self.out.fields(&self.as_rows(&pass, stale_here, seconds))?;
+        let unknown = pass.counts[6];
+        if unknown > 0 {
+            let (bids, them) = if unknown == 1 { ("bid has", "it") } else { ("bids have", "them") };
+            self.out
+                .say(format!("{unknown} {bids} an unknown outcome; settle {them} with `bidlock reconcile`"));
+        }
+        Ok(())
+    }
+
+    fn as_json(&self, pass: &Pass, stale_claims: u64, seconds: f64, fallback: Option<FallbackUse>) -> Value {
+        let mut line = Map::new();
+        line.insert("event".to_owned(), json!("summary"));
+        line.insert("sightings".to_owned(), json!(pass.sightings));
+        line.insert("distinct".to_owned(), json!(pass.distinct.len()));
+        for (name, count) in Outcome::NAMES.iter().zip(pass.counts) {
+            line.insert((*name).to_owned(), json!(count));
+        }
+        line.insert("invalid".to_owned(), json!(pass.invalid));
+        line.insert("unreadable_files".to_owned(), json!(pass.unreadable));
+        line.insert("approved_sent".to_owned(), json!(pass.approved_sent));
+        line.insert("swept".to_owned(), json!(pass.swept));
+        line.insert("stale_claims".to_owned(), json!(stale_claims));
+        line.insert("dry_run".to_owned(), json!(self.dry_run));
+        if let Some(used) = &fallback {
+            line.insert("fallback_active".to_owned(), json!(used.active));
+            line.insert("fallback_times".to_owned(), json!(used.times));
+            line.insert("fallback_ms".to_owned(), json!(used.lasted.as_millis()));
+        }
+        line.insert("seconds".to_owned(), json!((seconds * 1_000.0).round() / 1_000.0));
+        Value::Object(line)
+    }
+
+    fn as_rows(&self, pass: &Pass, stale_claims: u64, seconds: f64) -> Vec<(&'static str, String)> {
         let mut rows = vec![
             ("sightings", pass.sightings.to_string()),
             ("distinct postings", pass.distinct.len().to_string()),
@@ -203,21 +224,14 @@ impl<'a> Report<'a> {
             ("invalid rows", pass.invalid),
             ("approved bids sent", pass.approved_sent),
             ("left by vanished scanners", pass.swept),
-            ("claims lost before the door", stale_here),
+            ("claims lost before the door", stale_claims),
         ] {
             if count > 0 {
                 rows.push((name, count.to_string()));
             }
         }
         rows.push(("seconds", format!("{seconds:.2}")));
-        self.out.fields(&rows)?;
-        let unknown = pass.counts[6];
-        if unknown > 0 {
-            let (bids, them) = if unknown == 1 { ("bid has", "it") } else { ("bids have", "them") };
-            self.out
-                .say(format!("{unknown} {bids} an unknown outcome; settle {them} with `bidlock reconcile`"));
-        }
-        Ok(())
+        rows
     }
 
     /// The first thing that could not be written, if any.

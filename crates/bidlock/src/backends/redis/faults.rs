@@ -199,8 +199,10 @@ pub(super) fn fault(place: &str, error: RedisError) -> Fault {
     if let Some(meaning) = MEANINGS.iter().find(is)
         && !error.is_io_error()
     {
-        let message = format!("{place} {}", meaning.cause);
-        return Fault { source: Some(error), ..Fault::new(meaning.kind, message) }.hint(meaning.hint);
+        let fault = Fault::new(meaning.kind, format!("{place} {}", meaning.cause)).hint(meaning.hint);
+        // What the server adds to this one explains its protocol to programs, in three lines.
+        let source = (meaning.sign != "NOAUTH").then_some(error);
+        return Fault { source, ..fault };
     }
     let fault = match error.kind() {
         redis::ErrorKind::Io if text.contains("certificate") => {
