@@ -12,6 +12,7 @@
 //! | [`posting`], [`money`] | a posting's identity, an amount of money |
 //! | [`bid`] | a bid, its claim, its frozen payload, its events |
 //! | [`store`] | [`LedgerStore`], the implementor's minimum, and what it takes and answers |
+//! | [`schema`] | what is said of a ledger's schema |
 //! | [`note`] | what a ledger knows of what is around it |
 //! | [`chain`] | the hash chain over a bid's events |
 //! | [`lawful`] | whether a bid's events obey the table: for checkers of recorded runs |
@@ -39,6 +40,9 @@ pub mod note;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod posting;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod queries;
+pub mod schema;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod state;

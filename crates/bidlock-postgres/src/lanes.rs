@@ -10,8 +10,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_postgres::Row;
 
 use crate::{Argument, Effect, Error, ErrorKind, ManualClock, Result, Session, Target, pipelined};
@@ -38,6 +37,7 @@ type Work<J> = dyn for<'a> Fn(&'a mut Lane, Vec<J>) -> BoxFuture<'a, ()> + Send 
 #[derive(Debug)]
 pub struct Lanes<J: Job> {
     queue: Arc<Queue<J>>,
+    place: Arc<str>,
 }
 
 impl<J: Job> Lanes<J> {
@@ -58,18 +58,43 @@ impl<J: Job> Lanes<J> {
                 Lane { target: target.clone(), clock: clock.cloned(), session: session.take().map(Arc::new) };
             tokio::spawn(drive(lane, Arc::clone(&queue), max_weight, Arc::clone(&work)));
         }
-        Lanes { queue }
+        Lanes { queue, place: Arc::clone(target.place()) }
     }
 
-    /// Waits for room in the queue; to be kept with the job until it is done.
-    pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.queue.room).acquire_owned().await.ok()
+    /// Waits for room in the queue, queues a job, and waits for its answer.
+    ///
+    /// # Errors
+    /// What the job met; or that nobody works jobs off any more: then its effect is unknown if it was queued.
+    pub async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> J) -> Result<T> {
+        let gone = |effect| {
+            let message = "the runtime on which this was opened has ended, or a batch panicked";
+            Error::new(ErrorKind::Unavailable, &self.place, message).with_effect(effect)
+        };
+        let room =
+            Arc::clone(&self.queue.room).acquire_owned().await.map_err(|_| gone(Effect::NotApplied))?;
+        let (sender, receiver) = oneshot::channel();
+        self.push(job(Reply { sender, _room: room }));
+        receiver.await.unwrap_or_else(|_| Err(gone(Effect::Unknown)))
     }
 
-    /// Queues a job.
+    /// Queues a job that nobody waits for.
     pub fn push(&self, job: J) {
         self.queue.lock().jobs.push_back(job);
         self.queue.wake.notify_one();
+    }
+}
+
+/// Where a job's answer goes. Keeps the job's room in the queue until then.
+#[derive(Debug)]
+pub struct Reply<T> {
+    sender: oneshot::Sender<Result<T>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl<T> Reply<T> {
+    /// Answers. Whoever asked may be gone, its task cancelled: what was done stands all the same.
+    pub fn send(self, answer: Result<T>) {
+        drop(self.sender.send(answer));
     }
 }
 

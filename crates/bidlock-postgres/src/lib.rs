@@ -24,7 +24,7 @@ mod target;
 mod tls;
 
 pub use error::{Effect, Error, ErrorKind, Result};
-pub use lanes::{Job, Lane, Lanes, MAX_QUEUED_JOBS};
+pub use lanes::{Job, Lane, Lanes, MAX_QUEUED_JOBS, Reply};
 pub use reader::Reader;
 pub use session::{Argument, ManualClock, OLDEST_SERVER, PATIENCE, Session, pipelined};
 pub use target::Target;

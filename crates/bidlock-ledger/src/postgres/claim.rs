@@ -16,12 +16,13 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use super::{
     apply::{BEGIN, Group, Kind, MovedRow, first_error},
     clock::ServerClock,
+    draft::{Draft, DraftColumns, PayloadColumns},
     events,
     row::{self, array, column},
     sql,
 };
 use crate::{
-    Action, Bid, BidEvent, BidId, BidState, Claim, ClaimId, ClaimOutcome, NewClaim, Payload, WallTime, chain,
+    Action, Bid, BidEvent, BidId, BidState, Claim, ClaimId, ClaimOutcome, NewClaim, Payload, WallTime,
     line::Line,
     state::{Guard, Rule, rules_for},
 };
@@ -49,12 +50,11 @@ impl Wanted {
     }
 
     /// The row that would be made, after what is known of earlier ones.
-    fn draft(&self, earlier: &Earlier, at_ms: i64) -> Result<Draft<'_>> {
+    fn draft(&self, earlier: &Earlier, at_ms: i64) -> Result<Draft<'_, Wanted>> {
         let before = (earlier.last_epoch, earlier.withdrawals);
         let bid = self.request.bid(self.id, self.claim, before, earlier.payload.clone(), WallTime(at_ms));
-        let event = events::event(None, at_ms, &bid, Line::created(&bid));
-        let hash = events::hash_bytes(&event)?;
-        Ok(Draft { wanted: self, bid, detail: chain::canonical(&event.detail), hash })
+        let line = Line::created(&bid);
+        Draft::new(self, bid, line, at_ms)
     }
 
     fn granted(&self, bid: Bid) -> ClaimOutcome {
@@ -87,13 +87,6 @@ impl Earlier {
         }
         earlier
     }
-}
-
-struct Draft<'a> {
-    wanted: &'a Wanted,
-    bid: Bid,
-    detail: String,
-    hash: [u8; 32],
 }
 
 /// What `claim.sql` says of one request.
@@ -163,7 +156,7 @@ async fn make(
     session: &Session,
     at_ms: i64,
     tolerance_ms: i64,
-    drafts: Vec<Draft<'_>>,
+    drafts: Vec<Draft<'_, Wanted>>,
 ) -> Result<(i64, Vec<Said>)> {
     let columns = Columns::of(&drafts);
     let rows = session.query(&sql::CLAIM, &columns.arguments(&at_ms, &tolerance_ms)).await?;
@@ -187,90 +180,38 @@ async fn make(
 
 /// The arguments of `claim.sql`, column by column.
 struct Columns<'a> {
-    ids: Vec<Uuid>,
-    marketplaces: Vec<&'a str>,
-    postings: Vec<&'a str>,
-    claims: Vec<Uuid>,
-    epochs: Vec<i64>,
-    holders: Vec<&'a str>,
+    rows: DraftColumns<'a>,
     instances: Vec<Option<Uuid>>,
     ttls_ms: Vec<i64>,
-    keys: Vec<Uuid>,
-    payload: PayloadColumns<'a>,
-    details: Vec<&'a str>,
-    hashes: Vec<&'a [u8]>,
 }
 
 impl<'a> Columns<'a> {
-    fn of(drafts: &'a [Draft<'a>]) -> Columns<'a> {
-        let each = || drafts.iter();
+    fn of(drafts: &'a [Draft<'a, Wanted>]) -> Columns<'a> {
         Columns {
-            ids: each().map(|d| d.bid.id.0).collect(),
-            marketplaces: each().map(|d| d.bid.posting.marketplace()).collect(),
-            postings: each().map(|d| d.bid.posting.posting()).collect(),
-            claims: each().map(|d| d.bid.claim_id.0).collect(),
-            epochs: each().map(|d| d.bid.epoch.0).collect(),
-            holders: each().map(|d| d.bid.claimant.holder.as_str()).collect(),
-            instances: each().map(|d| d.bid.claimant.instance).collect(),
-            ttls_ms: each().map(|d| row::millis(d.wanted.request.ttl)).collect(),
-            keys: each().map(|d| d.bid.idempotency_key).collect(),
-            payload: PayloadColumns::of(each().map(|d| &d.bid.payload)),
-            details: each().map(|d| d.detail.as_str()).collect(),
-            hashes: each().map(|d| d.hash.as_slice()).collect(),
+            rows: DraftColumns::of(drafts),
+            instances: drafts.iter().map(|d| d.bid.claimant.instance).collect(),
+            ttls_ms: drafts.iter().map(|d| row::millis(d.wanted.request.ttl)).collect(),
         }
     }
 
     fn arguments<'b>(&'b self, at_ms: &'b i64, tolerance_ms: &'b i64) -> Vec<Argument<'b>> {
+        let rows = &self.rows;
         let mut arguments: Vec<Argument<'b>> = vec![
             (at_ms, Type::INT8),
             (tolerance_ms, Type::INT8),
-            array(&self.ids),
-            array(&self.marketplaces),
-            array(&self.postings),
-            array(&self.claims),
-            array(&self.epochs),
-            array(&self.holders),
+            array(&rows.ids),
+            array(&rows.marketplaces),
+            array(&rows.postings),
+            array(&rows.claims),
+            array(&rows.epochs),
+            array(&rows.holders),
             array(&self.instances),
             array(&self.ttls_ms),
-            array(&self.keys),
+            array(&rows.keys),
         ];
-        arguments.extend(self.payload.arguments());
-        arguments.extend([array(&self.details), array(&self.hashes)]);
+        arguments.extend(rows.payload.arguments());
+        arguments.extend([array(&rows.details), array(&rows.hashes)]);
         arguments
-    }
-}
-
-pub(super) struct PayloadColumns<'a> {
-    amounts: Vec<Option<i64>>,
-    currencies: Vec<Option<&'a str>>,
-    urls: Vec<Option<&'a str>>,
-    via: Vec<&'a str>,
-    evaluations: Vec<Option<&'a str>>,
-    proposals: Vec<&'a str>,
-}
-
-impl<'a> PayloadColumns<'a> {
-    pub(super) fn of(payloads: impl Iterator<Item = &'a Payload> + Clone) -> PayloadColumns<'a> {
-        let each = || payloads.clone();
-        PayloadColumns {
-            amounts: each().map(|p| p.amount.map(|m| m.minor)).collect(),
-            currencies: each().map(|p| p.amount.as_ref().map(|m| m.currency.as_str())).collect(),
-            urls: each().map(|p| p.posting_url.as_deref()).collect(),
-            via: each().map(|p| p.via.as_str()).collect(),
-            evaluations: each().map(|p| p.evaluation.as_deref()).collect(),
-            proposals: each().map(|p| p.proposal.as_str()).collect(),
-        }
-    }
-
-    pub(super) fn arguments(&self) -> [Argument<'_>; 6] {
-        [
-            array(&self.amounts),
-            array(&self.currencies),
-            array(&self.urls),
-            array(&self.via),
-            array(&self.evaluations),
-            array(&self.proposals),
-        ]
     }
 }
 
@@ -320,7 +261,7 @@ async fn locked_round(
             None => new.push((index, wanted.draft(&Earlier::of(of_posting()), at_ms)?)),
         }
     }
-    let (places, drafts): (Vec<usize>, Vec<Draft<'_>>) = new.into_iter().unzip();
+    let (places, drafts): (Vec<usize>, Vec<Draft<'_, Wanted>>) = new.into_iter().unzip();
     if !drafts.is_empty() {
         // Under locks, and with a time that was good a moment ago, nothing is gained by being strict.
         let (now_ms, said) = make(session, at_ms, i64::MAX / 2, drafts).await?;

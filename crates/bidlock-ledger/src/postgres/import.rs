@@ -4,32 +4,20 @@ use bidlock_postgres::{Argument, Error, ErrorKind, Result, Session, tokio_postgr
 use uuid::Uuid;
 
 use super::{
-    claim::{Earlier, PayloadColumns, in_use, new_id},
+    claim::{Earlier, in_use, new_id},
     clock::ServerClock,
-    events,
+    draft::{Draft, DraftColumns},
     row::{self, array, column},
     sql,
 };
-use crate::{Bid, ImportOutcome, NewImport, PostingId, UnknownCause, WallTime, chain, line::Line};
+use crate::{Bid, ImportOutcome, NewImport, PostingId, UnknownCause, WallTime, line::Line};
 
 /// How often what others change meanwhile is looked at again before it counts as a fault.
 const ROUNDS: usize = 8;
 
-/// A row to be made, with its first event as it is stored.
-struct Draft<'a> {
-    wanted: &'a NewImport,
-    bid: Bid,
-    detail: String,
-    hash: [u8; 32],
-}
-
-impl<'a> Draft<'a> {
-    fn new(wanted: &'a NewImport, earlier: &Earlier, at_ms: i64) -> Result<Draft<'a>> {
-        let bid = wanted.bid(new_id(at_ms), earlier.last_epoch + 1, earlier.withdrawals, WallTime(at_ms));
-        let event = events::event(None, at_ms, &bid, Line::imported(wanted));
-        let hash = events::hash_bytes(&event)?;
-        Ok(Draft { wanted, bid, detail: chain::canonical(&event.detail), hash })
-    }
+fn draft<'a>(wanted: &'a NewImport, earlier: &Earlier, at_ms: i64) -> Result<Draft<'a, NewImport>> {
+    let bid = wanted.bid(new_id(at_ms), earlier.last_epoch + 1, earlier.withdrawals, WallTime(at_ms));
+    Draft::new(wanted, bid, Line::imported(wanted), at_ms)
 }
 
 /// Begins rows, or says which bids there are. One statement makes nearly all of them; what follows earlier bids of its
@@ -44,9 +32,9 @@ pub(super) async fn import(
     let mut bids: Vec<Bid> = Vec::new();
     for _ in 0..ROUNDS {
         let at_ms = clock.estimate();
-        let draft =
-            |&index: &usize| Draft::new(&wanted[index], &Earlier::of(earlier(&bids, &wanted[index])), at_ms);
-        let drafts = open.iter().map(draft).collect::<Result<Vec<_>>>()?;
+        let drafts = open.iter().map(|&index| &wanted[index]);
+        let drafts = drafts.map(|wanted| draft(wanted, &Earlier::of(earlier(&bids, wanted)), at_ms));
+        let drafts = drafts.collect::<Result<Vec<_>>>()?;
         for (&index, outcome) in open.iter().zip(make(session, clock, at_ms, drafts).await?) {
             outcomes[index] = outcome;
         }
@@ -84,7 +72,7 @@ async fn make(
     session: &Session,
     clock: &ServerClock,
     at_ms: i64,
-    drafts: Vec<Draft<'_>>,
+    drafts: Vec<Draft<'_, NewImport>>,
 ) -> Result<Vec<Option<ImportOutcome>>> {
     let rows = session.query(&sql::IMPORT, &Columns::of(&drafts).arguments(&at_ms)).await?;
     if rows.len() != drafts.len() {
@@ -107,62 +95,45 @@ async fn make(
 
 /// The arguments of `import.sql`, column by column.
 struct Columns<'a> {
-    ids: Vec<Uuid>,
-    marketplaces: Vec<&'a str>,
-    postings: Vec<&'a str>,
+    rows: DraftColumns<'a>,
     states: Vec<&'static str>,
-    claims: Vec<Uuid>,
-    epochs: Vec<i64>,
-    holders: Vec<&'a str>,
-    keys: Vec<Uuid>,
     causes: Vec<Option<&'static str>>,
     reasons: Vec<Option<&'a str>>,
     sent_ms: Vec<Option<i64>>,
-    payload: PayloadColumns<'a>,
     actors: Vec<&'a str>,
-    details: Vec<&'a str>,
-    hashes: Vec<&'a [u8]>,
 }
 
 impl<'a> Columns<'a> {
-    fn of(drafts: &'a [Draft<'a>]) -> Columns<'a> {
+    fn of(drafts: &'a [Draft<'a, NewImport>]) -> Columns<'a> {
         let each = || drafts.iter();
         Columns {
-            ids: each().map(|d| d.bid.id.0).collect(),
-            marketplaces: each().map(|d| d.bid.posting.marketplace()).collect(),
-            postings: each().map(|d| d.bid.posting.posting()).collect(),
+            rows: DraftColumns::of(drafts),
             states: each().map(|d| d.bid.state.as_str()).collect(),
-            claims: each().map(|d| d.bid.claim_id.0).collect(),
-            epochs: each().map(|d| d.bid.epoch.0).collect(),
-            holders: each().map(|d| d.bid.claimant.holder.as_str()).collect(),
-            keys: each().map(|d| d.bid.idempotency_key).collect(),
             causes: each().map(|d| d.bid.unknown_cause.map(UnknownCause::as_str)).collect(),
             reasons: each().map(|d| d.bid.reason.as_deref()).collect(),
             sent_ms: each().map(|d| d.bid.last_sent_at.map(|at| at.0)).collect(),
-            payload: PayloadColumns::of(each().map(|d| &d.bid.payload)),
             actors: each().map(|d| d.wanted.actor.0.as_str()).collect(),
-            details: each().map(|d| d.detail.as_str()).collect(),
-            hashes: each().map(|d| d.hash.as_slice()).collect(),
         }
     }
 
     fn arguments<'b>(&'b self, at_ms: &'b i64) -> Vec<Argument<'b>> {
+        let rows = &self.rows;
         let mut arguments: Vec<Argument<'b>> = vec![
             (at_ms, Type::INT8),
-            array(&self.ids),
-            array(&self.marketplaces),
-            array(&self.postings),
+            array(&rows.ids),
+            array(&rows.marketplaces),
+            array(&rows.postings),
             array(&self.states),
-            array(&self.claims),
-            array(&self.epochs),
-            array(&self.holders),
-            array(&self.keys),
+            array(&rows.claims),
+            array(&rows.epochs),
+            array(&rows.holders),
+            array(&rows.keys),
             array(&self.causes),
             array(&self.reasons),
             array(&self.sent_ms),
         ];
-        arguments.extend(self.payload.arguments());
-        arguments.extend([array(&self.actors), array(&self.details), array(&self.hashes)]);
+        arguments.extend(rows.payload.arguments());
+        arguments.extend([array(&self.actors), array(&rows.details), array(&rows.hashes)]);
         arguments
     }
 }

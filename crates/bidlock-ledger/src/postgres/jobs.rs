@@ -2,9 +2,8 @@
 
 use std::{future::Future, sync::Arc};
 
-use bidlock_postgres::{Effect, Error, ErrorKind, Job, Lane, Lanes, Result, Session};
+use bidlock_postgres::{Effect, Error, ErrorKind, Job, Lane, Reply, Result, Session};
 use futures::{FutureExt, future::BoxFuture};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     apply,
@@ -13,20 +12,6 @@ use super::{
     health, import, read, sweep,
 };
 use crate::{Applied, Change, ClaimOutcome, ImportOutcome, NewImport, NewNote, Swept};
-
-/// Where an answer goes. Keeps the job's room in the queue until then.
-#[derive(Debug)]
-pub(super) struct Reply<T> {
-    sender: oneshot::Sender<Result<T>>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl<T> Reply<T> {
-    fn send(self, answer: Result<T>) {
-        // The receiver may be gone: its task was cancelled, and the transaction stands all the same.
-        drop(self.sender.send(answer));
-    }
-}
 
 /// One call.
 #[derive(Debug)]
@@ -48,18 +33,6 @@ impl Job for LedgerJob {
             LedgerJob::Sweep(..) | LedgerJob::Health(_) | LedgerJob::Note(..) => 1,
         }
     }
-}
-
-/// Queues a call and waits for its answer.
-pub(super) async fn ask<T>(lanes: &Lanes<LedgerJob>, job: impl FnOnce(Reply<T>) -> LedgerJob) -> Result<T> {
-    let gone = |effect| {
-        let message = "the runtime on which the ledger was opened has ended, or a batch panicked";
-        Error::new(ErrorKind::Unavailable, &"the ledger".into(), message).with_effect(effect)
-    };
-    let room = lanes.room().await.ok_or_else(|| gone(Effect::NotApplied))?;
-    let (sender, receiver) = oneshot::channel();
-    lanes.push(job(Reply { sender, _room: room }));
-    receiver.await.unwrap_or_else(|_| Err(gone(Effect::Unknown)))
 }
 
 /// How lanes work off their batches.

@@ -20,6 +20,7 @@
 //! | `jobs` | what waits for a connection, and how a batch is worked off |
 //! | `claim` | creating a bid, taking one over |
 //! | `import` | bids of the replaced system |
+//! | `draft` | rows that are to be made, as arguments |
 //! | `apply` | the transitions |
 //! | `sweep` | what expired |
 //! | `events` | a bid's history |
@@ -31,6 +32,7 @@
 mod apply;
 mod claim;
 mod clock;
+mod draft;
 mod events;
 mod health;
 mod import;
@@ -46,8 +48,8 @@ use std::{future::Future, sync::Arc};
 use async_trait::async_trait;
 use bidlock_postgres::{Lanes, Reader, Session, Target};
 
+pub use crate::schema::{MigrationReport, SchemaStatus};
 pub use bidlock_postgres::ManualClock;
-pub use schema::{MigrationReport, SchemaStatus};
 
 use self::{claim::Wanted, clock::ServerClock, jobs::LedgerJob};
 use crate::{
@@ -204,9 +206,7 @@ impl LedgerStore for PostgresLedger {
             return Ok(Vec::new());
         }
         let wanted = requests.iter().map(|request| Wanted::new(request, &self.inner.clock)).collect();
-        jobs::ask(&self.inner.lanes, |reply| LedgerJob::Claim(wanted, reply))
-            .await
-            .map_err(|e| fault(OPERATION, e))
+        self.inner.lanes.ask(|reply| LedgerJob::Claim(wanted, reply)).await.map_err(|e| fault(OPERATION, e))
     }
 
     async fn import(&self, bids: &[NewImport]) -> Result<Vec<ImportOutcome>> {
@@ -216,9 +216,7 @@ impl LedgerStore for PostgresLedger {
             return Ok(Vec::new());
         }
         let bids = bids.to_vec();
-        jobs::ask(&self.inner.lanes, |reply| LedgerJob::Import(bids, reply))
-            .await
-            .map_err(|e| fault(OPERATION, e))
+        self.inner.lanes.ask(|reply| LedgerJob::Import(bids, reply)).await.map_err(|e| fault(OPERATION, e))
     }
 
     async fn apply(&self, changes: &[Change]) -> Result<Vec<Applied>> {
@@ -228,13 +226,11 @@ impl LedgerStore for PostgresLedger {
             return Ok(Vec::new());
         }
         let changes = changes.to_vec();
-        jobs::ask(&self.inner.lanes, |reply| LedgerJob::Apply(changes, reply))
-            .await
-            .map_err(|e| fault(OPERATION, e))
+        self.inner.lanes.ask(|reply| LedgerJob::Apply(changes, reply)).await.map_err(|e| fault(OPERATION, e))
     }
 
     async fn sweep(&self, limit: u32) -> Result<Swept> {
-        let swept = jobs::ask(&self.inner.lanes, |reply| LedgerJob::Sweep(limit, reply)).await;
+        let swept = self.inner.lanes.ask(|reply| LedgerJob::Sweep(limit, reply)).await;
         swept.map_err(|e| fault("sweep", e))
     }
 
@@ -267,7 +263,7 @@ impl LedgerStore for PostgresLedger {
         const OPERATION: &str = "write a note";
         check_note(OPERATION, note)?;
         let note = Arc::new(note.clone());
-        let written = jobs::ask(&self.inner.lanes, |reply| LedgerJob::Note(note, reply)).await;
+        let written = self.inner.lanes.ask(|reply| LedgerJob::Note(note, reply)).await;
         written.map_err(|e| fault(OPERATION, e))
     }
 
@@ -279,7 +275,7 @@ impl LedgerStore for PostgresLedger {
     async fn check(&self) -> Result<Health> {
         let mut facts =
             self.read("check the ledger", |session| async move { health::facts(&session).await }).await?;
-        let written = jobs::ask(&self.inner.lanes, LedgerJob::Health).await;
+        let written = self.inner.lanes.ask(LedgerJob::Health).await;
         if let Err(error) = &written {
             facts.push(("write error".to_owned(), error.to_string()));
         }

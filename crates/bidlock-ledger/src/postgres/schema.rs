@@ -8,12 +8,14 @@ use refinery_core::{
     AsyncMigrate, Migration, Runner,
     traits::r#async::{AsyncQuery, AsyncTransaction},
 };
-use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use super::{fault, row::column, sql};
-use crate::{ErrorKind, LedgerError, LedgerId, Result};
+use crate::{
+    ErrorKind, LedgerError, LedgerId, Result,
+    schema::{MigrationReport, SchemaStatus, compare, refuse_newer},
+};
 
 /// The migrations, built in.
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub, reason = "written by refinery's macro")]
@@ -28,32 +30,6 @@ const HISTORY_TABLE: &str = "bidlock.refinery_schema_history";
 /// The migrating transaction holds this lock until it ends, so that those who start at once on an empty database
 /// queue. A transaction's lock: a session's would be lost, or kept, behind a pooler. The numbers are "bidl", "migr".
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1651074156, 1835624306)";
-
-/// What a database's ledger schema is, and what this binary knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SchemaStatus {
-    /// The database, without a password.
-    pub place: String,
-    /// The version found; `None` where there is no ledger.
-    pub found: Option<i64>,
-    /// The version that this binary works with.
-    pub latest: i64,
-    /// The migrations that `migrate up` would run.
-    pub pending: Vec<String>,
-}
-
-/// What a migration did, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MigrationReport {
-    /// The version before; `None` where there was no ledger.
-    pub from: Option<i64>,
-    /// The version after (the same one after a dry run would have been a real one).
-    pub to: i64,
-    /// The migrations that were run, or would be.
-    pub applied: Vec<String>,
-    /// Nothing was written.
-    pub dry_run: bool,
-}
 
 /// What a database holds.
 enum Found {
@@ -78,7 +54,7 @@ pub(super) async fn prepare(session: &Session, target: &Target, create: bool) ->
             return Err(error.with_hint("a first `bidlock scan` or `bidlock migrate up` makes one"));
         }
         Found::SomethingElse => return Err(not_a_ledger(place)),
-        Found::Version(version) => compare(place, version)?,
+        Found::Version(version) => compare(OPEN, place, version, latest())?,
     }
     let rows = session.query(&sql::OPENING, &[]).await.map_err(|e| fault(OPEN, e))?;
     let Some(row) = rows.first() else {
@@ -111,7 +87,7 @@ pub(super) async fn status(target: &Target) -> Result<SchemaStatus> {
 /// Brings the schema up to this binary's version; makes a missing ledger.
 pub(super) async fn migrate(target: &Target, dry_run: bool) -> Result<MigrationReport> {
     let SchemaStatus { found: from, latest: to, pending, .. } = status(target).await?;
-    refuse_newer(target.place(), from)?;
+    refuse_newer(OPEN, target.place(), from, to)?;
     if dry_run || pending.is_empty() {
         return Ok(MigrationReport { from, to, applied: pending, dry_run });
     }
@@ -236,28 +212,6 @@ fn version_of(place: &str, found: Found) -> Result<Option<i64>> {
         Found::Nothing => Ok(None),
         Found::Version(version) => Ok(Some(version)),
         Found::SomethingElse => Err(not_a_ledger(place)),
-    }
-}
-
-fn compare(place: &str, version: i64) -> Result<()> {
-    refuse_newer(place, Some(version))?;
-    if version < latest() {
-        let message = format!("{place} has schema {version}; this bidlock needs {}", latest());
-        return Err(
-            LedgerError::new(ErrorKind::SchemaBehind, OPEN, message).with_hint("run `bidlock migrate up`")
-        );
-    }
-    Ok(())
-}
-
-fn refuse_newer(place: &str, found: Option<i64>) -> Result<()> {
-    match found {
-        Some(version) if version > latest() => {
-            let message = format!("{place} has schema {version}; this bidlock knows {}", latest());
-            Err(LedgerError::new(ErrorKind::SchemaNewer, OPEN, message)
-                .with_hint("a newer bidlock has migrated it: install that version here"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::LazyLock;
 
-use crate::{BidState, canary};
+use crate::{
+    BidState, canary,
+    queries::{bare, states},
+};
 
 /// What "frozen" means: the row was ever sent, or ever approved by a person.
 const FROZEN: &str = "b.attempts > 0 OR b.approved_until_ms IS NOT NULL";
@@ -47,7 +50,7 @@ queries! {
     WRITE_NOTE = "write_note.sql";
 }
 
-/// Fills in the shared parts; without the comments, as the text travels with each call.
+/// Fills in the shared parts.
 fn compose(text: &str) -> String {
     bare(text)
         .replace("{moved}", &bare(include_str!("../../queries/postgres/moved.sql")))
@@ -65,15 +68,4 @@ fn compose(text: &str) -> String {
         .replace("{frozen}", FROZEN)
         .replace("{in_use}", &states(BidState::is_in_use))
         .replace("{sent}", &states(BidState::may_have_arrived))
-}
-
-/// The states of which something holds, as SQL: names of our own enum, so they need no escaping.
-fn states(holds: fn(BidState) -> bool) -> String {
-    let names = BidState::ALL.into_iter().filter(|state| holds(*state)).map(|state| format!("'{state}'"));
-    names.collect::<Vec<_>>().join(", ")
-}
-
-fn bare(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("--"));
-    lines.collect::<Vec<_>>().join(" ").trim().trim_end_matches(';').to_owned()
 }

@@ -42,8 +42,8 @@ use bidlock_sqlite::{HostInstant, InstanceFile, InstanceLiveness, Store, Synchro
 use rusqlite::{Connection, Transaction, params};
 use uuid::Uuid;
 
+pub use crate::schema::{MigrationReport, SchemaStatus};
 pub use bidlock_sqlite::{HostClock, ManualHostClock, Options, SystemHostClock};
-pub use schema::{MigrationReport, SchemaStatus};
 
 use crate::{
     Applied, Bid, BidEvent, BidFilter, BidId, BidState, Change, ClaimOutcome, Claimant, Effect, ErrorKind,

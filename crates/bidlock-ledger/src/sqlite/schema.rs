@@ -1,13 +1,15 @@
 //! The schema: made in an empty file, checked in every other one, migrated on request.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bidlock_sqlite::{Options, Store};
 use rusqlite::{Connection, OpenFlags};
-use serde::Serialize;
 
 use super::fault;
-use crate::{ErrorKind, LedgerError, LedgerId, Result};
+use crate::{
+    ErrorKind, LedgerError, LedgerId, Result,
+    schema::{MigrationReport, SchemaStatus, compare, refuse_newer},
+};
 
 /// Says in the file's header that it is a ledger: "bidl".
 const APPLICATION_ID: i64 = 0x6269_646c;
@@ -16,32 +18,6 @@ const APPLICATION_ID: i64 = 0x6269_646c;
 #[allow(missing_docs, clippy::unwrap_used, unreachable_pub, reason = "written by refinery's macro")]
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
-}
-
-/// What a ledger file's schema is, and what this binary knows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SchemaStatus {
-    /// The file.
-    pub path: PathBuf,
-    /// The version found; `None` where there is no file, or an empty one.
-    pub found: Option<i64>,
-    /// The version that this binary works with.
-    pub latest: i64,
-    /// The migrations that `migrate up` would run.
-    pub pending: Vec<String>,
-}
-
-/// What a migration did, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MigrationReport {
-    /// The version before; `None` where there was no ledger.
-    pub from: Option<i64>,
-    /// The version after (the same one after a dry run would have been a real one).
-    pub to: i64,
-    /// The migrations that were run, or would be.
-    pub applied: Vec<String>,
-    /// Nothing was written.
-    pub dry_run: bool,
 }
 
 /// What a file holds.
@@ -76,7 +52,7 @@ pub(super) fn prepare(conn: &mut Connection, options: &Options) -> Result<Ledger
             return Err(error.with_hint("a first `bidlock scan` or `bidlock migrate up` makes one"));
         }
         Found::SomethingElse => return Err(not_a_ledger(path)),
-        Found::Version(version) => compare(path, version)?,
+        Found::Version(version) => compare(OPEN, &path.display().to_string(), version, latest())?,
     }
     crate::canary::drop_uniqueness(conn).map_err(|e| unreadable(path, e))?;
     let (id, floor) = read_opening(conn).map_err(|e| unreadable(path, e))?;
@@ -88,14 +64,19 @@ pub(super) fn prepare(conn: &mut Connection, options: &Options) -> Result<Ledger
 pub(super) fn status(path: &Path) -> Result<SchemaStatus> {
     refuse_other_files(path)?;
     let found = if path.exists() { inspect(path)? } else { None };
-    Ok(SchemaStatus { path: path.to_owned(), found, latest: latest(), pending: pending_after(found) })
+    Ok(SchemaStatus {
+        place: path.display().to_string(),
+        found,
+        latest: latest(),
+        pending: pending_after(found),
+    })
 }
 
 /// Brings the schema up to this binary's version; makes a missing ledger.
 pub(super) fn migrate(path: &Path, dry_run: bool) -> Result<MigrationReport> {
     if dry_run {
         let SchemaStatus { found, latest, pending, .. } = status(path)?;
-        refuse_newer(path, found)?;
+        refuse_newer(OPEN, &path.display().to_string(), found, latest)?;
         return Ok(MigrationReport { from: found, to: latest, applied: pending, dry_run });
     }
     refuse_other_files(path)?;
@@ -104,7 +85,7 @@ pub(super) fn migrate(path: &Path, dry_run: bool) -> Result<MigrationReport> {
     let opened = Store::open(Options::new(path).with_readers(1), |conn| {
         let done = (|| {
             let from = version_of(path, look(conn).map_err(|e| unreadable(path, e))?)?;
-            refuse_newer(path, from)?;
+            refuse_newer(OPEN, &path.display().to_string(), from, latest())?;
             let applied = run_migrations(conn, path)?;
             Ok(MigrationReport { from, to: latest(), applied, dry_run })
         })();
@@ -189,28 +170,6 @@ fn look(conn: &Connection) -> rusqlite::Result<Found> {
         Some(version) if application == APPLICATION_ID => Found::Version(version),
         _ => Found::SomethingElse,
     })
-}
-
-fn compare(path: &Path, version: i64) -> Result<()> {
-    refuse_newer(path, Some(version))?;
-    if version < latest() {
-        let message = format!("{} has schema {version}; this bidlock needs {}", path.display(), latest());
-        return Err(
-            LedgerError::new(ErrorKind::SchemaBehind, OPEN, message).with_hint("run `bidlock migrate up`")
-        );
-    }
-    Ok(())
-}
-
-fn refuse_newer(path: &Path, found: Option<i64>) -> Result<()> {
-    match found {
-        Some(version) if version > latest() => {
-            let message = format!("{} has schema {version}; this bidlock knows {}", path.display(), latest());
-            Err(LedgerError::new(ErrorKind::SchemaNewer, OPEN, message)
-                .with_hint("a newer bidlock has migrated it: install that version here"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The ledger's id, and the oldest protocol that may work with it.

@@ -106,17 +106,17 @@ impl LockBackend for PostgresBackend {
         }
         let requests = requests.to_vec();
         let ask = |reply| LockJob::Acquire(requests, reply);
-        jobs::ask(&self.inner.lanes, ask).await.map_err(fault("try_acquire"))
+        self.inner.lanes.ask(ask).await.map_err(fault("try_acquire"))
     }
 
     async fn renew(&self, grants: &[Grant], ttl: Duration) -> Result<Vec<Renewed>> {
         let grants = grants.iter().map(|grant| (grant.clone(), ttl)).collect();
-        jobs::ask(&self.inner.lanes, |reply| LockJob::Renew(grants, reply)).await.map_err(fault("renew"))
+        self.inner.lanes.ask(|reply| LockJob::Renew(grants, reply)).await.map_err(fault("renew"))
     }
 
     async fn release(&self, grants: &[Grant]) -> Result<Vec<Released>> {
         let ours = grants.to_vec();
-        let released = jobs::ask(&self.inner.lanes, |reply| LockJob::Release(ours, reply)).await;
+        let released = self.inner.lanes.ask(|reply| LockJob::Release(ours, reply)).await;
         let released = released.map_err(fault("release"))?;
         self.inner.wake_ups.wake(grants.iter().map(|grant| &grant.key));
         Ok(released)

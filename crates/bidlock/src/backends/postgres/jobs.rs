@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use bidlock_postgres::tokio_postgres::Row;
 use bidlock_postgres::tokio_postgres::types::Type;
-use bidlock_postgres::{Argument, Effect, Error, ErrorKind, Job, Lane, Lanes, Result};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use bidlock_postgres::{Argument, Effect, Error, ErrorKind, Job, Lane, Reply, Result};
 use uuid::Uuid;
 
 use super::statements::{self, column};
@@ -24,20 +23,6 @@ const SWEEP_PART: i64 = 2_048;
 const KEEP_FREE: Duration = Duration::from_secs(3_600);
 /// The longest TTL that the arithmetic takes, in microseconds: some thousand years.
 const MAX_TTL_US: i64 = i64::MAX / 256;
-
-/// Where an answer goes. Keeps the job's room in the queue until then.
-#[derive(Debug)]
-pub(super) struct Reply<T> {
-    sender: oneshot::Sender<Result<T>>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl<T> Reply<T> {
-    fn send(self, answer: Result<T>) {
-        // The receiver may be gone: its task was cancelled, and the manager gives back what nobody took.
-        drop(self.sender.send(answer));
-    }
-}
 
 /// One call.
 #[derive(Debug)]
@@ -57,18 +42,6 @@ impl Job for LockJob {
             LockJob::Sweep => 1,
         }
     }
-}
-
-/// Queues a call and waits for its answer.
-pub(super) async fn ask<T>(lanes: &Lanes<LockJob>, job: impl FnOnce(Reply<T>) -> LockJob) -> Result<T> {
-    let gone = |effect| {
-        let message = "the runtime on which the locks were opened has ended, or a batch panicked";
-        Error::new(ErrorKind::Unavailable, &"the locks".into(), message).with_effect(effect)
-    };
-    let room = lanes.room().await.ok_or_else(|| gone(Effect::NotApplied))?;
-    let (sender, receiver) = oneshot::channel();
-    lanes.push(job(Reply { sender, _room: room }));
-    receiver.await.unwrap_or_else(|_| Err(gone(Effect::Unknown)))
 }
 
 pub(super) async fn work(lane: &mut Lane, jobs: Vec<LockJob>) {
