@@ -27,7 +27,7 @@ pub struct Scenario {
 pub fn scenario(canary: Canary) -> Option<Scenario> {
     let (plan, breaks) = match canary {
         Canary::NoDoor => (plain(), Invariant::S2),
-        Canary::NoUniqueness => (plain(), Invariant::S1),
+        Canary::NoUniqueness => (late_to_the_lock(), Invariant::S1),
         Canary::RawIdentity => (plain(), Invariant::S3),
         Canary::AssumeAccepted => (lost_answers(), Invariant::S8),
         Canary::FollowRedirects => (lost_answers(), Invariant::S2),
@@ -68,6 +68,13 @@ fn base() -> Plan {
 /// Nothing is broken. Scanners meet on the same postings all the same, which feeds write in several ways.
 fn plain() -> (&'static str, Plan) {
     ("plain", base())
+}
+
+/// One scanner hears of locks much later than the others: what it has seen to be free is done when it gets the lock.
+fn late_to_the_lock() -> (&'static str, Plan) {
+    let plan = Plan { engines: Engines::RedisAndPostgres, ..base() };
+    let late = fault(200, FaultKind::Delay, Target::between("scanner-1", Place::Redis), 3_700);
+    ("late-to-the-lock", with(plan, [Planned { amount: LATE_MS, ..late }]))
 }
 
 /// The marketplace loses answers in every way, and look-ups are late.
@@ -133,6 +140,8 @@ fn stopped_holders() -> (&'static str, Plan) {
     ("stopped-holders", with(plan, stops.map(stop)))
 }
 
+/// How much later that is, in milliseconds: longer than a bid takes from the lock to its record.
+const LATE_MS: i64 = 250;
 /// What a message to a slow ledger takes longer, in milliseconds.
 const SLOW_MS: i64 = 60;
 

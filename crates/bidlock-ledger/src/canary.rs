@@ -35,14 +35,14 @@ pub(crate) fn next_epoch(one_more: String, the_rows: &str) -> String {
 }
 
 /// A statement that makes a bid, without its regard for the unique index over live bids.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn insertion(text: String) -> String {
     let unique = "ON CONFLICT (marketplace, posting) WHERE NOT rebid_allowed DO NOTHING";
     if removed(Canary::NoUniqueness) { text.replace(unique, "") } else { text }
 }
 
-/// Takes the unique index over live bids out of the file.
-#[cfg(feature = "sqlite")]
-pub(crate) fn drop_uniqueness(conn: &rusqlite::Connection) -> rusqlite::Result<()> {
-    if removed(Canary::NoUniqueness) { conn.execute_batch("DROP INDEX IF EXISTS bids_live") } else { Ok(()) }
+/// What takes the unique index over live bids out of a ledger that is opened; usually nothing.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn drop_uniqueness(index: &str) -> Option<String> {
+    removed(Canary::NoUniqueness).then(|| format!("DROP INDEX IF EXISTS {index}"))
 }

@@ -15,6 +15,7 @@
 use std::time::Duration;
 
 use bidlock::Moment;
+use bidlock_canary::{Canary, removed};
 use bidlock_ledger::{
     Actor, Applied, Bid, BidState, Change, ClaimRef, Epoch, LedgerError, Move, NotMoved, UnknownCause,
 };
@@ -118,7 +119,16 @@ impl Pipeline {
         let key = format!("door:{}", Uuid::new_v4());
         let change = self.change(bid.claim_ref(), action).keyed(key);
         let good_until = self.clock.now().own_deadline(ttl);
-        match self.apply_surely(change).await? {
+        if removed(Canary::NoDoor) {
+            return Ok(Door::Passed(Box::new(bid.clone()), good_until));
+        }
+        let applied = match self.apply_surely(change).await {
+            Err(_) if removed(Canary::SendBlindly) => {
+                return Ok(Door::Passed(Box::new(bid.clone()), good_until));
+            }
+            applied => applied?,
+        };
+        match applied {
             Applied::Moved { bid, .. } => Ok(Door::Passed(bid, good_until)),
             // We passed, and asked again long after: the row may be swept, or another's by now.
             Applied::Already(row)
@@ -189,6 +199,15 @@ impl Pipeline {
                 Outcome::Refused { bid, detail: format!("{code}: {detail}") }
             }
             Answer::Duplicate { detail } => self.settle_duplicate(bid, detail).await?,
+            Answer::Lost { detail, .. } if removed(Canary::ResendUnknown) => {
+                return Ok(Next::Again(RESEND_PAUSE, DeferReason::NotSent { detail }));
+            }
+            Answer::Lost { detail, .. } if removed(Canary::LostHandsBack) => {
+                self.hand_back(bid, DeferReason::NotSent { detail }).await?
+            }
+            Answer::Lost { .. } if removed(Canary::AssumeAccepted) => {
+                self.accept(bid, "assumed".to_owned()).await?
+            }
             Answer::Lost { cause, detail } => self.lose(bid, unknown_cause(cause), detail).await?,
             Answer::TryLater { after, detail } => {
                 let until = after.and_then(|d| self.wall_now().checked_add(d).ok());

@@ -12,6 +12,8 @@ use crate::history::{Begun, Entry, HistoryError, LedgerLine, RunFolder, What, re
 const MAX_SHOWN: usize = 40;
 /// The longest text of a line that is shown, in characters.
 const MAX_TEXT: usize = 160;
+/// How much of an id is shown.
+const SHORT: usize = 6;
 /// How long before and after what is shown a fault is of interest.
 const AROUND_MS: i64 = 3_000;
 
@@ -44,6 +46,12 @@ fn add(violation: &mut Violation, at_ms: i64, file: &str, text: &str) {
     }
 }
 
+/// The end of an id, which tells those of one posting apart, with a dot for what is left out.
+fn short(id: &str) -> String {
+    let tail = id.len().saturating_sub(SHORT);
+    id.get(tail..).map_or_else(|| id.to_owned(), |tail| format!("…{tail}"))
+}
+
 fn from_ledger(
     folder: &RunFolder,
     begun: &Begun,
@@ -62,8 +70,13 @@ fn from_ledger(
                     let action = event.action.map_or("claim", bidlock_ledger::Action::as_str);
                     let reason = event.reason.as_deref().unwrap_or_default();
                     let text = format!(
-                        "bid {} event {}: {action} to {} by {}, claim {} epoch {} {reason}",
-                        event.bid, event.seq, event.to, event.actor, event.claim_id, event.epoch.0
+                        "{} {}: {action} to {} by {}, claim {} epoch {} {reason}",
+                        short(&event.bid.to_string()),
+                        event.seq,
+                        event.to,
+                        event.actor,
+                        short(&event.claim_id.to_string()),
+                        event.epoch.0
                     );
                     add(violations[*at], event.at.0 - begun.wall_ms, "ledger", &text);
                 }
@@ -93,8 +106,8 @@ fn from_sandbox(
                 let concerned: Vec<usize> =
                     numbered.filter(|(_, violation)| is_it(violation)).map(|(at, _)| at).collect();
                 for at in &concerned {
-                    let bid = seen.bid_id.as_deref().unwrap_or_default();
-                    let text = format!("request {}: {} for bid {bid}", request.seq, request.path);
+                    let bid = short(seen.bid_id.as_deref().unwrap_or_default());
+                    let text = format!("request {}: {bid}, to {}", request.seq, request.path);
                     add(violations[*at], request.at.as_millisecond() - begun.wall_ms, "sandbox", &text);
                 }
                 if !concerned.is_empty() {

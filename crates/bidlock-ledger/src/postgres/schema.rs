@@ -69,6 +69,9 @@ pub(super) async fn prepare(session: &Session, target: &Target, create: bool) ->
     };
     let (id, floor, now_ms) = opening(row).map_err(|e| fault(OPEN, e))?;
     crate::store::check_protocol(OPEN, place, floor)?;
+    if let Some(drop) = crate::canary::drop_uniqueness("bidlock.bids_live") {
+        session.run(&drop).await.map_err(|e| fault(OPEN, e))?;
+    }
     Ok(Opening { id: LedgerId(id), now_ms })
 }
 

@@ -52,7 +52,7 @@ queries! {
 
 /// Fills in the shared parts.
 fn compose(text: &str) -> String {
-    bare(text)
+    canary::insertion(bare(text))
         .replace("{moved}", &bare(include_str!("../../queries/postgres/moved.sql")))
         .replace("{columns}", &bare(include_str!("../../queries/postgres/columns.sql")))
         .replace("{durable}", &bare(include_str!("../../queries/postgres/durable.sql")))

@@ -54,7 +54,9 @@ pub(super) fn prepare(conn: &mut Connection, options: &Options) -> Result<Ledger
         Found::SomethingElse => return Err(not_a_ledger(path)),
         Found::Version(version) => compare(OPEN, &path.display().to_string(), version, latest())?,
     }
-    crate::canary::drop_uniqueness(conn).map_err(|e| unreadable(path, e))?;
+    if let Some(drop) = crate::canary::drop_uniqueness("bids_live") {
+        conn.execute_batch(&drop).map_err(|e| unreadable(path, e))?;
+    }
     let (id, floor) = read_opening(conn).map_err(|e| unreadable(path, e))?;
     crate::store::check_protocol(OPEN, &path.display().to_string(), floor)?;
     Ok(id)
