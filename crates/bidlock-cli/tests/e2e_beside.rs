@@ -167,6 +167,8 @@ async fn locks_that_old_instances_dont_meet_are_refused() {
     let sent = stage.run(scan).code(0);
     assert!(sent.err.contains("same server and same database number"), "{}", sent.err);
     assert_eq!(stage.report().submissions, 1);
+    // From this scan on the ledger knows, without any import.
+    stage.run(stage.scan(&feed, &["--marketplace", "example", "--locks", &locks])).code(2);
     // Nobody is to be kept away once they have stopped.
     bidlock(&stage, &["import", "legacy", "old.db", "--old-instances-stopped"]).code(0);
     stage.run(stage.scan(&feed, &[&beside[..], &["--locks", "own-locks.db"]].concat())).code(0);
