@@ -99,51 +99,52 @@ fn handed_back() -> (&'static str, Plan) {
     ("handed-back", Plan { market, ..base() })
 }
 
-/// The ledger is slow and so is the marketplace; scanners are stopped for a little longer than a claim lasts, so that they
-/// wake up beside whoever took over.
+/// Scanners are stopped for a little longer than a claim lasts, so that they wake up beside whoever took over.
 fn stopped_at_the_door() -> (&'static str, Plan) {
-    let plan = Plan {
-        engines: Engines::Postgres,
-        runs_ms: 7_000,
-        market: "duplicates=accepted,seed=1,delay-after=500ms..700ms".to_owned(),
-        time_limit_ms: 900,
-        ..base()
+    let market = "duplicates=accepted,seed=1,delay-after=200ms..300ms".to_owned();
+    let plan = Plan { runs_ms: 6_000, market, ..base() };
+    let stop = |(at_ms, scanner, beyond_ms)| {
+        fault(at_ms, FaultKind::Pause, Target::process(scanner), plan.ttl_ms + beyond_ms)
     };
-    let slow = fault(300, FaultKind::Delay, Target::place(Place::Postgres), 6_300);
-    let slow = Planned { amount: SLOW_MS, ..slow };
-    let stop = |(at_ms, scanner)| fault(at_ms, FaultKind::Pause, Target::process(scanner), 1_200 + 500);
     let stops = [
-        (1_000, "scanner-1"),
-        (1_400, "scanner-2"),
-        (3_000, "scanner-3"),
-        (3_400, "scanner-1"),
-        (5_000, "scanner-2"),
-        (5_300, "scanner-3"),
+        (800, "scanner-1", 200),
+        (1_100, "scanner-2", 400),
+        (2_500, "scanner-3", 300),
+        (2_800, "scanner-1", 600),
+        (4_000, "scanner-2", 500),
+        (4_200, "scanner-3", 350),
     ];
-    ("stopped-at-the-door", with(plan, stops.map(stop).into_iter().chain([slow])))
+    let faults = stops.map(stop);
+    ("stopped-at-the-door", with(plan, faults))
 }
 
-/// The ledger crashes twice under scanners that it answers slowly.
+/// The ledger crashes again and again.
 fn ledger_away() -> (&'static str, Plan) {
     let plan = Plan { engines: Engines::RedisAndPostgres, runs_ms: 6_000, ..base() };
-    let slow = fault(300, FaultKind::Delay, Target::place(Place::Postgres), 5_500);
-    let slow = Planned { amount: SLOW_MS, ..slow };
-    let crash = |at_ms| fault(at_ms, FaultKind::PostgresKill, Target::place(Place::Postgres), 1_000);
-    ("ledger-away", with(plan, [slow, crash(1_500), crash(3_800)]))
+    let crash = |at_ms| fault(at_ms, FaultKind::PostgresKill, Target::place(Place::Postgres), 700);
+    ("ledger-away", with(plan, [crash(1_500), crash(3_200), crash(4_900)]))
 }
 
-/// Workers that hold locks are stopped for longer than these last; others want the same.
+/// Workers that hold locks are stopped for longer than these last, again and again; others want the same.
 fn stopped_holders() -> (&'static str, Plan) {
-    let plan = Plan { postings: 40, scanners: 2, workers: 3, ..base() };
-    let stop = |(at_ms, worker)| fault(at_ms, FaultKind::Pause, Target::process(worker), 1_200 + 400);
-    let stops = [(600, "worker-1"), (1_000, "worker-2"), (2_300, "worker-1"), (2_350, "worker-3")];
-    ("stopped-holders", with(plan, stops.map(stop)))
+    let plan = Plan {
+        runs_ms: 5_000,
+        postings: 40,
+        scanners: 2,
+        workers: 4,
+        ttl_ms: 600,
+        time_limit_ms: 200,
+        ..base()
+    };
+    let stop = |at_ms, worker| fault(at_ms, FaultKind::Pause, Target::process(worker), 800);
+    let rounds = [500, 1_500, 2_500, 3_500].into_iter().flat_map(|at_ms| {
+        [stop(at_ms, "worker-1"), stop(at_ms + 110, "worker-2"), stop(at_ms + 190, "worker-3")]
+    });
+    ("stopped-holders", with(plan, rounds))
 }
 
-/// How much later that is, in milliseconds: longer than a bid takes from the lock to its record.
+/// How much later one scanner hears of locks, in milliseconds: longer than a bid takes from the lock to its record.
 const LATE_MS: i64 = 250;
-/// What a message to a slow ledger takes longer, in milliseconds.
-const SLOW_MS: i64 = 60;
 
 fn fault(at_ms: u64, fault: FaultKind, target: Target, lasts_ms: u64) -> Planned {
     Planned { id: 0, at_ms, fault, target, lasts_ms, amount: 0 }
