@@ -64,9 +64,14 @@ async fn a_ledger_beside_old_instances_is_not_sent_from_without_them() {
     let beside = |file| [&plain[..], &["--legacy-database", file]].concat();
     let import = ["import", "legacy", "old.db"];
     let told = bidlock(&stage, &import).code(0);
-    assert!(told.err.contains("--legacy-database") && told.err.contains("--old-instances-stopped"), "{}", told.err);
+    assert!(
+        told.err.contains("--legacy-database") && told.err.contains("--old-instances-stopped"),
+        "{}",
+        told.err
+    );
     let refused = stage.run(stage.scan(&feed, &plain)).code(2);
-    for word in ["old.db", "operator:tester", "--legacy-database", "import legacy", "--old-instances-stopped"] {
+    for word in ["old.db", "operator:tester", "--legacy-database", "import legacy", "--old-instances-stopped"]
+    {
         assert!(refused.err.contains(word), "{word}: {}", refused.err);
     }
     let other = stage.run(stage.scan(&feed, &beside("other.db"))).code(2);
@@ -187,7 +192,10 @@ async fn what_a_person_has_freed_stays_free() {
     resolve.extend(["--reason", "not on their page", "--i-accept-the-risk"]);
     bidlock(&stage, &resolve).code(0);
     let again = bidlock(&stage, &["import", "legacy", "old.db", "--json"]).code(0).json();
-    assert_eq!((&again["report"]["overruled"], &again["report"]["imported"]), (&1.into(), &serde_json::json!({})));
+    assert_eq!(
+        (&again["report"]["overruled"], &again["report"]["imported"]),
+        (&1.into(), &serde_json::json!({}))
+    );
     let locks = redis.url();
     let beside = ["--marketplace", "example", "--legacy-database", "old.db", "--locks", &locks];
     stage.run(stage.scan(&feed(&stage, &["a"]), &beside)).code(0);
@@ -209,6 +217,9 @@ async fn imported_bids_are_listed_with_what_the_old_row_says() {
     let json = bidlock(&stage, &["bid", "list", "--json"]).code(0).json();
     assert_eq!(json["bids"][0]["legacy"]["bid_amount"], "125.5");
     assert_eq!(json["bids"][0]["legacy"]["at"], "2026-01-02T03:04:05Z");
+    let id = json["bids"][0]["id"].as_str().unwrap();
+    let shown = bidlock(&stage, &["bid", "show", id]).code(0).out;
+    assert!(shown.contains("125.5") && shown.contains("2026-01-02T03:04:05Z"), "{shown}");
     let away = bidlock(&stage, &["import", "legacy", "none.db"]).code(5);
     assert_eq!(away.err.matches("none.db").count(), 1, "{}", away.err);
 }
@@ -224,27 +235,39 @@ async fn doctor_tells_of_the_replaced_system() {
         let checks = ended.json()["checks"].as_array().unwrap().clone();
         let of = |name: &str| {
             let rows = checks.iter().filter(|c| c["check"] == name);
-            rows.map(|c| format!("{} {}", c["status"].as_str().unwrap(), c["found"].as_str().unwrap())).collect::<Vec<_>>()
+            rows.map(|c| format!("{} {}", c["status"].as_str().unwrap(), c["found"].as_str().unwrap()))
+                .collect::<Vec<_>>()
         };
-        (of("replaced system").join("\n"), of("old table").join("\n"), of("locks of old instances").join("\n"))
+        (
+            of("replaced system").join("\n"),
+            of("old table").join("\n"),
+            of("locks of old instances").join("\n"),
+        )
     };
     assert_eq!(checks(&[]), Default::default(), "nothing to tell");
     bidlock(&stage, &["import", "legacy", "old.db"]).code(0);
     let (system, table, _) = checks(&[]);
-    assert!(system.contains("ok instances may run") && system.contains("warning a scan that sends is refused"), "{system}");
+    assert!(
+        system.contains("ok instances may run") && system.contains("warning a scan that sends is refused"),
+        "{system}"
+    );
     assert_eq!(table, "");
     let locks = redis.url();
     let all = ["--legacy-database", "old.db", "--locks", &locks];
     let (system, table, old_locks) = checks(&all);
     assert!(!system.contains("warning"), "{system}");
     assert!(table.starts_with("ok") && table.contains("2 rows, none of them ours yet"), "{table}");
-    assert!(old_locks.starts_with("ok") && old_locks.contains("same server and database number"), "{old_locks}");
+    assert!(
+        old_locks.starts_with("ok") && old_locks.contains("same server and database number"),
+        "{old_locks}"
+    );
     let (_, _, old_locks) = checks(&all[..2]);
     assert!(old_locks.starts_with("unhealthy") && old_locks.contains("not in Redis"), "{old_locks}");
     let (_, table, _) = checks(&["--legacy-database", "none.db"]);
     assert!(table.starts_with("unhealthy") && table.contains("none.db"), "{table}");
     let conn = rusqlite::Connection::open(stage.home.path().join("bad.db")).unwrap();
-    conn.execute_batch("CREATE TABLE bids (job_id TEXT, marketplace TEXT, status TEXT, who TEXT NOT NULL)").unwrap();
+    conn.execute_batch("CREATE TABLE bids (job_id TEXT, marketplace TEXT, status TEXT, who TEXT NOT NULL)")
+        .unwrap();
     let (_, table, _) = checks(&["--legacy-database", "bad.db"]);
     for word in ["unhealthy", "needs who", "not unique"] {
         assert!(table.contains(word), "{table}");

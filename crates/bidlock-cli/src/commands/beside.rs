@@ -113,9 +113,7 @@ async fn open(app: &App, place: &Place, sends: bool) -> Result<LegacyDatabase, C
         false => LegacyDatabase::open(place, actor).await,
     };
     let via = app.marketplace(&config.target())?.via().to_owned();
-    opened
-        .map(|database| database.sent_through(&via))
-        .map_err(|e| refused(&config.named("legacy.url"), e))
+    opened.map(|database| database.sent_through(&via)).map_err(|e| refused(&config.named("legacy.url"), e))
 }
 
 /// The replaced system's database can't be used.

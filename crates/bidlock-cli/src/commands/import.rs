@@ -92,7 +92,8 @@ async fn write_down(
     }
     let system = Coexistence::of(ledger).await?.find(from.identity()).cloned();
     let news = report.imported.values().sum::<u64>() + report.brought_up;
-    if let Some(system) = system.iter().find(|s| said.is_none() && s.instances == Instances::Stopped && news > 0)
+    if let Some(system) =
+        system.iter().find(|s| said.is_none() && s.instances == Instances::Stopped && news > 0)
     {
         app.out.warn(format!(
             "{news} bids have come or moved in {}, though its instances are said to have stopped: does one still run? \

@@ -32,6 +32,12 @@ impl OldRow {
         Some(OldRow { amount, at: bid.first_sent_at })
     }
 
+    /// For a person, under names of their own.
+    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+        let amount = self.amount.iter().map(|amount| ("old amount", amount.clone()));
+        amount.chain(self.at.map(|at| ("old row of", view::time(at)))).collect()
+    }
+
     /// For JSON: beside the ledger's own times and amount, not in their place.
     pub(super) fn json(&self) -> Value {
         json!({ "bid_amount": self.amount, "at": self.at.map(view::time) })

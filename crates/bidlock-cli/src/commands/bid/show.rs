@@ -4,7 +4,7 @@ use bidlock_ledger::{Action, Bid, BidEvent, chain};
 use bidlock_market::place_of;
 use serde_json::json;
 
-use super::{due, find, view};
+use super::{due, find, imported::OldRow, view};
 use crate::{
     app::{Access, App},
     args::{HistoryArgs, ShowArgs},
@@ -22,13 +22,16 @@ pub(super) async fn show(app: &App, args: ShowArgs) -> Result<Exit, CliError> {
     let history = ledger.history(bid.id).await?;
     // A bid may have been resolved, reopened and resolved again: the last word counts.
     let resolution = history.iter().rev().find(|event| is_resolution(event));
+    let old = OldRow::of(&bid, &history);
     if app.out.json {
         let mut all = view::bid_json(&bid);
+        all["legacy"] = old.as_ref().map_or(serde_json::Value::Null, OldRow::json);
         all["resolution"] = resolution.map_or(serde_json::Value::Null, view::event_json);
         app.out.json_document(&all)?;
         return Ok(Exit::Ok);
     }
     let mut fields = fields(&bid);
+    fields.extend(old.iter().flat_map(OldRow::fields));
     fields.extend(resolution.into_iter().flat_map(told));
     app.out.fields(&fields)?;
     if let Some(next) = next_step(&bid) {
