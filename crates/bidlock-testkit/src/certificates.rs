@@ -31,7 +31,7 @@ impl Certificates {
             command.current_dir(made.0.path()).args(arguments.split(' '));
             command.output().is_ok_and(|output| output.status.success())
         };
-        if !MADE_BY.iter().all(|arguments| works(&arguments)) {
+        if !MADE_BY.iter().all(works) {
             crate::missing("openssl", "no openssl");
             return None;
         }

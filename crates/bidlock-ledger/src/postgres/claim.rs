@@ -14,10 +14,11 @@ use futures::FutureExt;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::{
-    apply::{BEGIN, Group, Kind, MovedRow, first_error},
+    apply::{BEGIN, MovedRow, first_error},
     clock::ServerClock,
     draft::{Draft, DraftColumns, PayloadColumns},
     events,
+    groups::{Group, Kind},
     row::{self, array, column},
     sql,
 };

@@ -21,7 +21,7 @@
 //! | `claim` | creating a bid, taking one over |
 //! | `import` | bids of the replaced system |
 //! | `draft` | rows that are to be made, as arguments |
-//! | `apply` | the transitions |
+//! | `apply`, `groups` | the transitions, and those that one statement makes |
 //! | `sweep` | what expired |
 //! | `events` | a bid's history |
 //! | `read` | standings, listings, counts |
@@ -34,6 +34,7 @@ mod claim;
 mod clock;
 mod draft;
 mod events;
+mod groups;
 mod health;
 mod import;
 mod jobs;

@@ -8,8 +8,9 @@ use futures::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    apply::{BEGIN, Group, Kind, MovedRow, first_error},
+    apply::{BEGIN, MovedRow, first_error},
     events,
+    groups::{Group, Kind},
     row::column,
     sql,
 };
