@@ -141,10 +141,22 @@ impl PostgresServer {
 
     /// Runs statements as the superuser, with `psql`, and returns what it prints.
     pub fn sql(&self, statements: &str) -> String {
+        succeed(self.psql(statements))
+    }
+
+    /// The same where the server may be away: what `psql` says then.
+    ///
+    /// # Errors
+    /// The server can't be reached, or refuses.
+    pub fn try_sql(&self, statements: &str) -> Result<String, String> {
+        outcome(self.psql(statements))
+    }
+
+    fn psql(&self, statements: &str) -> Command {
         let mut command = Command::new(self.programs.join("psql"));
         command.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-U", USER, "-d", USER, "-XqAt"]);
         command.args(["-v", "ON_ERROR_STOP=1", "-p", &self.port.to_string(), "-c", statements]);
-        succeed(command)
+        command
     }
 
     /// Puts a private file into its data folder; settings may name it without a path.
@@ -315,11 +327,18 @@ pub(crate) fn as_server_user(program: &Path) -> Command {
     command
 }
 
-fn succeed(mut command: Command) -> String {
+fn succeed(command: Command) -> String {
+    outcome(command).unwrap()
+}
+
+fn outcome(mut command: Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {out}{err}");
-    out.trim_end().to_owned()
+    if output.status.success() {
+        Ok(out.trim_end().to_owned())
+    } else {
+        Err(format!("{command:?}: {out}{err}"))
+    }
 }
 
 /// Gives a folder to the server's user.

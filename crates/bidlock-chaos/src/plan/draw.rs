@@ -63,16 +63,17 @@ fn market(dice: &mut StdRng, time_limit_ms: u64) -> String {
     let (late, later) = (time_limit_ms / 2, time_limit_ms * 2);
     format!(
         "duplicates=accepted,keys={keys},echo-keys={echo},seed={},reset={},500={},503={},garbage={},silent={},\
-         429={}@1s,307={},404={},422={},stale=0.3@700ms,look-up-500={},withdraw-refused=0.1,delay={}@{late}ms..{later}ms,\
+         429={}@1s,307={},404={},422={},stale=0.3@700ms,look-up-500={},withdraw-refused=0.1,delay-before={}@{late}ms..{later}ms,\
          delay=1ms..15ms",
         dice.random::<u32>(),
-        rate(0.02),
-        rate(0.01),
-        rate(0.01),
-        rate(0.01),
+        rate(0.025),
+        rate(0.015),
+        rate(0.015),
+        rate(0.015),
         rate(0.004),
-        rate(0.02),
-        rate(0.006),
+        // Each keeps all senders of its scanner waiting for a second.
+        rate(0.003),
+        rate(0.008),
         rate(0.004),
         rate(0.004),
         rate(0.1),

@@ -245,7 +245,7 @@ impl Crew {
         name: &str,
         words: &[String],
         within: Duration,
-    ) -> Result<JoinHandle<Result<Said, RigError>>, RigError> {
+    ) -> Result<Command, RigError> {
         let child = self.launcher.start(words, None)?;
         let pid = child.id().unwrap_or_default();
         self.recorder.add(What::ProcessStarted(Started {
@@ -323,6 +323,9 @@ impl Crew {
         Ok((status.code(), listener.heard()))
     }
 }
+
+/// A command that is under way.
+pub(crate) type Command = JoinHandle<Result<Said, RigError>>;
 
 /// What a command came to.
 #[derive(Clone, Debug)]

@@ -4,11 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::Value;
-use tokio::task::JoinHandle;
 
 use crate::{
     error::RigError,
-    world::crew::{Crew, Said},
+    world::crew::{Command, Crew, Said},
 };
 
 /// The pause between two commands is drawn up to this.
@@ -61,7 +60,8 @@ pub(crate) struct Desk {
     /// The flags that lead to the ledger.
     ledger: Vec<String>,
     next_at_ms: u64,
-    under_way: Option<(Option<Look>, JoinHandle<Result<Said, RigError>>)>,
+    /// The command that is under way, and what a person looks for with it.
+    under_way: Option<(Option<Look>, Command)>,
     to_do: VecDeque<Vec<String>>,
 }
 

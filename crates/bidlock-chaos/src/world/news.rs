@@ -107,7 +107,7 @@ impl News {
 
     fn write(&self, name: &str, postings: std::ops::Range<u32>) -> Result<(), RigError> {
         let seed = self.plan.seed;
-        let asks = |n: &u32| self.plan.asking > 0 && n % ASKED_EVERY == 0;
+        let asks = |n: &u32| self.plan.asking > 0 && n.is_multiple_of(ASKED_EVERY);
         let page =
             |asked: bool| Page::of(postings.clone().filter(|n| asks(n) == asked).map(|n| Made::nth(seed, n)));
         page(false).write(&self.feed, name).map_err(RigError::file(&self.feed))?;

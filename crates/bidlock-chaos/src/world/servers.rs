@@ -181,10 +181,14 @@ impl Servers {
     /// Runs statements on PostgreSQL, as its superuser.
     ///
     /// # Errors
-    /// There is none, or it refuses.
+    /// There is none, it is away, or it refuses.
     pub(crate) async fn sql(&self, statements: &'static str) -> Result<String, RigError> {
-        let run = |running: &mut Running| running.postgres.as_ref().map(|server| server.sql(statements));
-        self.ask("run SQL", run).await.map(Option::unwrap_or_default)
+        let run = |running: &mut Running| {
+            let server = running.postgres.as_ref().ok_or("there is no PostgreSQL")?;
+            server.try_sql(statements)
+        };
+        let doing = "run SQL";
+        self.ask(doing, run).await?.map_err(|why| RigError::Engine { doing, why })
     }
 }
 
