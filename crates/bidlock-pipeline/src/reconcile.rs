@@ -7,7 +7,7 @@ use bidlock_ledger::{
     Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Move, Page,
     store::{Cursor, MAX_PAGE},
 };
-use bidlock_market::{CLOCK_ALLOWANCE, Marketplace, RemoteBid, find_ours};
+use bidlock_market::{CLOCK_ALLOWANCE, Marketplace, RemoteBid, find_ours, place_of};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -139,8 +139,8 @@ impl Reconciler {
         let elsewhere = market.via() != bid.payload.via;
         if bid.state == BidState::Withdrawing {
             if elsewhere {
-                let note =
-                    format!("its withdrawal is asked for at {} alone; leave --submit out", bid.payload.via);
+                let place = place_of(&bid.payload.via);
+                let note = format!("its withdrawal is asked for at {place} alone; leave --submit out");
                 return Ok(Settled::stays(bid, &note, true));
             }
             return self.settle_withdrawal(bid, &*market).await;

@@ -51,7 +51,7 @@ Exit codes:
   5  the ledger, the locks or the marketplace can't be used now
   6  the outcome of a bid is unknown: `bidlock reconcile`
   7  an invariant is violated (a duplicate, a broken hash chain)
-  8  sending has stopped: the marketplace refused the account
+  8  sending has stopped: the marketplace refused the account, or is not at its address
   9  `doctor` found something unhealthy";
 
 /// At most one bid per marketplace posting.

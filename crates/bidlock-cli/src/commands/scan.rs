@@ -47,13 +47,16 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     } else {
         app.out.warn("dry run: nothing is sent and no bid is recorded; give --submit URL to send");
         if !evaluation.has_rules {
-            app.out.say("note: without rules everything that can be read counts as suitable; --rules FILE decides");
+            app.out.say(
+                "note: without rules everything that can be read counts as suitable; --rules FILE decides",
+            );
         }
     }
     let stop = Stop::default();
     listen_for_signals(stop.clone());
     let telemetry = Telemetry::start(app).await?;
-    let Opened { pipeline, binding, watched, beside } = open(app, &args, marketplace, evaluation.evaluator, stop.clone()).await?;
+    let Opened { pipeline, binding, watched, beside } =
+        open(app, &args, marketplace, evaluation.evaluator, stop.clone()).await?;
     let _serving_until_the_end = telemetry.map(|telemetry| telemetry.serve(watched));
     let options =
         ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: config.scan.patience };

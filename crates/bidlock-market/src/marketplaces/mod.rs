@@ -14,7 +14,7 @@ pub use self::{
     http::{HttpMarketplace, HttpOptions},
     token::{Token, TokenError},
 };
-use crate::marketplace::Marketplace;
+use crate::marketplace::{Marketplace, place_of};
 
 /// Where bids go: what `--submit` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub enum ConnectError {
     #[error("the time limit of a submission must be longer than zero")]
     NoTime,
     /// The client can't be set up, such as no readable certificate store.
-    #[error("can't set up the HTTP client for {via}: {why}")]
+    #[error("can't set up the HTTP client for {}: {why}", place_of(via))]
     Client {
         /// The marketplace.
         via: String,

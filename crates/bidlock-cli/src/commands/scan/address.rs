@@ -24,7 +24,9 @@ pub(super) async fn check(app: &App, marketplace: &dyn Marketplace) -> Result<()
         Err(LookUpError::Status { status: status @ 300..=399, .. }) => refuse(format!(
             "it redirects (status {status}), which is never followed: every bid would end as unknown"
         )),
-        Err(LookUpError::Unreadable { detail, .. }) => refuse(format!("what it says is no list of bids: {detail}")),
+        Err(LookUpError::Unreadable { detail, .. }) => {
+            refuse(format!("what it says is no list of bids: {detail}"))
+        }
         Err(LookUpError::Status { status: status @ (404 | 405 | 410), .. }) => {
             app.out.warn(format!(
                 "{place} has no look-up (status {status}): `reconcile` can't settle what gets lost there; if the \
