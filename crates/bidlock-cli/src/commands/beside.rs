@@ -81,6 +81,9 @@ impl Beside {
     /// # Errors
     /// Only where sending is refused.
     pub(crate) async fn check_again(&self, app: &App) -> Result<(), CliError> {
+        if !self.sends {
+            return Ok(()); // it was told at its start
+        }
         match self.check(app).await {
             Err(refused) if refused.code == Exit::Usage => Err(refused),
             _ => Ok(()),
