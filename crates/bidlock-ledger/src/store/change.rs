@@ -128,7 +128,7 @@ pub enum Move {
     /// A person says it never was.
     ResolveNotSubmitted {
         /// The posting may be bid on again: an explicit second choice. Not done while another bid on the
-        /// posting is at the marketplace or may be ([`BidState::is_in_use`]): the row says what holds.
+        /// posting is at the marketplace or may be ([`BidState::is_in_use`](crate::BidState::is_in_use)): the row says what holds.
         allow_new_bid: bool,
     },
     /// See [`Action::Withdraw`].
@@ -175,7 +175,7 @@ impl Move {
     }
 }
 
-/// A limit on the sendings of one marketplace, as [`LedgerStore::sent_since`] counts them.
+/// A limit on the sendings of one marketplace, as [`LedgerStore::sent_since`](super::LedgerStore::sent_since) counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
     /// So many at the most.

@@ -45,7 +45,7 @@ pub enum ClaimOutcome {
 pub struct NewImport {
     /// What it bids on.
     pub posting: PostingId,
-    /// One of [`crate::state::IMPORTED`]. `unknown` has the cause [`UnknownCause::Legacy`].
+    /// One of [`crate::state::IMPORTED`]. `unknown` has the cause [`UnknownCause::Legacy`](super::UnknownCause::Legacy).
     pub state: BidState,
     /// As far as the replaced system kept it.
     pub payload: Payload,
@@ -151,7 +151,7 @@ pub(crate) fn check_imports(operation: &'static str, bids: &[NewImport]) -> Resu
 pub enum ImportOutcome {
     /// The row was made.
     Imported(Box<Bid>),
-    /// There is a bid already: here it is, unchanged. [`Move::Import`] shuts it, if it could still be sent.
+    /// There is a bid already: here it is, unchanged. [`Move::Import`](super::Move::Import) shuts it, if it could still be sent.
     Existing(Box<Bid>),
 }
 
