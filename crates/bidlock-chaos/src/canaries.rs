@@ -125,22 +125,27 @@ fn ledger_away() -> (&'static str, Plan) {
     ("ledger-away", with(plan, [crash(1_500), crash(3_200), crash(4_900)]))
 }
 
-/// Workers that hold locks are stopped for longer than these last, again and again; others want the same.
+/// All workers but one are stopped for longer than a lease lasts, again and again: some with a lock in hand that the others
+/// want.
 fn stopped_holders() -> (&'static str, Plan) {
     let plan = Plan {
-        runs_ms: 5_000,
+        runs_ms: 5_500,
         postings: 40,
         scanners: 2,
-        workers: 4,
+        workers: 8,
         ttl_ms: 600,
         time_limit_ms: 200,
         ..base()
     };
-    let stop = |at_ms, worker| fault(at_ms, FaultKind::Pause, Target::process(worker), 800);
-    let rounds = [500, 1_500, 2_500, 3_500].into_iter().flat_map(|at_ms| {
-        [stop(at_ms, "worker-1"), stop(at_ms + 110, "worker-2"), stop(at_ms + 190, "worker-3")]
-    });
-    ("stopped-holders", with(plan, rounds))
+    let stop = |at_ms, worker| {
+        fault(at_ms, FaultKind::Pause, Target::process(format!("worker-{worker}")), plan.ttl_ms + 550)
+    };
+    let stops: Vec<Planned> = [600, 2_100, 3_600]
+        .into_iter()
+        .flat_map(|at_ms| (1..plan.workers).map(move |worker| (at_ms + u64::from(worker) * 60, worker)))
+        .map(|(at_ms, worker)| stop(at_ms, worker))
+        .collect();
+    ("stopped-holders", with(plan, stops))
 }
 
 /// How much later one scanner hears of locks, in milliseconds: longer than a bid takes from the lock to its record.

@@ -149,7 +149,14 @@ impl App {
         {
             let named = config.named("ledger.url");
             let development = config.is_development();
-            binding::look_before_a_new_ledger((&place, &named), (server, &choice), development).await?;
+            let looked =
+                binding::look_before_a_new_ledger((&place, &named), (server, &choice), development).await;
+            // Where another scanner has made it meanwhile, the locks speak of that one: what is opened is asked below.
+            if let Err(error) = looked
+                && crate::commands::migrate::schema(self, &place).await?.found.is_none()
+            {
+                return Err(error);
+            }
         }
         let ledger = self.ledger(Access::ReadWrite).await?;
         let backend = self.lock_backend().await?;

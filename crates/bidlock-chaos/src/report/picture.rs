@@ -66,11 +66,11 @@ pub(super) fn svg(report: &Report<'_>) -> String {
     let scale = Scale { ends_ms };
     let mut processes: Vec<(&str, Role)> = Vec::new();
     for life in timeline.lives.iter().filter(|life| life.role != Role::Operator) {
-        if !processes.iter().any(|(name, _)| *name == life.process) {
-            processes.push((&life.process, life.role));
+        if !processes.iter().any(|(name, _)| *name == lane(life)) {
+            processes.push((lane(life), life.role));
         }
     }
-    processes.sort_by_key(|(name, role)| (*role == Role::Worker, name.starts_with("last"), *name));
+    processes.sort_by_key(|(name, role)| (*name == LAST_SCAN, *role == Role::Worker, *name));
     let places = places(report);
     let lanes = processes.len() + places.len() + 2;
     let height = TOP + LANE * lanes as f64 + 26.0;
@@ -82,9 +82,11 @@ pub(super) fn svg(report: &Report<'_>) -> String {
     let mut y = TOP;
     for (name, role) in processes {
         label(&mut svg, y, name);
-        lives(&mut svg, y, &scale, timeline.lives.iter().filter(|life| life.process == name), role);
+        let own = || timeline.lives.iter().filter(|life| lane(life) == name).take(MAX_MARKS);
+        lives(&mut svg, y, &scale, own(), role);
         let hit = timeline.faults.iter().filter(|span| span.target.process.as_deref() == Some(name));
         faults(&mut svg, y, &scale, hit);
+        kills(&mut svg, y, &scale, own());
         y += LANE;
     }
     for place in places {
@@ -116,6 +118,13 @@ fn places(report: &Report<'_>) -> Vec<Place> {
     places.extend(engines.places().iter().copied().filter(|place| *place != engines.ledger()));
     places.sort();
     places
+}
+
+/// The scans of the end, each by a process of its own, share a lane.
+const LAST_SCAN: &str = "last scan";
+
+fn lane(life: &Life) -> &str {
+    if life.process.starts_with("last-") { LAST_SCAN } else { &life.process }
 }
 
 /// Time across the page.
@@ -208,7 +217,7 @@ fn rail(svg: &mut String, y: f64) {
 
 fn lives<'a>(svg: &mut String, y: f64, scale: &Scale, lives: impl Iterator<Item = &'a Life>, role: Role) {
     let class = if role == Role::Worker { "life worker" } else { "life" };
-    for life in lives.take(MAX_MARKS) {
+    for life in lives {
         let (from, to) = (scale.x(life.from_ms), scale.x(life.to_ms.unwrap_or(scale.ends_ms)));
         let _ = write!(
             svg,
@@ -218,22 +227,22 @@ fn lives<'a>(svg: &mut String, y: f64, scale: &Scale, lives: impl Iterator<Item 
             time(life.from_ms),
             life.to_ms.map_or("the end".to_owned(), time)
         );
-        if life.signal == Some(9) {
-            let (x, middle, arm) = (to, y + BAR / 2.0, 4.0);
-            let _ = write!(
-                svg,
-                r#"<path d="M{:.1} {:.1}l{} {}m0 -{}l-{} {}" class="killed"><title>{} killed at {}</title></path>"#,
-                x - arm,
-                middle - arm,
-                arm * 2.0,
-                arm * 2.0,
-                arm * 2.0,
-                arm * 2.0,
-                arm * 2.0,
-                escaped(&life.holder),
-                time(life.to_ms.unwrap_or_default())
-            );
-        }
+    }
+}
+
+fn kills<'a>(svg: &mut String, y: f64, scale: &Scale, lives: impl Iterator<Item = &'a Life>) {
+    const ARM: f64 = 4.0;
+    for life in lives.filter(|life| life.signal == Some(9)) {
+        let at_ms = life.to_ms.unwrap_or_default();
+        let (x, middle) = (scale.x(at_ms), y + BAR / 2.0);
+        let _ = write!(
+            svg,
+            r#"<path d="M{:.1} {:.1}l8 8m0 -8l-8 8" class="killed"><title>{} killed at {}</title></path>"#,
+            x - ARM,
+            middle - ARM,
+            escaped(&life.holder),
+            time(at_ms)
+        );
     }
 }
 
