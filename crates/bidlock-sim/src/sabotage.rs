@@ -1,6 +1,6 @@
 //! What can be taken out of a simulation, to see that the checker misses it.
 
-use bidlock_ledger::memory::Canary;
+use bidlock_ledger::memory::{CANARIES, Canary};
 
 /// One mechanism less, or one fault that nobody wrote down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Sabotage {
 impl Sabotage {
     /// Every one, with its name on the command line.
     pub fn all() -> impl Iterator<Item = (&'static str, Sabotage)> {
-        let ledger = Canary::ALL.into_iter().map(|canary| (canary.as_str(), Sabotage::Ledger(canary)));
+        let ledger = CANARIES.into_iter().map(|canary| (canary.as_str(), Sabotage::Ledger(canary)));
         ledger.chain([
             ("silent-lock-loss", Sabotage::SilentLockLoss),
             ("silent-answer-loss", Sabotage::SilentAnswerLoss),

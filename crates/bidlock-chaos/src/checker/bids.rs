@@ -108,7 +108,7 @@ fn makes_claim(event: &BidEvent) -> bool {
     matches!(event.action, Some(Action::TakeOver | Action::TakeSending))
 }
 
-fn doors<'a>(events: &'a [BidEvent]) -> impl Iterator<Item = &'a BidEvent> {
+fn doors(events: &[BidEvent]) -> impl Iterator<Item = &BidEvent> {
     events.iter().filter(|event| event.to == BidState::Submitting)
 }
 

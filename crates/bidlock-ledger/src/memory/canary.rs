@@ -1,46 +1,20 @@
 //! Ledgers that each lack one mechanism. A test that watches over the mechanism must notice.
 
+use bidlock_canary::Canary;
+
 use crate::{
     BidState,
     state::{Action, Guard, Rule, rules_for},
 };
 
-/// A mechanism of the ledger that is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Canary {
-    /// A change counts whatever claim it names: anybody passes the door.
-    AnyClaim,
-    /// A posting may have two live bids.
-    NoUniqueness,
-    /// The sweeper makes a silent submission `abandoned`, so that somebody sends it again.
-    SweepBack,
-    /// An `unknown` bid may be taken over, and so is sent again.
-    ResendUnknown,
-    /// A claim is taken over before it has expired.
-    EarlyTakeOver,
-}
-
-impl Canary {
-    /// Every one of them.
-    pub const ALL: [Canary; 5] = [
-        Canary::AnyClaim,
-        Canary::NoUniqueness,
-        Canary::SweepBack,
-        Canary::ResendUnknown,
-        Canary::EarlyTakeOver,
-    ];
-
-    /// The name on command lines.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Canary::AnyClaim => "any-claim",
-            Canary::NoUniqueness => "no-uniqueness",
-            Canary::SweepBack => "sweep-back",
-            Canary::ResendUnknown => "resend-unknown",
-            Canary::EarlyTakeOver => "early-take-over",
-        }
-    }
-}
+/// The mechanisms that this ledger can be without.
+pub const CANARIES: [Canary; 5] = [
+    Canary::AnyClaim,
+    Canary::EarlyTakeOver,
+    Canary::NoUniqueness,
+    Canary::ResendUnknown,
+    Canary::SweepBack,
+];
 
 /// The law, less one mechanism.
 #[derive(Clone, Copy, Debug, Default)]

@@ -36,7 +36,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 #[cfg(feature = "canary")]
-pub use canary::Canary;
+pub use bidlock_canary::Canary;
+#[cfg(feature = "canary")]
+pub use canary::CANARIES;
 #[cfg(feature = "canary")]
 use canary::Law;
 pub use clock::{ManualStoreClock, StoreClock, StoreTime, SystemStoreClock};
@@ -83,7 +85,7 @@ impl MemoryLedger {
         MemoryLedger::under(clock, Law::default())
     }
 
-    /// A ledger that lacks one mechanism, to see that a test notices.
+    /// A ledger that lacks one mechanism, to see that a test notices: one of [`CANARIES`]; any other changes nothing.
     #[cfg(feature = "canary")]
     pub fn with_canary(clock: Arc<dyn StoreClock>, canary: Canary) -> MemoryLedger {
         MemoryLedger::under(clock, Law::without(canary))
