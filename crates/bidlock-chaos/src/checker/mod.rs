@@ -22,7 +22,7 @@ mod market;
 mod marketplace;
 mod postings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timeline;
 mod unknowns;
 mod verdict;

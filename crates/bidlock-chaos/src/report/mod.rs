@@ -8,6 +8,8 @@
 
 mod html;
 mod picture;
+#[cfg(test)]
+mod tests;
 mod text;
 mod words;
 

@@ -24,12 +24,12 @@ use crate::{
 /// The wall clock at the beginning.
 const WALL_MS: i64 = 1_800_000_000_000;
 /// When everything is over, and when the last scan begins.
-pub(super) const QUIET_MS: u64 = 20_000;
-pub(super) const LAST_SCAN_MS: u64 = 40_000;
+pub(crate) const QUIET_MS: u64 = 20_000;
+pub(crate) const LAST_SCAN_MS: u64 = 40_000;
 
 /// A run that is being made up.
-pub(super) struct Run {
-    pub(super) engines: Engines,
+pub(crate) struct Run {
+    pub(crate) engines: Engines,
     history: Vec<Entry>,
     feed: Vec<FeedLine>,
     sandbox: Vec<Value>,
@@ -39,18 +39,18 @@ pub(super) struct Run {
 }
 
 /// A bid that is being made up.
-pub(super) struct Row {
-    pub(super) bid: Bid,
+pub(crate) struct Row {
+    pub(crate) bid: Bid,
     events: Vec<BidEvent>,
 }
 
-pub(super) fn posting(n: u32) -> PostingId {
+pub(crate) fn posting(n: u32) -> PostingId {
     PostingId::new("meadow", format!("MD-{n}")).unwrap()
 }
 
 impl Run {
     /// Two scanners, one worker, nothing else.
-    pub(super) fn new() -> Run {
+    pub(crate) fn new() -> Run {
         let mut run = Run {
             engines: Engines::RedisAndPostgres,
             history: Vec::new(),
@@ -68,21 +68,21 @@ impl Run {
         run
     }
 
-    pub(super) fn add(&mut self, at_ms: u64, what: What) {
+    pub(crate) fn add(&mut self, at_ms: u64, what: What) {
         self.history.push(Entry { at_ms, what });
     }
 
-    pub(super) fn starts(&mut self, at_ms: u64, holder: &str, role: Role) {
+    pub(crate) fn starts(&mut self, at_ms: u64, holder: &str, role: Role) {
         let process = holder.rsplit_once('.').unwrap().0.to_owned();
         let (holder, binary) = (holder.to_owned(), "bidlock".to_owned());
         self.add(at_ms, What::ProcessStarted(Started { process, holder, role, pid: 7, binary }));
     }
 
-    pub(super) fn ends(&mut self, at_ms: u64, holder: &str, code: Option<i32>, signal: Option<i32>) {
+    pub(crate) fn ends(&mut self, at_ms: u64, holder: &str, code: Option<i32>, signal: Option<i32>) {
         self.add(at_ms, What::ProcessExited(Exited { holder: holder.to_owned(), pid: 7, code, signal }));
     }
 
-    pub(super) fn fault(&mut self, from_ms: u64, to_ms: u64, fault: FaultKind, target: Target) {
+    pub(crate) fn fault(&mut self, from_ms: u64, to_ms: u64, fault: FaultKind, target: Target) {
         self.faults += 1;
         let id = self.faults;
         let lasts_ms = to_ms - from_ms;
@@ -91,12 +91,12 @@ impl Run {
         self.add(to_ms, What::FaultEnds { id });
     }
 
-    pub(super) fn lease(&mut self, at_ms: u64, holder: &str, step: LeaseStep) {
+    pub(crate) fn lease(&mut self, at_ms: u64, holder: &str, step: LeaseStep) {
         let (holder, key) = (holder.to_owned(), "bidlock:chaos:counter".to_owned());
         self.add(at_ms, What::Lease(LeaseLine { holder, at_us: at_ms * 1_000, key, step }));
     }
 
-    pub(super) fn outcome(&mut self, at_ms: u64, posting: &PostingId, outcome: &str) {
+    pub(crate) fn outcome(&mut self, at_ms: u64, posting: &PostingId, outcome: &str) {
         self.add(
             at_ms,
             What::Outcome(Outcome {
@@ -113,14 +113,14 @@ impl Run {
     }
 
     /// The feed has the posting, written as itself and as `meadow:…`.
-    pub(super) fn appears(&mut self, n: u32) {
+    pub(crate) fn appears(&mut self, n: u32) {
         let posting = posting(n);
         let written = vec![posting.posting().to_owned(), format!("meadow:{}", posting.posting())];
         self.feed.push(FeedLine { at_ms: 0, gone_ms: None, posting, written });
     }
 
     /// A submission reaches the marketplace, and is answered ten milliseconds later.
-    pub(super) fn request(
+    pub(crate) fn request(
         &mut self,
         at_ms: i64,
         posting: &PostingId,
@@ -147,12 +147,12 @@ impl Run {
     }
 
     /// Adds a bid. Oldest first.
-    pub(super) fn row(&mut self, row: Row) {
+    pub(crate) fn row(&mut self, row: Row) {
         self.bids.push(row);
     }
 
     /// A posting that appears, is bid on by scanner-1 without any trouble, and is accepted under this name.
-    pub(super) fn plain(&mut self, n: u32, at_ms: i64) {
+    pub(crate) fn plain(&mut self, n: u32, at_ms: i64) {
         self.appears(n);
         let row = Row::claimed(n, 1, at_ms, "scanner-1.1").door(at_ms + 10, "scanner-1.1");
         let name = format!("b{n}");
@@ -161,7 +161,7 @@ impl Run {
     }
 
     /// Writes the files, checks them, and answers with what was found of everything.
-    pub(super) fn check(mut self) -> Checked {
+    pub(crate) fn check(mut self) -> Checked {
         self.add(QUIET_MS, What::QuietBegins);
         self.add(LAST_SCAN_MS, What::LastScanBegins);
         self.add(LAST_SCAN_MS + 1_000, What::Ended { notes_left_out: 0 });
@@ -223,7 +223,7 @@ fn fill<'a, T: serde::Serialize + 'a>(path: &Path, all: impl IntoIterator<Item =
 
 impl Row {
     /// A bid on the n-th posting, claimed. `epoch` also tells several bids on one posting apart.
-    pub(super) fn claimed(n: u32, epoch: i64, at_ms: i64, holder: &str) -> Row {
+    pub(crate) fn claimed(n: u32, epoch: i64, at_ms: i64, holder: &str) -> Row {
         let id = BidId(Uuid::from_u128(u128::from(n) * 1_000 + epoch as u128));
         let at = WallTime(WALL_MS + at_ms);
         let bid = Bid {
@@ -257,32 +257,32 @@ impl Row {
         Row { bid, events: Vec::new() }.event(at_ms, None, BidState::Claimed, holder, Value::Null, None)
     }
 
-    pub(super) fn door(self, at_ms: i64, holder: &str) -> Row {
+    pub(crate) fn door(self, at_ms: i64, holder: &str) -> Row {
         self.then(at_ms, Action::EnterSubmitting, BidState::Submitting, holder)
     }
 
-    pub(super) fn accept(mut self, at_ms: i64, holder: &str, name: &str) -> Row {
+    pub(crate) fn accept(mut self, at_ms: i64, holder: &str, name: &str) -> Row {
         self.bid.external_ref = Some(name.to_owned());
         let detail = json!({ "external_ref": name });
         self.event(at_ms, Some(Action::Accept), BidState::Submitted, holder, detail, None)
     }
 
-    pub(super) fn lose(self, at_ms: i64, holder: &str, cause: &str) -> Row {
+    pub(crate) fn lose(self, at_ms: i64, holder: &str, cause: &str) -> Row {
         let detail = json!({ "cause": cause });
         self.event(at_ms, Some(Action::LoseAnswer), BidState::Unknown, holder, detail, None)
     }
 
-    pub(super) fn take_over(mut self, at_ms: i64, holder: &str) -> Row {
+    pub(crate) fn take_over(mut self, at_ms: i64, holder: &str) -> Row {
         self.bid.claim_id = ClaimId(Uuid::from_u128(self.bid.claim_id.0.as_u128() + 1));
         self.bid.epoch = Epoch(self.bid.epoch.0 + 1);
         self.then(at_ms, Action::TakeOver, BidState::Claimed, holder)
     }
 
-    pub(super) fn then(self, at_ms: i64, action: Action, to: BidState, actor: &str) -> Row {
+    pub(crate) fn then(self, at_ms: i64, action: Action, to: BidState, actor: &str) -> Row {
         self.event(at_ms, Some(action), to, actor, Value::Null, None)
     }
 
-    pub(super) fn event(
+    pub(crate) fn event(
         mut self,
         at_ms: i64,
         action: Option<Action>,
@@ -316,16 +316,16 @@ impl Row {
 }
 
 /// What was found of one invariant.
-pub(super) fn of(checked: &Checked, invariant: Invariant) -> &Finding {
+pub(crate) fn of(checked: &Checked, invariant: Invariant) -> &Finding {
     checked.findings.iter().find(|finding| finding.invariant == invariant).unwrap()
 }
 
 /// The invariants that do not hold.
-pub(super) fn violated(checked: &Checked) -> Vec<&'static str> {
+pub(crate) fn violated(checked: &Checked) -> Vec<&'static str> {
     checked.violated().map(Invariant::name).collect()
 }
 
 /// It was looked at and held.
-pub(super) fn is_proven(checked: &Checked, invariant: Invariant) -> bool {
+pub(crate) fn is_proven(checked: &Checked, invariant: Invariant) -> bool {
     of(checked, invariant).verdict == Verdict::Proven
 }

@@ -1,6 +1,6 @@
 //! For each invariant a small made-up run that breaks it, and one that does not.
 
-mod made_up;
+pub(crate) mod made_up;
 
 use bidlock_ledger::{Action, BidState};
 use serde_json::json;
