@@ -2,6 +2,7 @@
 //! long. The same order gives the same plan on every host; what a host can't exercise is left out when its time comes.
 
 mod draw;
+mod holds;
 
 use std::{fmt, str::FromStr};
 

@@ -68,6 +68,9 @@ pub async fn run(
 struct Director {
     /// Those to come, the next one last.
     to_come: Vec<Planned>,
+    /// Those whose time has come while another one held what they are to hit: what was to be over by then began late, or
+    /// took long to mend. In order.
+    held_up: Vec<Planned>,
     /// Those that last, with the time of their end and how often ending them failed.
     lasting: Vec<(u64, u32, Planned)>,
 }
@@ -76,11 +79,11 @@ impl Director {
     fn new(plan: &Plan) -> Director {
         let mut to_come = plan.faults.clone();
         to_come.reverse();
-        Director { to_come, lasting: Vec::new() }
+        Director { to_come, held_up: Vec::new(), lasting: Vec::new() }
     }
 
     fn is_done(&self) -> bool {
-        self.to_come.is_empty() && self.lasting.is_empty()
+        self.to_come.is_empty() && self.held_up.is_empty() && self.lasting.is_empty()
     }
 
     async fn act(&mut self, world: &mut World) -> Result<(), RigError> {
@@ -89,8 +92,16 @@ impl Director {
             self.end(world, fault, tries).await?;
         }
         while self.to_come.last().is_some_and(|next| next.at_ms <= now_ms) {
-            if let Some(fault) = self.to_come.pop() {
+            self.held_up.extend(self.to_come.pop());
+        }
+        for fault in std::mem::take(&mut self.held_up) {
+            if !self.lasting.iter().any(|(.., other)| world.plan.collide(&fault, other)) {
                 self.begin(world, fault).await;
+            } else if now_ms < world.plan.runs_ms {
+                self.held_up.push(fault);
+            } else {
+                let why = "what it is to hit was held by another to the end".to_owned();
+                world.recorder.add(What::FaultSkipped { id: fault.id, fault: fault.fault, why });
             }
         }
         Ok(())

@@ -11,6 +11,7 @@
 //! | `certificates.rs` | [`Certificates`], for tests of TLS |
 //! | `pgbouncer.rs` | [`PgBouncer`], a transaction pooler before a server |
 //! | `postgres.rs` | [`PostgresServer`] |
+//! | `processes.rs` | which processes a server consists of |
 //! | `redis.rs` | [`RedisServer`] |
 //! | `requirement.rs` | whether an engine may be missing |
 
@@ -24,6 +25,7 @@
 mod certificates;
 mod pgbouncer;
 mod postgres;
+mod processes;
 mod redis;
 mod requirement;
 

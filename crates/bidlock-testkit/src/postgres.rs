@@ -23,6 +23,8 @@ const STARTS: usize = 5;
 /// How often to look whether the server has come up or ended: up to a minute.
 const LOOKS: usize = 6_000;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often to look whether it has ended in order, before it is killed with all of its processes: ten seconds.
+const END_LOOKS: usize = 1_000;
 
 /// What a test wants of its server.
 #[derive(Clone, Debug, Default)]
@@ -194,7 +196,7 @@ impl PostgresServer {
         let first = Pid::from_child(child);
         // It may have ended by itself.
         let _ = kill_process(first, signal);
-        for pid in children_of(child.id()) {
+        for pid in crate::processes::children_of(child.id()) {
             let _ = kill_process(pid, signal);
         }
     }
@@ -213,6 +215,17 @@ impl PostgresServer {
         let Some(mut child) = self.child.take() else { return };
         // It may have ended by itself.
         let _ = kill_process(Pid::from_child(&child), signal);
+        for _ in 0..END_LOOKS {
+            if !matches!(child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        // It waits for one of its own, such as one that was asked to end before it had begun.
+        for pid in crate::processes::children_of(child.id()) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let _ = child.kill();
         let _ = child.wait();
     }
 
@@ -269,20 +282,6 @@ fn run(
         }
     }
     panic!("PostgreSQL does not start: {}", server.log());
-}
-
-/// The processes that this one has started and that live.
-fn children_of(parent: u32) -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let is_child = |pid: &i32| {
-        // The name, in brackets, may hold anything; the parent is the second field behind it.
-        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-            let behind = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-            behind.split_whitespace().nth(1) == Some(parent.to_string().as_str())
-        })
-    };
-    pids.filter(is_child).filter_map(Pid::from_raw).collect()
 }
 
 /// Where the server's programs are: `BIDLOCK_POSTGRES_BIN`, or the newest version that is installed.

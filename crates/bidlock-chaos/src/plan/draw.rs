@@ -123,7 +123,7 @@ fn place(dice: &mut StdRng, plan: &Plan, nemesis: &dyn Nemesis) -> Option<Planne
 
 fn leaves_room(plan: &Plan, new: &Planned) -> bool {
     let meanwhile = || plan.faults.iter().filter(|other| overlap(new, other));
-    if meanwhile().any(|other| collide(plan, new, other)) {
+    if meanwhile().any(|other| plan.collide(new, other)) {
         return false;
     }
     // Half of the scanners work at any time.
@@ -143,43 +143,6 @@ fn leaves_room(plan: &Plan, new: &Planned) -> bool {
 fn overlap(a: &Planned, b: &Planned) -> bool {
     let end = |fault: &Planned| fault.at_ms + fault.lasts_ms + GAP_MS;
     a.at_ms < end(b) && b.at_ms < end(a)
-}
-
-/// What a fault takes hold of.
-#[derive(PartialEq, Eq)]
-enum Hold<'a> {
-    Process(&'a str),
-    Way(Option<&'a str>, Place),
-    Engine(Place),
-}
-
-fn holds<'a>(plan: &Plan, fault: &'a Planned) -> Vec<Hold<'a>> {
-    use FaultKind::*;
-    let process = fault.target.process.as_deref();
-    let mut holds: Vec<Hold<'a>> = match (fault.fault, fault.target.place) {
-        (Cut | CutRequests | CutReplies | Refuse | LoseReply | Delay | Trickle, Some(place)) => {
-            vec![Hold::Way(process, place)]
-        }
-        (_, Some(place)) => vec![Hold::Engine(place)],
-        (_, None) => process.into_iter().map(Hold::Process).collect(),
-    };
-    if fault.fault == ProtocolFloor {
-        holds.push(Hold::Engine(plan.engines.ledger()));
-    }
-    holds
-}
-
-/// Ending one would mend the other, or one can't be begun while the other lasts.
-fn collide(plan: &Plan, a: &Planned, b: &Planned) -> bool {
-    let theirs = holds(plan, b);
-    holds(plan, a).iter().any(|mine| {
-        theirs.iter().any(|other| match (mine, other) {
-            (Hold::Way(one, here), Hold::Way(two, there)) => {
-                here == there && (one.is_none() || two.is_none() || one == two)
-            }
-            _ => mine == other,
-        })
-    })
 }
 
 /// A scanner that does not work meanwhile.
@@ -245,7 +208,7 @@ mod tests {
                 assert!(a.at_ms >= CALM_MS && a.at_ms + a.lasts_ms < plan.runs_ms);
                 let others = plan.faults[n + 1..].iter().filter(|b| overlap(a, b));
                 let (clashes, down): (Vec<_>, Vec<_>) = (
-                    others.clone().filter(|b| collide(&plan, a, b)).collect(),
+                    others.clone().filter(|b| plan.collide(a, b)).collect(),
                     others.filter(|b| is_down(b)).collect(),
                 );
                 assert!(clashes.is_empty(), "{a:?} and {clashes:?}");
