@@ -76,16 +76,17 @@ fn head(page: &mut String, report: &Report<'_>) {
 
 fn numbers(page: &mut String, report: &Report<'_>) {
     page.push_str(r#"<dl class="numbers">"#);
-    let unknown = format!("{} of {}", number(report.unknowns_named), number(report.unknowns_total));
+    let unnamed = report.unknowns_total - report.unknowns_named;
     for (name, value, class) in [
         ("postings", number(report.postings), ""),
         ("requests sent", number(report.submissions), ""),
         ("bids accepted", number(report.accepted), ""),
         ("faults", number(report.faults_total), ""),
         ("types of faults", number(report.fault_types as u64), ""),
+        ("outcomes unknown", number(report.unknowns_total), ""),
         ("bid on twice", number(report.duplicates), proof(report.duplicates == 0)),
         ("lost", number(report.lost), proof(report.lost == 0)),
-        ("unknowns named", unknown, proof(report.unknowns_named == report.unknowns_total)),
+        ("unknown without a fault", number(unnamed), proof(unnamed == 0)),
     ] {
         let _ = write!(page, r#"<div class="{class}"><dd>{value}</dd><dt>{name}</dt></div>"#);
     }
