@@ -2,6 +2,8 @@
 //!
 //! Needs the feature `canary`: builds without it know neither the switches nor their variable, which is a test here too.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests, their helpers included")]
+
 use std::process::Command;
 
 /// The features of `bidlock-canary` in the program that users get.
