@@ -46,7 +46,7 @@ impl Launcher {
         let Plan { ttl_ms, time_limit_ms, allow_rebid, .. } = plan;
         let text = format!(
             "[lock]\nttl = \"{ttl_ms}ms\"\n\n\
-             [scan]\nrules = \"rules.toml\"\nbatch = 64\nconcurrency = 16\nwait = \"2s\"\npatience = \"{PATIENCE}\"\n\n\
+             [scan]\nrules = \"rules.toml\"\nbatch = 256\nconcurrency = 24\nwait = \"2s\"\npatience = \"{PATIENCE}\"\n\n\
              [submit]\ntime_limit = \"{time_limit_ms}ms\"\nconnect_limit = \"{}ms\"\n\n\
              [withdrawal]\nallow_rebid = {allow_rebid}\n",
             time_limit_ms / 2
