@@ -1,5 +1,5 @@
 //! Canaries: switches that each remove one safety mechanism of bidlock, so that what looks for faults can be seen to
-//! find the fault. A check that misses none of them proves something; one that was never seen to fail proves nothing.
+//! find the fault. A check that notices each of them proves something; one that was never seen to fail proves nothing.
 //!
 //! The places that hold a mechanism ask [`removed`]. Without the feature `armed` that is `false` to the compiler, and
 //! neither switch nor variable is in the program. With it, the environment variable [`VARIABLE`] names the one canary of

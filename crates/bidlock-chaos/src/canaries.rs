@@ -1,4 +1,4 @@
-//! What the rig does to miss a mechanism that was taken out: for each canary a short plan that needs it.
+//! What the rig does to notice that a mechanism was taken out: for each canary a short plan that needs it.
 //!
 //! Where two canaries need the same, they share a plan, so that few runs without a canary show that none of the plans
 //! finds anything where nothing is missing.
@@ -23,7 +23,7 @@ pub struct Scenario {
 }
 
 /// The plan that shows this canary; `None` for those that the rig can't show, as nothing that it looks at depends on
-/// their mechanism alone. The simulation and the tests of the locks miss these.
+/// their mechanism alone. The simulation and the tests of the locks notice these.
 pub fn scenario(canary: Canary) -> Option<Scenario> {
     let (plan, breaks) = match canary {
         Canary::NoDoor => (plain(), Invariant::S2),

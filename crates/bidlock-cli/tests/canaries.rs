@@ -1,4 +1,4 @@
-//! The fault rig misses each mechanism that is taken out, and nothing where none is.
+//! The fault rig notices each mechanism that is taken out, and finds nothing where none is.
 //!
 //! Needs the feature `canary`: builds without it know neither the switches nor their variable, which is a test here too.
 
@@ -29,7 +29,7 @@ mod armed {
     use bidlock_chaos::canaries::scenario;
     use serde_json::Value;
 
-    /// How often a canary is let loose until it is missed: whether a fault hits the moment that it needs is chance.
+    /// How often a canary is let loose until it is noticed: whether a fault hits the moment that it needs is chance.
     const TRIES: u32 = 3;
 
     /// What the rig says: its exit code and its report.
@@ -47,7 +47,7 @@ mod armed {
         (rig.status.code(), report)
     }
 
-    fn is_missed(canary: Canary) {
+    fn is_noticed(canary: Canary) {
         let breaks = scenario(canary).unwrap().breaks.name();
         let mut said = Vec::new();
         for _ in 0..TRIES {
@@ -69,11 +69,11 @@ mod armed {
         panic!("{canary}: {breaks} was to break, and this was found: {said:?}");
     }
 
-    macro_rules! missed {
+    macro_rules! noticed {
         ($($test:ident: $canary:ident;)*) => {
             $(#[test]
             fn $test() {
-                is_missed(Canary::$canary);
+                is_noticed(Canary::$canary);
             })*
 
             /// Every canary that the rig can show has its test.
@@ -87,23 +87,23 @@ mod armed {
         };
     }
 
-    missed! {
-        any_claim_is_missed: AnyClaim;
-        any_release_is_missed: AnyRelease;
-        assume_accepted_is_missed: AssumeAccepted;
-        follow_redirects_is_missed: FollowRedirects;
-        lost_hands_back_is_missed: LostHandsBack;
-        no_door_is_missed: NoDoor;
-        no_own_deadline_is_missed: NoOwnDeadline;
-        no_sweep_is_missed: NoSweep;
-        no_uniqueness_is_missed: NoUniqueness;
-        not_found_is_proof_is_missed: NotFoundIsProof;
-        one_nonce_is_missed: OneNonce;
-        raw_identity_is_missed: RawIdentity;
-        resend_unknown_is_missed: ResendUnknown;
-        same_epoch_is_missed: SameEpoch;
-        send_blindly_is_missed: SendBlindly;
-        sweep_back_is_missed: SweepBack;
+    noticed! {
+        any_claim_is_noticed: AnyClaim;
+        any_release_is_noticed: AnyRelease;
+        assume_accepted_is_noticed: AssumeAccepted;
+        follow_redirects_is_noticed: FollowRedirects;
+        lost_hands_back_is_noticed: LostHandsBack;
+        no_door_is_noticed: NoDoor;
+        no_own_deadline_is_noticed: NoOwnDeadline;
+        no_sweep_is_noticed: NoSweep;
+        no_uniqueness_is_noticed: NoUniqueness;
+        not_found_is_proof_is_noticed: NotFoundIsProof;
+        one_nonce_is_noticed: OneNonce;
+        raw_identity_is_noticed: RawIdentity;
+        resend_unknown_is_noticed: ResendUnknown;
+        same_epoch_is_noticed: SameEpoch;
+        send_blindly_is_noticed: SendBlindly;
+        sweep_back_is_noticed: SweepBack;
     }
 
     /// One canary of each plan, which is not taken out.

@@ -68,7 +68,7 @@ pub(crate) struct ChaosRunArgs {
     /// How many faults are injected a minute, beside those of the marketplace
     #[arg(long, value_name = "F", default_value_t = 120, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) faults_per_minute: u32,
-    /// Take out the mechanism of this canary, and run what shows that it is missed; the other options do not count
+    /// Take out the mechanism of this canary, and run what shows that it is gone; the other options do not count
     #[cfg(feature = "canary")]
     #[arg(long, value_name = "NAME")]
     pub(crate) canary: Option<bidlock_canary::Canary>,

@@ -45,7 +45,7 @@ fn wanted(args: &ChaosRunArgs) -> Result<(Plan, Option<String>), CliError> {
     if let Some(canary) = args.canary {
         let scenario = bidlock_chaos::canaries::scenario(canary).ok_or_else(|| {
             CliError::usage(format!("--canary {canary}: nothing that the rig looks at shows this alone"))
-                .hint("bidlock-sim and the conformance suites miss it")
+                .hint("bidlock-sim and the tests of the locks notice it")
         })?;
         return Ok((scenario.plan, (!args.control).then(|| canary.to_string())));
     }
