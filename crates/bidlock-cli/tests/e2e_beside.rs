@@ -124,6 +124,73 @@ async fn a_scan_that_runs_while_an_import_begins_stops_at_its_next_round() {
     assert!(ended.err.contains("does not name it"), "{}", ended.err);
 }
 
+/// A scan that is in the midst of a long round notices it too; what it has bid by then is shown by the one that began.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_stops_within_its_round_and_what_it_bid_meanwhile_is_shown() {
+    let Some(redis) = redis() else { return };
+    let stage = Stage::new("delay=50ms").await;
+    old(&stage, "old.db", &[]);
+    let locks = redis.url();
+    let plain = ["--marketplace", "example", "--locks", &locks, "--concurrency", "1"];
+    // More than it can send before it looks.
+    let ids: Vec<String> = (0..2_000).map(|n| format!("task-{n}")).collect();
+    let long = feed(&stage, &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    let unaware = stage.start(stage.scan(&long, &plain));
+    while stage.report().accepted == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let short = stage.home.path().join("empty.jsonl");
+    std::fs::write(&short, "").unwrap();
+    let beside = [&plain[..], &["--legacy-database", "old.db", "--every", "100ms"]].concat();
+    let mut aware = stage.start(stage.scan(&short, &beside));
+    let ended = unaware.end().code(2);
+    assert!(ended.err.contains("does not name it"), "{}", ended.err);
+    let accepted = stage.report().accepted;
+    assert!(accepted < ids.len() as u64, "it was stopped in its round");
+    while (rows_of(&stage, "old.db").len() as u64) < accepted {
+        assert!(!aware.has_ended());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    aware.kill();
+}
+
+/// Old instances run again: a scan that names them, but took its locks elsewhere meanwhile, stops as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_that_locks_elsewhere_stops_when_old_instances_run_again() {
+    let stage = Stage::new("").await;
+    old(&stage, "old.db", &[]);
+    bidlock(&stage, &["import", "legacy", "old.db", "--old-instances-stopped"]).code(0);
+    let file = feed(&stage, &["a"]);
+    let words = ["--marketplace", "example", "--legacy-database", "old.db", "--every", "100ms"];
+    let scan = stage.start(stage.scan(&file, &words));
+    while stage.report().accepted == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    bidlock(&stage, &["import", "legacy", "old.db", "--old-instances-run-again"]).code(0);
+    let ended = scan.end().code(2);
+    assert!(ended.err.contains("not in Redis"), "{}", ended.err);
+}
+
+/// What the ledger remembers was written by a version that this one does not know: nothing more is sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_note_that_cant_be_read_stops_a_scan() {
+    let stage = Stage::new("").await;
+    let file = feed(&stage, &["a"]);
+    let scan = stage.start(stage.scan(&file, &["--marketplace", "example", "--every", "100ms"]));
+    while stage.report().accepted == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let conn = rusqlite::Connection::open(stage.ledger()).unwrap();
+    conn.execute(
+        "INSERT INTO notes (name, version, value, actor, at_ms) \
+         VALUES ('replaced_systems', 1, '{\"in another way\": true}', 'scanner:newer', 0)",
+        [],
+    )
+    .unwrap();
+    let ended = scan.end().code(5);
+    assert!(ended.err.contains("can't be read"), "{}", ended.err);
+}
+
 /// Bids that were made before old instances were thought of: they see them before the first new one is sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bids_that_were_made_without_the_old_table_are_shown_there_first() {

@@ -69,6 +69,11 @@ impl Coexistence {
         self.systems.iter().find(|system| system.id == id)
     }
 
+    /// Whether a person has said that no instance of this one runs any more.
+    pub fn has_stopped(&self, database: &LegacyDatabase) -> bool {
+        self.find(database.identity()).is_some_and(|system| system.instances == Instances::Stopped)
+    }
+
     /// One whose instances may run, and which is not this one: a scanner that works beside this one alone must not send.
     pub fn running_besides(&self, named: Option<&LegacyDatabase>) -> Option<&System> {
         let is_named = |system: &&System| named.is_some_and(|named| named.identity() == system.id);

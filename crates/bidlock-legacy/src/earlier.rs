@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bidlock_ledger::{
-    Bid, BidFilter, BidState, Cursor, LedgerStore, Page, PostingId, UnknownCause, store::MAX_PAGE,
+    Bid, BidFilter, BidState, Cursor, LedgerStore, Page, PostingId, UnknownCause, WallTime, store::MAX_PAGE,
 };
 use bidlock_pipeline::{LegacyBids, LegacyError, LegacyName, PipelineError};
 use jiff::Timestamp;
@@ -35,20 +35,33 @@ pub struct Earlier {
     pub named: Vec<PostingId>,
 }
 
+/// A bid that is not to be seen under each of its names.
+struct Missing {
+    bid: Bid,
+    names: Vec<LegacyName>,
+    /// What old instances have under some of them.
+    beside_ours: Known,
+}
+
 impl LegacyDatabase {
     /// Shows every bid of the ledger that was sent, may have been, or may yet be, under each name that follows from its
-    /// posting and its page: old instances pass over it from then on. Bids that stand there are left as they are, and so
-    /// are those that the old table had first. How a source wrote an id is not kept in the ledger: a name that follows
+    /// posting and its page: old instances pass over it from then on. Rows that stand there are left as they are,
+    /// ours and theirs. How a source wrote an id is not kept in the ledger: a name that follows
     /// from neither is not shown.
     ///
-    /// Harmless to repeat, and to run at once with other scanners. It reads all bids, a page at a time.
+    /// Harmless to repeat, and to run at once with other scanners. It reads all bids, or those that were made at or after
+    /// `since`, a page at a time.
     ///
     /// # Errors
     /// One of the databases can't answer; or a bid can't stand there: the error names it.
-    pub async fn show_earlier(&self, ledger: &dyn LedgerStore) -> Result<Earlier, PipelineError> {
+    pub async fn show_earlier(
+        &self,
+        ledger: &dyn LedgerStore,
+        since: Option<WallTime>,
+    ) -> Result<Earlier, PipelineError> {
         let over = [BidState::Declined, BidState::Abandoned, BidState::NotSubmitted];
         let states = BidState::ALL.into_iter().filter(|state| !over.contains(state)).collect();
-        let filter = BidFilter { states, ..BidFilter::default() };
+        let filter = BidFilter { states, since, ..BidFilter::default() };
         let mut page = Page { after: None, limit: MAX_PAGE };
         let mut done = Earlier::default();
         loop {
@@ -78,16 +91,19 @@ impl LegacyDatabase {
         let mut missing = Vec::new();
         for (bid, names) in named {
             let rows: Vec<&OldRow> = names.iter().filter_map(|name| found.get(name)).flatten().collect();
-            let theirs: Vec<&&OldRow> = rows.iter().filter(|row| !row.mirrored).collect();
-            if theirs.is_empty() {
-                if names.iter().any(|name| !found.contains_key(name)) {
-                    missing.push((bid, names));
-                }
-            } else if may_be_sent_twice(&bid, &theirs) {
+            let theirs: Vec<&OldRow> = rows.into_iter().filter(|row| !row.mirrored).collect();
+            if may_be_sent_twice(&bid, &theirs) {
                 done.bid_on_by_both += 1;
                 if done.named.len() < NAMED {
-                    done.named.push(bid.posting);
+                    done.named.push(bid.posting.clone());
                 }
+            }
+            // A row of theirs speaks for the names that it stands under; what was sent must be seen under the others, too.
+            // What was not sent is theirs: whoever comes to send it finds their row first.
+            let is_seen = !theirs.is_empty() && !bid.state.may_have_arrived();
+            if !is_seen && names.iter().any(|name| !found.contains_key(name)) {
+                let beside_ours = Known::rows(theirs);
+                missing.push(Missing { bid, names, beside_ours });
             }
         }
         for batch in missing.chunks(BATCH) {
@@ -98,13 +114,14 @@ impl LegacyDatabase {
     }
 
     /// Together; where that fails, one by one, so that the one in the way is named.
-    async fn show_batch(&self, batch: &[(Bid, Vec<LegacyName>)]) -> Result<(), LegacyError> {
-        let all = batch.iter().map(|(bid, names)| self.showing(bid, names.clone())).collect();
+    async fn show_batch(&self, batch: &[Missing]) -> Result<(), LegacyError> {
+        let all = batch.iter().map(|missing| self.showing(missing)).collect();
         if let Ok(Written::Done) = self.write(all).await {
             return Ok(());
         }
-        for (bid, names) in batch {
-            match self.write(vec![self.showing(bid, names.clone())]).await {
+        for missing in batch {
+            let bid = &missing.bid;
+            match self.write(vec![self.showing(missing)]).await {
                 // An old instance was faster: its row keeps the others away as well.
                 Ok(Written::Done) => {}
                 Ok(Written::Foreign(rows)) if !rows.is_empty() => {}
@@ -118,14 +135,14 @@ impl LegacyDatabase {
         Ok(())
     }
 
-    fn showing(&self, bid: &Bid, names: Vec<LegacyName>) -> Showing {
+    fn showing(&self, Missing { bid, names, beside_ours }: &Missing) -> Showing {
         let at = bid.last_sent_at.unwrap_or(bid.created_at);
         Showing {
-            names,
+            names: names.clone(),
             claim: bid.claim_id.to_string(),
             status: self.shape().word(word_of(bid.state)),
             new: new_row(bid, Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH)),
-            overruled: Known::default(),
+            overruled: beside_ours.clone(),
             only_missing: true,
         }
     }
@@ -144,7 +161,7 @@ impl LegacyDatabase {
 }
 
 /// Ours went out, and theirs is a bid of its own.
-fn may_be_sent_twice(bid: &Bid, theirs: &[&&OldRow]) -> bool {
+fn may_be_sent_twice(bid: &Bid, theirs: &[&OldRow]) -> bool {
     bid.attempts > 0
         && bid.state.may_have_arrived()
         && bid.unknown_cause != Some(UnknownCause::Legacy)

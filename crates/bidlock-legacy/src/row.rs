@@ -67,6 +67,11 @@ impl Known {
         Known(told_in(&import.detail).collect())
     }
 
+    /// These.
+    pub(crate) fn rows<'a>(rows: impl IntoIterator<Item = &'a OldRow>) -> Known {
+        Known(rows.into_iter().map(|row| essence(&row.told())).collect())
+    }
+
     /// The rows that these events tell.
     pub(crate) fn from_events(events: &[BidEvent]) -> Known {
         Known(events.iter().flat_map(|event| told_in(&event.detail)).collect())

@@ -82,7 +82,7 @@ async fn every_bid_that_old_instances_must_not_repeat_is_shown_to_them() {
         let all = one_in_each_state(&ledger).await;
         let shown: Vec<&(Bid, Option<&str>)> = all.iter().filter(|(_, status)| status.is_some()).collect();
         let legacy = old.beside().await;
-        let earlier = legacy.show_earlier(&*ledger).await.unwrap();
+        let earlier = legacy.show_earlier(&*ledger, None).await.unwrap();
         assert_eq!((earlier.shown, earlier.bid_on_by_both), (shown.len() as u64, 0));
         for (bid, status) in &all {
             let id = bid.posting.posting();
@@ -102,7 +102,7 @@ async fn every_bid_that_old_instances_must_not_repeat_is_shown_to_them() {
             expected.sort();
             assert_eq!(rows, expected, "{}", bid.state);
         }
-        let again = legacy.show_earlier(&*ledger).await.unwrap();
+        let again = legacy.show_earlier(&*ledger, None).await.unwrap();
         assert_eq!((again.shown, again.looked_for), (0, earlier.looked_for));
         // They are known as ours, and follow what becomes of them.
         assert_eq!(old.import(&ledger).await.mirrored, 4 * shown.len() as u64);
@@ -132,13 +132,46 @@ async fn rows_of_old_instances_stay_and_postings_with_a_bid_of_both_are_told() {
         }
         old.add("upwork", "1900000000000000999", "SUBMITTED");
         old.import(&ledger).await;
-        let before = old.ask("SELECT count(*) FROM bids");
+        let theirs =
+            "SELECT job_id, status FROM bids WHERE job_id LIKE '~%' OR job_id LIKE '%999' ORDER BY 1";
+        let before = old.ask(theirs);
         let legacy = old.beside().await;
-        let earlier = legacy.show_earlier(&*ledger).await.unwrap();
+        let earlier = legacy.show_earlier(&*ledger, None).await.unwrap();
         let named: Vec<&str> = earlier.named.iter().map(|posting| posting.posting()).collect();
-        assert_eq!((earlier.shown, earlier.bid_on_by_both), (0, 2));
+        assert_eq!((earlier.shown, earlier.bid_on_by_both), (2, 2), "under the names that they leave free");
         assert_eq!(named, [format!("{NUMBERS}0000"), format!("{NUMBERS}0001")]);
-        assert_eq!(old.ask("SELECT count(*) FROM bids"), before);
+        assert_eq!(old.ask(theirs), before);
+        assert_eq!(old.ask("SELECT count(*) FROM bids"), "5");
+    }
+}
+
+/// A row of theirs under one name speaks for that name alone: what was sent is shown under the free ones too; what was
+/// not sent is not, and neither is what was made before the time that is asked about.
+#[tokio::test]
+async fn what_was_sent_is_shown_under_the_names_that_a_row_of_theirs_leaves_free() {
+    for old in Old::each() {
+        let ledger = old.ledger();
+        let sent = claimed(&ledger, &format!("{NUMBERS}0007")).await;
+        let sent = walk(&ledger, sent, [door(), accept()]).await;
+        claimed(&ledger, &format!("{NUMBERS}0017")).await;
+        for id in ["0007", "0017"] {
+            old.add("upwork", &format!("~02{NUMBERS}{id}"), "PENDING");
+        }
+        let legacy = old.beside().await;
+        let after = WallTime(sent.created_at.0 + 3_600_000);
+        assert_eq!(legacy.show_earlier(&*ledger, Some(after)).await.unwrap(), Earlier::default());
+        let lately = legacy.show_earlier(&*ledger, Some(sent.created_at)).await.unwrap();
+        assert_eq!((lately.shown, lately.bid_on_by_both), (1, 1));
+        let rows = old.ask("SELECT job_id, status FROM bids ORDER BY 1");
+        let mut rows: Vec<&str> = rows.lines().collect();
+        rows.sort_unstable();
+        let expected = [
+            format!("{NUMBERS}0007|SUBMITTED"),
+            format!("~02{NUMBERS}0007|PENDING"),
+            format!("~02{NUMBERS}0017|PENDING"),
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(legacy.show_earlier(&*ledger, None).await.unwrap().shown, 0);
     }
 }
 
@@ -155,11 +188,11 @@ async fn a_bid_that_cant_be_shown_is_named() {
     walk(&ledger, sent, [door(), accept()]).await;
     let won = claimed(&ledger, &format!("{NUMBERS}0017")).await;
     let won = walk(&ledger, won, [door(), accept(), Move::Win]).await;
-    let error = old.beside().await.show_earlier(&*ledger).await.unwrap_err().to_string();
+    let error = old.beside().await.show_earlier(&*ledger, None).await.unwrap_err().to_string();
     assert!(error.contains(&won.id.to_string()) && error.contains("check constraint"), "{error}");
     assert_eq!(old.ask("SELECT DISTINCT status FROM bids"), "SUBMITTED");
     old.sql("ALTER TABLE bids ALTER job_id TYPE VARCHAR(4)  USING left(job_id, 4)");
-    let error = old.beside().await.show_earlier(&*ledger).await.unwrap_err().to_string();
+    let error = old.beside().await.show_earlier(&*ledger, None).await.unwrap_err().to_string();
     assert!(error.contains("too short for upwork"), "{error}");
 }
 
@@ -270,7 +303,7 @@ async fn a_ledger_remembers_beside_which_systems_it_is_kept() {
 #[tokio::test]
 async fn a_ledger_without_bids_has_nothing_to_show() {
     for old in Old::each() {
-        let shown = old.beside().await.show_earlier(&*old.ledger()).await.unwrap();
+        let shown = old.beside().await.show_earlier(&*old.ledger(), None).await.unwrap();
         assert_eq!(shown, Earlier::default());
     }
 }

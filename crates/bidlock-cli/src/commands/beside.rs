@@ -1,20 +1,31 @@
 //! Working beside instances of the replaced system: what `--legacy-database` opens, what the ledger remembers of it, and
 //! what is refused.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use bidlock::backends::redis::RedisOptions;
+use bidlock::{Clock, Moment, SystemClock, backends::redis::RedisOptions};
 use bidlock_ledger::{Actor, LedgerStore, WallTime};
 use bidlock_legacy::{Coexistence, Earlier, Instances, LegacyDatabase, Place, System, coexistence};
-use bidlock_pipeline::{LegacyBids, LegacyError};
+use bidlock_pipeline::{LegacyBids, LegacyError, PipelineError, Stop};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 use crate::{
     app::App,
     config::{LedgerPlace, LockPlace, ServerUrl},
-    exit::Exit,
     failure::CliError,
 };
+
+/// How often a scan that runs looks whether it may go on, and shows to old instances what others have bid since. It reads
+/// one row of the ledger, and beside an old table the bids of the last minutes.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often all bids are looked through, and not only those made lately: one that was made long ago and given up may
+/// have been taken over by a scanner that did not know of the old system.
+const LOOK_THROUGH_ALL_EVERY: Duration = Duration::from_secs(600);
+/// Made lately is what was made since the last look less so much, for clocks that differ and commits that come late.
+const SLACK_MS: i64 = 600_000;
+/// The pause before a ledger that did not answer a look is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a scan stands beside, if it does.
 #[derive(Debug)]
@@ -22,6 +33,28 @@ pub(crate) struct Beside {
     database: Option<LegacyDatabase>,
     ledger: Arc<dyn LedgerStore>,
     sends: bool,
+    shown: Mutex<Shown>,
+}
+
+/// What was shown to old instances until now.
+#[derive(Debug, Default)]
+struct Shown {
+    /// When all bids were looked through last.
+    all: Option<Moment>,
+    /// When the last look began.
+    last: Option<WallTime>,
+    /// Old instances were said to run at that time.
+    to_running: bool,
+    /// How many postings with a bid of both a person was told of.
+    told_of_both: u64,
+}
+
+/// What a look came to, where nothing is refused.
+enum Look {
+    /// The scan may go on.
+    May,
+    /// One of the databases is away, and nobody knows.
+    Away(PipelineError),
 }
 
 impl Beside {
@@ -39,11 +72,11 @@ impl Beside {
             Some(place) => Some(open(app, &place, sends).await?),
             None => None,
         };
-        let beside = Beside { database, ledger, sends };
-        let known = beside.check(app).await?;
+        let beside = Beside { database, ledger, sends, shown: Mutex::default() };
+        let known = Coexistence::of(&*beside.ledger).await?;
+        beside.check(app, &known)?;
         if let (Some(database), true) = (&beside.database, sends) {
-            let stopped = known.find(database.identity()).map(|system| system.instances);
-            if stopped != Some(Instances::Stopped) {
+            if !known.has_stopped(database) {
                 meets_old_instances(app)?;
                 app.out.say(format!(
                     "note: old instances are kept away if they lock at {} as well, same server and same database \
@@ -53,18 +86,16 @@ impl Beside {
             }
             let actor = Actor::scanner(app.holder()?.as_str());
             coexistence::remember(&*beside.ledger, database, &actor, now()).await?;
-            tell_earlier(app, database, &database.show_earlier(&*beside.ledger).await?);
+            beside.show(app, &Coexistence::of(&*beside.ledger).await?).await?;
         }
         Ok(beside)
     }
 
-    /// Looks whether this scan names every replaced system whose instances may run: at its start, and again before each
-    /// further round, since somebody may have begun to move over meanwhile.
+    /// Looks whether this scan names every replaced system whose instances may run, and meets them where they lock.
     ///
     /// # Errors
     /// It does not, and sends. A dry run is told.
-    async fn check(&self, app: &App) -> Result<Coexistence, CliError> {
-        let known = Coexistence::of(&*self.ledger).await?;
+    fn check(&self, app: &App, known: &Coexistence) -> Result<(), CliError> {
         if let Some(system) = known.running_besides(self.database.as_ref()) {
             let refused = not_named(app, system, self.database.as_ref());
             if self.sends {
@@ -72,21 +103,86 @@ impl Beside {
             }
             app.out.warn(format!("with --submit this would be refused: {}", refused.message));
         }
-        Ok(known)
+        match self.database.as_ref().and_then(|database| known.find(database.identity())) {
+            Some(system) if self.sends && system.instances == Instances::Running => meets_old_instances(app),
+            _ => Ok(()),
+        }
     }
 
-    /// As [`check`](Self::check), for a further round. A ledger that is away at this moment is the round's business, which
-    /// has patience.
+    /// Looks again: somebody may have begun to move over, or have said that old instances run again.
     ///
     /// # Errors
-    /// Only where sending is refused.
-    pub(crate) async fn check_again(&self, app: &App) -> Result<(), CliError> {
+    /// Sending is refused; also where what the ledger remembers can't be understood, or a bid can't be shown.
+    async fn look(&self, app: &App) -> Result<Look, CliError> {
+        let looked = async {
+            let known = Coexistence::of(&*self.ledger).await?;
+            if let Err(refused) = self.check(app, &known) {
+                return Ok(Err(refused));
+            }
+            self.show(app, &known).await.map(Ok)
+        };
+        match looked.await {
+            Ok(checked) => checked.map(|()| Look::May),
+            Err(error) if error.is_retryable() => Ok(Look::Away(error)),
+            Err(error) => Err(CliError::from(error)),
+        }
+    }
+
+    /// Shows to old instances what was bid since the last time, if this scan stands beside them.
+    async fn show(&self, app: &App, known: &Coexistence) -> Result<(), PipelineError> {
+        let Some(database) = self.database.as_ref().filter(|_| self.sends) else { return Ok(()) };
+        let mut shown = self.shown.lock().await;
+        let (began, at) = (SystemClock.now(), now());
+        let to_running = !known.has_stopped(database);
+        let lately = shown.last.map(|last| WallTime(last.0 - SLACK_MS));
+        let all_are_known = shown.all.is_some_and(|all| began.since(all) < LOOK_THROUGH_ALL_EVERY);
+        // While they had stopped, scanners without the old table may have bid on anything.
+        let since = lately.filter(|_| all_are_known && (shown.to_running || !to_running));
+        let earlier = database.show_earlier(&*self.ledger, since).await?;
+        tell_earlier(app, database, &earlier, &mut shown.told_of_both);
+        shown.all = if since.is_none() { Some(began) } else { shown.all };
+        (shown.last, shown.to_running) = (Some(at), to_running);
+        Ok(())
+    }
+
+    /// Looks before a further round. A database that is away is waited for, as long as the round itself would.
+    ///
+    /// # Errors
+    /// Sending is refused; or nobody knows whether it is, and the patience is at its end.
+    pub(crate) async fn may_begin_a_round(&self, app: &App, stop: &Stop) -> Result<(), CliError> {
         if !self.sends {
             return Ok(()); // it was told at its start
         }
-        match self.check(app).await {
-            Err(refused) if refused.code == Exit::Usage => Err(refused),
-            _ => Ok(()),
+        let (since, patience) = (SystemClock.now(), app.config()?.scan.patience);
+        loop {
+            let Look::Away(error) = self.look(app).await? else { return Ok(()) };
+            if stop.is_stopping() {
+                return Ok(()); // nothing is sent any more
+            }
+            if SystemClock.now().since(since) >= patience {
+                return Err(CliError::from(error));
+            }
+            tracing::debug!(%error, "whether this scan may go on is not known; nothing is sent until it is");
+            tokio::select! {
+                () = tokio::time::sleep(ASK_AGAIN_AFTER) => {}
+                () = stop.stopping() => {}
+            }
+        }
+    }
+
+    /// Looks while the scan runs; comes to an end only where sending is refused.
+    pub(crate) async fn refused_meanwhile(&self, app: &App) -> CliError {
+        if !self.sends {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            match self.look(app).await {
+                Ok(Look::May) => {}
+                // The round that is under way meets the same, and has patience.
+                Ok(Look::Away(error)) => tracing::debug!(%error, "the next look goes on"),
+                Err(refused) => return refused,
+            }
         }
     }
 
@@ -213,8 +309,9 @@ fn refuse_a_prefix(app: &App, url: &ServerUrl, place_by: &str) -> Result<(), Cli
     ))
 }
 
-/// What a person should know of bids that were made without the old table.
-fn tell_earlier(app: &App, database: &LegacyDatabase, earlier: &Earlier) {
+/// What a person should know of bids that were made without the old table. `told_of_both`: of how many postings with a bid
+/// of both was told already.
+fn tell_earlier(app: &App, database: &LegacyDatabase, earlier: &Earlier, told_of_both: &mut u64) {
     if earlier.shown > 0 {
         app.out.say(format!(
             "bids made without the old table: {} missing there, now shown to old instances in {}",
@@ -222,7 +319,8 @@ fn tell_earlier(app: &App, database: &LegacyDatabase, earlier: &Earlier) {
             database.place()
         ));
     }
-    if earlier.bid_on_by_both > 0 {
+    if earlier.bid_on_by_both > *told_of_both {
+        *told_of_both = earlier.bid_on_by_both;
         let named: Vec<String> = earlier.named.iter().map(ToString::to_string).collect();
         app.out.warn(format!(
             "postings with a bid of ours and one of an old instance: {}, perhaps bid on twice: {}{}",

@@ -5,7 +5,7 @@ mod feeds;
 mod report;
 mod told;
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, pin::pin, sync::Arc};
 
 use bidlock::{Clock, SystemClock};
 use bidlock_ledger::Claimant;
@@ -13,7 +13,10 @@ use bidlock_market::Marketplace;
 use bidlock_pipeline::{
     BidMetrics, Caps, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions, Scan, ScanOptions, Stop,
 };
-use futures::{StreamExt, future};
+use futures::{
+    StreamExt,
+    future::{self, Either},
+};
 
 use self::{
     feeds::{Feeds, Item},
@@ -61,28 +64,9 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     let options =
         ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: config.scan.patience };
     let mut report = Report::new(app, !sends, stop.clone());
-    loop {
-        report.begin();
-        let mut scan = Scan::new(Arc::clone(&pipeline), options);
-        let pass = one_pass(&mut scan, &feeds, &mut report).await;
-        // What happened before a failure is told too.
-        report.summary(pipeline.stale_claims())?;
-        pass.map_err(CliError::from)?;
-        match config.scan.every {
-            Some(every) if !stop.is_stopping() && pipeline.sending_stopped().is_none() => {
-                tokio::select! {
-                    () = tokio::time::sleep(every) => {}
-                    () = stop.stopping() => break,
-                }
-                if let Err(refused) = beside.check_again(app).await {
-                    pipeline.shutdown().await;
-                    return Err(refused);
-                }
-            }
-            _ => break,
-        }
-    }
+    let ended = while_it_may(app, &pipeline, options, &feeds, &beside, &stop, &mut report).await;
     pipeline.shutdown().await;
+    ended?;
     report.write_failure()?;
     if let Some(refused) = binding.as_ref().and_then(Binding::refused) {
         return Err(refused);
@@ -95,6 +79,61 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
             )));
     }
     Ok(report.exit())
+}
+
+/// All rounds; drained once the scan must not go on beside a replaced system.
+async fn while_it_may(
+    app: &App,
+    pipeline: &Arc<Pipeline>,
+    options: ScanOptions,
+    feeds: &Feeds,
+    beside: &Beside,
+    stop: &Stop,
+    report: &mut Report<'_>,
+) -> Result<(), CliError> {
+    let rounds = pin!(rounds(app, pipeline, options, feeds, beside, stop, report));
+    match future::select(rounds, pin!(beside.refused_meanwhile(app))).await {
+        Either::Left((ended, _)) => ended,
+        Either::Right((refused, rounds)) => {
+            tracing::warn!(%refused, "stopping: what is under way is finished");
+            stop.drain();
+            rounds.await.and(Err(refused))
+        }
+    }
+}
+
+/// One pass after the other, as the settings say, each told when it is over.
+async fn rounds(
+    app: &App,
+    pipeline: &Arc<Pipeline>,
+    options: ScanOptions,
+    feeds: &Feeds,
+    beside: &Beside,
+    stop: &Stop,
+    report: &mut Report<'_>,
+) -> Result<(), CliError> {
+    let config = app.config()?;
+    loop {
+        report.begin();
+        let mut scan = Scan::new(Arc::clone(pipeline), options);
+        let pass = one_pass(&mut scan, feeds, report).await;
+        // What happened before a failure is told too.
+        report.summary(pipeline.stale_claims())?;
+        pass.map_err(CliError::from)?;
+        match config.scan.every {
+            Some(every) if !stop.is_stopping() && pipeline.sending_stopped().is_none() => {
+                tokio::select! {
+                    () = tokio::time::sleep(every) => {}
+                    () = stop.stopping() => return Ok(()),
+                }
+                beside.may_begin_a_round(app, stop).await?;
+                if stop.is_stopping() {
+                    return Ok(());
+                }
+            }
+            _ => return Ok(()),
+        }
+    }
 }
 
 async fn one_pass(scan: &mut Scan, feeds: &Feeds, report: &mut Report<'_>) -> Result<(), PipelineError> {
