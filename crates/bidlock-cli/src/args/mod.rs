@@ -39,7 +39,7 @@ const ROOT_HELP: &str = "\
 First steps:
   bidlock demo                                     watch scanners race, crash and still bid once
   bidlock scan feed.xml                            read a feed; dry run: nothing is sent
-  bidlock scan feeds/ --submit https://example.com/api
+  bidlock scan feeds/ --submit https://example.com/api --rules rules.toml
   bidlock bid list --state unknown                 what needs a person
   bidlock doctor                                   is everything fit to run?
 

@@ -217,7 +217,7 @@ const SANDBOX_HELP: &str = "\
 Examples:
   bidlock sandbox run --log market.jsonl
   bidlock sandbox run --listen 127.0.0.1:8080 --log market.jsonl --mode duplicates=refused,delay=50ms
-  bidlock scan feed.json --submit http://127.0.0.1:8080
+  bidlock scan feed.json --submit http://127.0.0.1:8080 --bid-on-everything --empty-proposal
   bidlock sandbox report market.jsonl";
 
 /// A marketplace for tests that records every request.
