@@ -13,6 +13,7 @@ use bidlock_pipeline::{LegacyBids, LegacyError, LegacyName, Mirrored};
 use jiff::Timestamp;
 
 use crate::{
+    earlier::Earlier,
     postgres,
     row::{Known, OldRow, Origin, VIA, import_of},
     shape::{DEMANDED, OPTIONAL, Shape},
@@ -277,6 +278,17 @@ impl LegacyBids for LegacyDatabase {
             }
         }
         Err(self.cant_be_written(bid))
+    }
+
+    async fn missing(&self, postings: &[Vec<LegacyName>]) -> Result<Vec<bool>, LegacyError> {
+        let storable: Vec<_> =
+            postings.iter().map(|names| self.storable(names).unwrap_or_default()).collect();
+        let by_name = self.by_name(storable.iter().flatten().cloned().collect()).await?;
+        Ok(storable.iter().map(|names| names.iter().any(|name| !by_name.contains_key(name))).collect())
+    }
+
+    async fn show(&self, bids: Vec<(Bid, Vec<LegacyName>)>) -> Result<(), LegacyError> {
+        self.show_named(bids, &mut Earlier::default()).await
     }
 
     async fn settle(&self, claim: ClaimId, became: Option<BidState>) -> Result<(), LegacyError> {

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use bidlock_ledger::{
     Bid, BidFilter, BidState, Cursor, LedgerStore, Page, PostingId, UnknownCause, WallTime, store::MAX_PAGE,
 };
-use bidlock_pipeline::{LegacyBids, LegacyError, LegacyName, PipelineError};
+use bidlock_pipeline::{
+    LegacyBids, LegacyError, LegacyName, PipelineError,
+    legacy::{LEGACY_HOLDER, is_shown},
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -15,8 +18,6 @@ use crate::{
     status::{is_live, word_of},
 };
 
-/// As whom imported bids stand in the ledger: the old table has them already.
-pub(crate) const HOLDER: &str = "legacy";
 /// Bids written in one transaction of the old database: an old instance that writes waits for no longer than that.
 const BATCH: usize = 100;
 /// How many of the postings that were bid on twice are named.
@@ -59,8 +60,8 @@ impl LegacyDatabase {
         ledger: &dyn LedgerStore,
         since: Option<WallTime>,
     ) -> Result<Earlier, PipelineError> {
-        let over = [BidState::Declined, BidState::Abandoned, BidState::NotSubmitted];
-        let states = BidState::ALL.into_iter().filter(|state| !over.contains(state)).collect();
+        self.refresh().await?;
+        let states = BidState::ALL.into_iter().filter(|state| is_shown(*state)).collect();
         let filter = BidFilter { states, since, ..BidFilter::default() };
         let mut page = Page { after: None, limit: MAX_PAGE };
         let mut done = Earlier::default();
@@ -69,17 +70,25 @@ impl LegacyDatabase {
             let Some(last) = bids.last() else { return Ok(done) };
             page.after = Some(Cursor(last.id));
             // A posting that was freed for a new bid is everybody's; an imported one is theirs.
-            let ours = bids.into_iter().filter(|bid| !bid.rebid_allowed && bid.claimant.holder != HOLDER);
-            self.show_page(ours.collect(), &mut done).await?;
+            let ours =
+                bids.into_iter().filter(|bid| !bid.rebid_allowed && bid.claimant.holder != LEGACY_HOLDER);
+            let named = ours.map(|bid| {
+                let page: Vec<String> = bid.payload.posting_url.iter().cloned().collect();
+                let names = self.names(&bid.posting, &page);
+                (bid, names)
+            });
+            self.show_named(named.collect(), &mut done).await?;
         }
     }
 
-    async fn show_page(&self, bids: Vec<Bid>, done: &mut Earlier) -> Result<(), LegacyError> {
+    pub(crate) async fn show_named(
+        &self,
+        bids: Vec<(Bid, Vec<LegacyName>)>,
+        done: &mut Earlier,
+    ) -> Result<(), LegacyError> {
         done.looked_for += bids.len() as u64;
         let mut named = Vec::with_capacity(bids.len());
-        for bid in bids {
-            let page: Vec<String> = bid.payload.posting_url.iter().cloned().collect();
-            let names = self.names(&bid.posting, &page);
+        for (bid, names) in bids {
             let names = self.storable(&names).ok_or_else(|| LegacyError {
                 message: self.no_name_fits(&bid),
                 hint: Some("lengthen the columns `marketplace` and `job_id` of `bids`".to_owned()),

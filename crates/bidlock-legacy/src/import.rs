@@ -9,12 +9,14 @@ use bidlock_ledger::{
     Bid, BidFilter, BidState, Change, Cursor, ImportOutcome, LedgerStore, Move, NewImport, Page, PostingId,
     Standing, UnknownCause, store::MAX_PAGE,
 };
-use bidlock_pipeline::{LegacyBids, LegacyError, PipelineError, bring_in, legacy::freed_by_a_person};
+use bidlock_pipeline::{
+    LegacyBids, LegacyError, PipelineError, bring_in,
+    legacy::{LEGACY_HOLDER, freed_by_a_person},
+};
 use serde::Serialize;
 
 use crate::{
     database::{Engine, LegacyDatabase, posting_of},
-    earlier::HOLDER,
     row::{OldRow, import_of},
     status::{is_live, state_of, time_ms},
 };
@@ -339,7 +341,7 @@ async fn foretell(
         };
         if bidlock_pipeline::legacy::can_be_sent(existing.state) {
             report.shut += 1;
-        } else if existing.holder == HOLDER && ways(existing.state, import.state).is_some() {
+        } else if existing.holder == LEGACY_HOLDER && ways(existing.state, import.state).is_some() {
             report.brought_up += 1;
         } else {
             report.already_there += 1;
@@ -351,7 +353,7 @@ async fn foretell(
 /// The changes that bring a bid of an earlier import up to what the old table says now: what was PENDING then may be
 /// SUBMITTED now. A bid that was ever ours is left as the ledger knows it.
 fn bring_up(bid: &Bid, import: &NewImport) -> Option<Vec<Change>> {
-    let legacy = bid.claimant.holder == HOLDER || bid.unknown_cause == Some(UnknownCause::Legacy);
+    let legacy = bid.claimant.holder == LEGACY_HOLDER || bid.unknown_cause == Some(UnknownCause::Legacy);
     let ways = ways(bid.state, import.state).filter(|_| legacy)?;
     let change = |action: Move| {
         Change::new(bid.claim_ref(), import.actor.clone(), action)

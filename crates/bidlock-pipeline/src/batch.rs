@@ -3,11 +3,15 @@
 use std::{collections::HashMap, time::Duration};
 
 use bidlock::{Lease, LeaseView};
-use bidlock_ledger::PostingId;
+use bidlock_ledger::{BidBrief, PostingId};
 use bidlock_market::Posting;
 use tokio::sync::mpsc;
 
 use crate::{claiming::Sent, outcome::Outcome, pipeline::PipelineError};
+
+/// By how many texts the sightings of one posting in one batch may name it: far more than sources have, and each may be a
+/// lock beside the replaced system.
+const MAX_WRITTEN_TOGETHER: usize = 16;
 
 /// Several sightings of one posting that has to be asked about have one leader, the first; the others follow it.
 /// What is answered without asking speaks for itself.
@@ -16,6 +20,8 @@ pub(crate) struct Batch<'a> {
     leader_of: Vec<usize>,
     outcomes: Vec<Option<Result<Outcome, PipelineError>>>,
     told: Option<Told>,
+    /// Of each leader whose followers write the posting in other ways: all of these, its own first.
+    written: HashMap<usize, Vec<String>>,
     /// Of each sighting whose posting is locked, beside instances of the replaced system.
     leases: HashMap<usize, Vec<LeaseView>>,
 }
@@ -27,7 +33,8 @@ pub(crate) type Told = mpsc::UnboundedSender<(usize, Outcome)>;
 impl<'a> Batch<'a> {
     pub(crate) fn new(postings: &'a [Posting], told: Option<Told>) -> Batch<'a> {
         let outcomes = postings.iter().map(|_| None).collect();
-        Batch { postings, leader_of: (0..postings.len()).collect(), outcomes, told, leases: HashMap::new() }
+        let leader_of = (0..postings.len()).collect();
+        Batch { postings, leader_of, outcomes, told, written: HashMap::new(), leases: HashMap::new() }
     }
 
     /// Remembers what keeps others from this sighting's posting.
@@ -50,9 +57,37 @@ impl<'a> Batch<'a> {
         open.retain(|&index| {
             let leader = *first.entry(&self.postings[index].id).or_insert(index);
             self.leader_of[index] = leader;
+            if leader != index {
+                let own = &self.postings[leader].written;
+                let all = self.written.entry(leader).or_insert_with(|| own.clone());
+                for text in &self.postings[index].written {
+                    // One more than may be: it is seen that there are too many.
+                    if !all.contains(text) && all.len() <= MAX_WRITTEN_TOGETHER {
+                        all.push(text.clone());
+                    }
+                }
+            }
             leader == index
         });
         open
+    }
+
+    /// By which texts this leader's posting is named in this batch: see [`bidlock_market::Posting::written`].
+    pub(crate) fn written(&self, leader: usize) -> &[String] {
+        self.written.get(&leader).unwrap_or(&self.postings[leader].written)
+    }
+
+    /// Whether there are more of them than are kept.
+    pub(crate) fn has_too_many_texts(&self, leader: usize) -> bool {
+        self.written(leader).len() > MAX_WRITTEN_TOGETHER
+    }
+
+    /// The leaders, and those that were answered without asking, whose answer by now is a bid that there is.
+    pub(crate) fn already_bid(&self) -> impl Iterator<Item = (usize, &BidBrief)> {
+        self.outcomes.iter().enumerate().filter_map(|(index, outcome)| match outcome {
+            Some(Ok(Outcome::AlreadyBid(bid))) => Some((index, bid)),
+            _ => None,
+        })
     }
 
     fn leads(&self, index: usize) -> bool {

@@ -173,7 +173,7 @@ impl Pipeline {
         }
         for ((index, bid), permit) in ready.into_iter().zip(permits) {
             let pipeline = Arc::clone(self);
-            let (written, leases) = (batch.posting(index).written.clone(), batch.take_leases(index));
+            let (written, leases) = (batch.written(index).to_vec(), batch.take_leases(index));
             // A task of its own: a caller that goes away must not leave a request without its record.
             senders.0.spawn(async move {
                 let outcome = pipeline.carry_out(bid, &written, &leases).await;

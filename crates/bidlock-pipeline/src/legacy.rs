@@ -32,6 +32,9 @@ const LOCKED_AT_ONCE: usize = 16;
 /// How often a row that others move meanwhile is shut again before it counts as a fault.
 const ROUNDS: usize = 8;
 
+/// As whom bids of the replaced system stand in the ledger: its table has them already.
+pub const LEGACY_HOLDER: &str = "legacy";
+
 /// A name under which the replaced system may know a posting: nothing in it is brought into one form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LegacyName {
@@ -106,6 +109,19 @@ pub trait LegacyBids: std::fmt::Debug + Send + Sync + 'static {
         names: &[LegacyName],
         overruled: Option<&NewImport>,
     ) -> Result<Mirrored, LegacyError>;
+
+    /// Whether some of these names, of one posting each, have no row at all; one answer a posting, in order.
+    ///
+    /// # Errors
+    /// It can't answer.
+    async fn missing(&self, postings: &[Vec<LegacyName>]) -> Result<Vec<bool>, LegacyError>;
+
+    /// Shows these bids of ours, as they stand, under those of these names that have no row. What was not sent is left alone
+    /// where an old instance has a row under any of them. Harmless to repeat.
+    ///
+    /// # Errors
+    /// Not all of them may stand there.
+    async fn show(&self, bids: Vec<(Bid, Vec<LegacyName>)>) -> Result<(), LegacyError>;
 
     /// Says what became of the bid that this claim mirrored; `None`: nothing was accepted, and the mirrored bid goes.
     /// Changes nothing that another claim has mirrored since.
@@ -186,11 +202,16 @@ impl Pipeline {
         let Some(legacy) = self.options.legacy.clone().filter(|_| !held.is_empty()) else { return Ok(held) };
         let asked = held.iter().map(|(index, _)| {
             let posting = batch.posting(*index);
-            (posting.id.clone(), legacy.names(&posting.id, &posting.written))
+            (posting.id.clone(), legacy.names(&posting.id, batch.written(*index)))
         });
         let found = legacy.find(&asked.collect::<Vec<_>>()).await?;
         let mut open = Vec::with_capacity(held.len());
         for ((index, approved), found) in held.into_iter().zip(found) {
+            if batch.has_too_many_texts(index) {
+                let detail = "more texts name this posting than can be locked together".to_owned();
+                batch.settle(index, Outcome::Deferred(DeferReason::LegacyAway { detail }));
+                continue;
+            }
             match found {
                 Some(found) if !self.is_overruled(&*legacy, &found).await? => {
                     batch.settle(index, self.legacy_outcome(found).await?);
@@ -199,6 +220,37 @@ impl Pipeline {
             }
         }
         Ok(open)
+    }
+
+    /// Shows bids of ours, which stand in the replaced system's table, under the names by which a source writes their
+    /// postings now: a bid knows only those of its own time.
+    ///
+    /// # Errors
+    /// The table or the ledger can't be reached.
+    pub(crate) async fn show_under_new_names(&self, batch: &Batch<'_>) -> Result<(), PipelineError> {
+        let Some(legacy) = self.options.legacy.as_ref().filter(|_| self.marketplace.capabilities().sends)
+        else {
+            return Ok(());
+        };
+        let ours = batch.already_bid().filter(|(index, bid)| {
+            bid.holder != LEGACY_HOLDER && is_shown(bid.state) && !batch.has_too_many_texts(*index)
+        });
+        let (ids, named): (Vec<BidId>, Vec<Vec<LegacyName>>) = ours
+            .map(|(index, bid)| (bid.id, legacy.names(&batch.posting(index).id, batch.written(index))))
+            .unzip();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let mut bids = Vec::new();
+        let missing = legacy.missing(&named).await?;
+        for ((id, names), _) in ids.into_iter().zip(named).zip(missing).filter(|(_, missing)| *missing) {
+            // What the sighting was answered with may be of long ago.
+            match self.ledger.bid(id).await? {
+                Some(bid) if is_shown(bid.state) && !bid.rebid_allowed => bids.push((bid, names)),
+                _ => {}
+            }
+        }
+        if bids.is_empty() { Ok(()) } else { Ok(legacy.show(bids).await?) }
     }
 
     /// Whether a person has freed the posting for a new bid, knowing all that the old rows say.
@@ -230,27 +282,19 @@ impl Pipeline {
         leases: &[LeaseView],
     ) -> Result<Option<Outcome>, PipelineError> {
         let Some(legacy) = &self.options.legacy else { return Ok(None) };
-        let names = legacy.names(&bid.posting, written);
-        let mut mirrored = legacy.mirror(bid, &names, None).await;
-        if let Ok(Mirrored::Taken(found)) = &mirrored
-            && self.is_overruled(&**legacy, found).await?
-        {
-            mirrored = legacy.mirror(bid, &names, Some(found)).await;
-        }
-        match mirrored {
+        match self.mirror(&**legacy, bid, &legacy.names(&bid.posting, written)).await {
             Ok(Mirrored::Done) => {}
             Ok(Mirrored::Taken(found)) => {
                 tell_whose_locks_failed(bid, leases).await;
-                return self.legacy_outcome(*found).await.map(Some);
+                return match self.legacy_outcome(*found).await {
+                    Ok(outcome) => Ok(Some(outcome)),
+                    Err(error) => self.leave_for(bid, error).await,
+                };
             }
             Ok(Mirrored::Impossible { detail }) => {
                 return self.leave(bid, DeferReason::LegacyAway { detail }).await.map(Some);
             }
-            Err(error) => {
-                let why = DeferReason::LegacyAway { detail: error.to_string() };
-                self.leave(bid, why).await?;
-                return Err(error.into());
-            }
+            Err(error) => return self.leave_for(bid, error).await,
         }
         let (why, error) = match lost(leases).await {
             Ok(None) => return Ok(None),
@@ -260,6 +304,27 @@ impl Pipeline {
         let left = self.leave(bid, why).await?;
         self.tell_the_legacy(bid, &left).await;
         error.map_or(Ok(Some(left)), |error| Err(error.into()))
+    }
+
+    /// Writes the bid into the replaced system's table, also beside rows that a person has overruled.
+    async fn mirror(
+        &self,
+        legacy: &dyn LegacyBids,
+        bid: &Bid,
+        names: &[LegacyName],
+    ) -> Result<Mirrored, PipelineError> {
+        match legacy.mirror(bid, names, None).await? {
+            Mirrored::Taken(found) if self.is_overruled(legacy, &found).await? => {
+                Ok(legacy.mirror(bid, names, Some(&found)).await?)
+            }
+            mirrored => Ok(mirrored),
+        }
+    }
+
+    /// Hands back a claim that this broke, so that nobody has to wait until it expires.
+    async fn leave_for(&self, bid: &Bid, error: PipelineError) -> Result<Option<Outcome>, PipelineError> {
+        self.leave(bid, DeferReason::LegacyAway { detail: error.to_string() }).await?;
+        Err(error)
     }
 
     /// After the door: what became of the bid. The replaced system sees it in any case, so a failure is told and no
@@ -369,6 +434,11 @@ pub async fn bring_in(
     Err(PipelineError::Invariant(format!("the bid on {posting} moves again and again under an import")))
 }
 
+/// Whether the replaced system is to see a bid in this state: it was sent, may have been, or may yet be.
+pub fn is_shown(state: BidState) -> bool {
+    !matches!(state, BidState::Declined | BidState::Abandoned | BidState::NotSubmitted)
+}
+
 /// The states that [`Move::Import`] shuts.
 pub fn can_be_sent(state: BidState) -> bool {
     bidlock_ledger::state::rules_for(bidlock_ledger::Action::Import).any(|rule| rule.from == state)
@@ -380,7 +450,7 @@ fn unrecorded(found: &NewImport) -> BidBrief {
         id: BidId(Uuid::nil()),
         state: found.state,
         claim_id: ClaimId(Uuid::nil()),
-        holder: "legacy".to_owned(),
+        holder: LEGACY_HOLDER.to_owned(),
         claim_remaining: None,
         created_at: found.sent_at.unwrap_or(WallTime(0)),
     }

@@ -198,6 +198,7 @@ impl Pipeline {
     async fn run_batch(self: &Arc<Self>, batch: &mut Batch<'_>) -> Result<(), PipelineError> {
         let fresh = self.answer_without_asking(batch);
         let mut open = self.ask_the_ledger(batch, fresh).await?;
+        self.show_under_new_names(batch).await?;
         let at_once = self.locked_at_once();
         while !open.is_empty() {
             let rest = open.split_off(open.len().min(at_once));
@@ -287,7 +288,7 @@ impl Pipeline {
         let mut keys = Vec::with_capacity(open.len());
         for (index, _) in &open {
             let posting = batch.posting(*index);
-            keys.push(self.keys(&posting.id, &posting.written)?);
+            keys.push(self.keys(&posting.id, batch.written(*index))?);
         }
         let (mut leases, mut held) = (Vec::new(), Vec::new());
         if keys.is_empty() {

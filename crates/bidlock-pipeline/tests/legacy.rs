@@ -41,6 +41,8 @@ struct Table {
     writes: Mutex<[&'static str; 2]>,
     /// A lock that its holder loses while ours is being written.
     breaks: Mutex<Option<(Arc<dyn LockBackend>, LockKey)>>,
+    /// A ledger that does not answer the next call after a row of theirs was found in between.
+    fails_then: Mutex<Option<Arc<rig::faulty::Faulty>>>,
 }
 
 impl Table {
@@ -126,7 +128,10 @@ impl LegacyBids for Table {
         self.reach()?;
         match (self.of(&bid.posting, names), overruled) {
             (Some(found), Some(known)) => assert_eq!(found.detail, known.detail),
-            (Some(found), None) => return Ok(Mirrored::Taken(Box::new(found))),
+            (Some(found), None) => {
+                self.fails_then.lock().unwrap().iter().for_each(|ledger| ledger.go_away(1));
+                return Ok(Mirrored::Taken(Box::new(found)));
+            }
             (None, _) => {}
         }
         let breaks = self.breaks.lock().unwrap().take();
@@ -136,6 +141,26 @@ impl LegacyBids for Table {
         let mut ours = self.ours.lock().unwrap();
         ours.extend(names.iter().map(|name| (name.job_id.clone(), bid.claim_id, "PENDING")));
         Ok(Mirrored::Done)
+    }
+
+    async fn missing(&self, postings: &[Vec<LegacyName>]) -> Result<Vec<bool>, LegacyError> {
+        self.reach()?;
+        let ours = self.ours.lock().unwrap();
+        let stands = |name: &LegacyName| ours.iter().any(|(id, _, _)| *id == name.job_id);
+        Ok(postings.iter().map(|names| !names.iter().all(stands)).collect())
+    }
+
+    async fn show(&self, bids: Vec<(Bid, Vec<LegacyName>)>) -> Result<(), LegacyError> {
+        self.reach()?;
+        let mut ours = self.ours.lock().unwrap();
+        for (bid, names) in bids {
+            for name in names {
+                if ours.iter().all(|(id, _, _)| *id != name.job_id) {
+                    ours.push((name.job_id, bid.claim_id, bid.state.as_str()));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn settle(&self, claim: ClaimId, became: Option<BidState>) -> Result<(), LegacyError> {
@@ -239,6 +264,21 @@ async fn a_row_that_comes_in_between_keeps_ours_from_being_sent() {
     let row = rig.row("1").await;
     assert_eq!(rig.story(&row).await, "create import");
     assert_eq!((row.state, row.unknown_cause), (BidState::Unknown, Some(UnknownCause::Legacy)));
+}
+
+/// The ledger fails when it is asked about such a row: the claim is handed back all the same, and nobody waits for it.
+#[tokio::test]
+async fn a_claim_is_handed_back_whatever_fails_before_the_door() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    table.in_between.lock().unwrap().push("1".to_owned());
+    let ledger = rig::faulty::Faulty::over(&rig.ledger);
+    *table.fails_then.lock().unwrap() = Some(ledger.clone());
+    let shared: Arc<dyn LegacyBids> = table.clone();
+    let scanner = rig.scanner("here").ledger(ledger).options(|options| options.legacy = Some(shared));
+    let error = scanner.build().process(posting("1")).await.unwrap_err();
+    assert!(matches!(error, PipelineError::Ledger(_)), "{error}");
+    assert_eq!(rig.row("1").await.state, BidState::Abandoned);
+    assert!(rig.market.seen().is_empty());
 }
 
 /// What the marketplace took no notice of leaves nothing in the old table.
@@ -365,6 +405,45 @@ async fn the_key_of_an_old_instance_keeps_ours_away() {
     // Neither key was kept: the posting's own is free for the next try.
     let outcome = pipeline.process(written("1", "http://as/written")).await.unwrap();
     assert!(matches!(outcome, Outcome::Submitted(_)), "{outcome:?}");
+}
+
+/// Several sightings of one posting in one batch, each with its own text: all of them are locked, looked for and shown.
+#[tokio::test]
+async fn what_each_sighting_of_a_posting_writes_counts() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    let pipeline = beside(&rig, &table);
+    let grant = held_by_an_old_instance(&rig, "Old", "second").await;
+    let outcomes = batch(&pipeline, &[written("1", "first"), written("1", "second")]).await;
+    assert!(matches!(outcomes[0], Outcome::HeldElsewhere { .. }), "{outcomes:?}");
+    rig.locks.release(&[grant]).await.unwrap();
+    table.foreign.lock().unwrap().push("b".to_owned());
+    let outcomes = batch(&pipeline, &[written("2", "a"), written("2", "b")]).await;
+    assert!(matches!(outcomes[0], Outcome::AlreadyBid(_)), "{outcomes:?}");
+    let outcomes = batch(&pipeline, &[written("1", "first"), written("1", "second")]).await;
+    assert!(matches!(outcomes[0], Outcome::Submitted(_)), "{outcomes:?}");
+    let shown = || table.ours.lock().unwrap().iter().map(|(id, _, _)| id.clone()).collect::<Vec<_>>();
+    assert_eq!(shown(), ["1", "first", "second"]);
+    // More than can be locked together: nothing is sent.
+    let many: Vec<Posting> = (0..20).map(|n| written("3", &format!("text-{n}"))).collect();
+    let outcomes = batch(&pipeline, &many).await;
+    assert!(matches!(outcomes[0], Outcome::Deferred(DeferReason::LegacyAway { .. })), "{outcomes:?}");
+    assert_eq!(rig.market.seen().len(), 1);
+}
+
+/// A bid of ours is met under a text that its own sighting did not have: it is shown under that, too.
+#[tokio::test]
+async fn a_bid_of_ours_is_shown_under_a_text_that_comes_later() {
+    let (rig, table) = (Rig::new(), Arc::new(Table::default()));
+    let pipeline = beside(&rig, &table);
+    assert!(matches!(one(&pipeline, "1").await, Outcome::Submitted(_)));
+    let outcome = pipeline.process(written("1", "later")).await.unwrap();
+    assert!(matches!(outcome, Outcome::AlreadyBid(_)), "{outcome:?}");
+    // Another scanner, which has to ask the ledger for it.
+    let outcome = beside(&rig, &table).process(written("1", "later still")).await.unwrap();
+    assert!(matches!(outcome, Outcome::AlreadyBid(_)), "{outcome:?}");
+    let shown: Vec<String> = table.ours.lock().unwrap().iter().map(|(id, _, _)| id.clone()).collect();
+    assert_eq!(shown, ["1", "later", "later still"]);
+    assert_eq!(table.statuses(), ["submitted"; 3]);
 }
 
 /// A person has freed an imported bid's posting: the row that the person knew does not shut it again, and ours is sent
