@@ -43,6 +43,18 @@ pub(crate) fn compare(operation: &'static str, place: &str, version: i64, latest
     Ok(())
 }
 
+/// Refuses a ledger that this binary would not open: by its schema's version, and by the oldest protocol that may.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) fn admit(
+    operation: &'static str,
+    place: &str,
+    (version, floor): (Option<i64>, i64),
+    latest: i64,
+) -> Result<()> {
+    compare(operation, place, version.unwrap_or_default(), latest)?;
+    crate::store::check_protocol(operation, place, floor)
+}
+
 /// Refuses a schema that is newer than this binary.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) fn refuse_newer(

@@ -75,6 +75,17 @@ pub trait LedgerStore: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Looks whether this binary may still work with the ledger: a newer one may have migrated it since it was opened, or
+    /// keep older ones out. Asked between batches, as a scanner may run for weeks. The schema of a store that lives in
+    /// this process can't change under it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::SchemaNewer`] or [`crate::ErrorKind::SchemaBehind`]: opening it would be refused now. Or the store can't
+    /// answer.
+    async fn still_admits(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Says where each posting stands; the cheap question that most sightings end with.
     ///
     /// # Errors

@@ -125,11 +125,20 @@ async fn other_versions_of_schema_and_protocol_are_told_apart() {
     assert_eq!((again.from, again.applied.len()), (Some(3), 0));
     assert_eq!(open(&server).await.ledger_id(), id);
 
+    // Also told to whoever has it open already: its scanner may run for weeks.
+    let opened = open(&server).await;
+    opened.still_admits().await.unwrap();
     server.sql("UPDATE bidlock.ledger SET protocol_floor = 2");
     let (kind, text) = open_error(&url).await;
     assert!(kind == ErrorKind::SchemaNewer && text.contains("protocol 2"), "{text}");
+    let left = opened.still_admits().await.unwrap_err();
+    assert!(left.kind() == ErrorKind::SchemaNewer && left.to_string().contains("protocol 2"), "{left}");
 
+    server.sql("UPDATE bidlock.ledger SET protocol_floor = 1");
+    opened.still_admits().await.unwrap();
     server.sql("UPDATE bidlock.refinery_schema_history SET version = 99 WHERE version = 3");
+    let left = opened.still_admits().await.unwrap_err();
+    assert!(left.kind() == ErrorKind::SchemaNewer && left.to_string().contains("schema 99"), "{left}");
     let (kind, text) = open_error(&url).await;
     assert!(
         kind == ErrorKind::SchemaNewer && text.contains("99") && text.contains("newer bidlock"),

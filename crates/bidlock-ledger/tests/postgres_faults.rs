@@ -76,6 +76,12 @@ async fn what_is_wrong_with_a_url_or_a_user_is_named_with_the_way_out() {
     bid_in(&guest, &posting("1"), BidState::Won).await;
     assert!(guest.check().await.unwrap().writable);
     assert!(!format!("{guest:?} {:?}", guest.check().await.unwrap()).contains("secret"));
+    // A table that a later migration has added has rights of its own.
+    server.sql("REVOKE ALL ON bidlock.notes FROM guest");
+    let error = guest.note("any").await.unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.kind(), ErrorKind::Unfit, "{text}");
+    assert!(["notes", "grant", "migrate up"].iter().all(|word| text.contains(word)), "{text}");
 }
 
 #[tokio::test]

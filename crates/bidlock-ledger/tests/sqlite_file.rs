@@ -129,6 +129,28 @@ fn a_ledger_of_a_newer_protocol_is_refused() {
     assert!(text.contains("protocol 2") && text.contains("install"), "{text}");
 }
 
+/// The same for one that is open already: its scanner may run for weeks.
+#[tokio::test]
+async fn a_ledger_that_was_left_to_newer_binaries_says_so_to_who_has_it_open() {
+    let (_dir, path) = place();
+    let ledger = SqliteLedger::open(&path).unwrap();
+    ledger.still_admits().await.unwrap();
+    for (to_newer, back, part) in [
+        ("UPDATE ledger SET protocol_floor = 2", "UPDATE ledger SET protocol_floor = 1", "protocol 2"),
+        (
+            "UPDATE refinery_schema_history SET version = 99 WHERE version = 3",
+            "UPDATE refinery_schema_history SET version = 3 WHERE version = 99",
+            "schema 99",
+        ),
+    ] {
+        sql(&path, to_newer);
+        let error = ledger.still_admits().await.unwrap_err();
+        assert!(error.kind() == ErrorKind::SchemaNewer && error.to_string().contains(part), "{error}");
+        sql(&path, back);
+        ledger.still_admits().await.unwrap();
+    }
+}
+
 /// A ledger of the first schema keeps its id and its bids over the migration.
 #[tokio::test]
 async fn a_ledger_of_the_first_schema_is_migrated() {

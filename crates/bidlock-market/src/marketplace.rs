@@ -122,8 +122,9 @@ pub enum Answer {
         /// What it said.
         detail: String,
     },
-    /// No marketplace takes bids at this address (404 or 405 without the contract's own words): nothing was accepted,
-    /// and sending stops before more postings are asked for in vain.
+    /// There is nothing that takes this bid (404, 405 or 410 without the contract's own words): nothing was accepted.
+    /// Where no marketplace has answered at the address yet it is taken for mistyped, and sending stops before more
+    /// postings are asked for in vain; where one has, this posting alone waits.
     NotHere {
         /// Which address, and what it said.
         detail: String,
@@ -152,6 +153,19 @@ impl Answer {
             | Answer::NotHere { .. }
             | Answer::NotSent { .. } => true,
             Answer::Accepted { .. } | Answer::Duplicate { .. } | Answer::Lost { .. } => false,
+        }
+    }
+
+    /// Whether only a marketplace that speaks our contract says this: whoever hears it knows that the address is right. A
+    /// server of something else may answer any status; these it has no reason for.
+    pub fn is_a_marketplaces(&self) -> bool {
+        match self {
+            Answer::Accepted { .. } | Answer::Duplicate { .. } | Answer::TryLater { .. } => true,
+            // A code of its own, and not one that stands for a bare status.
+            Answer::Refused { code, .. } => !code.starts_with("http_"),
+            Answer::Stop { .. } | Answer::NotHere { .. } | Answer::NotSent { .. } | Answer::Lost { .. } => {
+                false
+            }
         }
     }
 }

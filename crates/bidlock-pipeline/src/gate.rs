@@ -21,6 +21,8 @@ pub(crate) struct Gate {
 struct State {
     stopped: Option<String>,
     closed_until: Option<(Moment, String)>,
+    /// A marketplace is at the address: it has answered as one.
+    heard: bool,
 }
 
 impl Gate {
@@ -40,6 +42,15 @@ impl Gate {
         if state.closed_until.as_ref().is_none_or(|(t, _)| *t < until) {
             state.closed_until = Some((until, detail.to_owned()));
         }
+    }
+
+    /// A marketplace has answered at the address.
+    pub(crate) fn heard(&self) {
+        self.state().heard = true;
+    }
+
+    fn has_heard(&self) -> bool {
+        self.state().heard
     }
 
     fn closed_until(&self) -> Option<(Moment, String)> {
@@ -109,6 +120,24 @@ impl Pipeline {
         tracing::error!(marketplace = bid.posting.marketplace(), %detail, "sending has stopped");
         self.gate.stop(detail.clone());
         DeferReason::SendingStopped { detail }
+    }
+
+    /// There was nothing where bids go to. At an address where a marketplace has answered this process, or answers a look-up
+    /// now, that speaks of this posting alone (closed, say, at one that names no reason). At any other the address is
+    /// wrong, and sending stops.
+    pub(crate) async fn nothing_there(&self, bid: &Bid, detail: String) -> DeferReason {
+        if !self.gate.has_heard()
+            && self.marketplace.capabilities().looks_up
+            && self.marketplace.look_up(&bid.posting).await.is_ok()
+        {
+            self.gate.heard();
+        }
+        if !self.gate.has_heard() {
+            return self.stop_sending(bid, &format!("is not where bids are taken: {detail}"));
+        }
+        tracing::warn!(posting = %bid.posting, %detail, "no bid is taken on this posting");
+        self.not_taken.insert(bid.posting.clone(), detail.clone());
+        DeferReason::NotTaken { detail }
     }
 
     /// Closes the gate for so long.

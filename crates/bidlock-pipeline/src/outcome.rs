@@ -40,7 +40,8 @@ pub enum Outcome {
     },
     /// The answer was lost: reconcile, never resend.
     Unknown {
-        /// The bid, now `unknown`.
+        /// The bid, now `unknown`; or `submitting` where the ledger was away for too long to be told, and `unknown` with the
+        /// next sweep after its claim has run out.
         bid: BidBrief,
         /// What happened to the answer.
         cause: UnknownCause,
@@ -154,6 +155,12 @@ pub enum DeferReason {
     #[error("the marketplace can't be reached: {detail}")]
     NotSent {
         /// What failed.
+        detail: String,
+    },
+    /// The marketplace answers others at its address, and has nothing there for this posting. Not asked again for a while.
+    #[error("the marketplace takes no bid on this posting now: {detail}")]
+    NotTaken {
+        /// What it said.
         detail: String,
     },
     /// A person approved it for another marketplace implementation than this scanner submits through.

@@ -23,13 +23,19 @@ use crate::{
     gate::Gate,
     legacy::LegacyError,
     options::PipelineOptions,
-    outcome::{DeclineReason, Outcome},
+    outcome::{DeclineReason, DeferReason, Outcome},
     rules::Evaluator,
     stop::Stop,
 };
 
 /// How many sightings one batch may hold.
 pub const MAX_BATCH: usize = bidlock_ledger::store::MAX_BATCH;
+
+/// How long this process does not ask again for a posting that the marketplace takes no bid on: each time costs a request,
+/// and writes three events.
+const NOT_TAKEN_FOR: Duration = Duration::from_secs(3_600);
+/// How many such postings are remembered; one that is forgotten is asked for again.
+const MAX_NOT_TAKEN: u64 = 10_000;
 
 /// Something broke. Contention and duplicates are [`Outcome`]s.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +101,8 @@ pub struct Pipeline {
     pub(crate) run_left: Option<AtomicU64>,
     pub(crate) gate: Gate,
     pub(crate) dry: moka::sync::Cache<PostingId, ()>,
+    /// Postings that the marketplace takes no bid on, and its words.
+    pub(crate) not_taken: moka::sync::Cache<PostingId, String>,
 }
 
 impl Pipeline {
@@ -122,6 +130,10 @@ impl Pipeline {
             cache: SettledCache::default(),
             gate: Gate::default(),
             dry: moka::sync::Cache::new(DEFAULT_CAPACITY as u64),
+            not_taken: moka::sync::Cache::builder()
+                .max_capacity(MAX_NOT_TAKEN)
+                .time_to_live(NOT_TAKEN_FOR)
+                .build(),
             stale_claims: AtomicU64::new(0),
             ledger,
             locks,
@@ -245,6 +257,8 @@ impl Pipeline {
                 batch.settle(index, Outcome::AlreadyBid(bid.clone()));
             } else if let Some(reason) = stale(posting, now, self.options.max_age) {
                 batch.settle(index, Outcome::Declined(reason));
+            } else if let Some(detail) = self.not_taken.get(&posting.id) {
+                batch.settle(index, Outcome::Deferred(DeferReason::NotTaken { detail }));
             } else {
                 open.push(index);
             }

@@ -108,8 +108,9 @@ impl Scan {
     /// Answers every sighting, in any order, by calling `answered` once for each; then sweeps once more.
     ///
     /// # Errors
-    /// An engine stayed away beyond the patience, or something broke that waiting does not mend. Sightings
-    /// not answered by then are not answered.
+    /// An engine stayed away beyond the patience, or something broke that waiting does not mend; or the ledger is for newer
+    /// versions only by now, which is looked at before the first batch and between later ones. Sightings not answered by
+    /// then are not answered.
     pub async fn run(
         &mut self,
         sightings: impl Stream<Item = Posting>,
@@ -120,7 +121,7 @@ impl Scan {
         let mut pause = FIRST_PAUSE;
         let mut exhausted = false;
         loop {
-            self.sweep_if_due().await;
+            self.sweep_if_due().await?;
             exhausted = exhausted || self.pipeline.stop.is_stopping();
             let mut batch = Vec::new();
             if !exhausted {
@@ -203,6 +204,7 @@ impl Scan {
         &mut self,
         mut answered: impl FnMut(&PostingId, &Outcome),
     ) -> Result<(), PipelineError> {
+        self.look_whether_admitted().await?;
         loop {
             let pipeline = &self.pipeline;
             let sent = pipeline.send_approved(|posting, outcome| {
@@ -357,11 +359,22 @@ impl Scan {
         }
     }
 
-    async fn sweep_if_due(&mut self) {
+    async fn sweep_if_due(&mut self) -> Result<(), PipelineError> {
         let interval = (self.pipeline.options.ttl / 3).min(MAX_SWEEP_INTERVAL);
         let now = self.pipeline.clock.now();
         if self.last_sweep.is_none_or(|last| now.since(last) >= interval) {
+            self.look_whether_admitted().await?;
             self.sweep().await;
+        }
+        Ok(())
+    }
+
+    /// A newer bidlock may have migrated the ledger while this one runs: then it ends, as it could not begin now.
+    async fn look_whether_admitted(&self) -> Result<(), PipelineError> {
+        match self.pipeline.ledger.still_admits().await {
+            Err(error) if !error.is_retryable() => Err(error.into()),
+            // Away: what comes next meets the same, and has patience.
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 

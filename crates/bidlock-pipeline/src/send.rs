@@ -10,7 +10,12 @@
 //! | a bid exists (409) | `unknown`, then `submitted` if a look-up finds ours | submitted or unknown |
 //! | nothing accepted: later, not sent | sent again within the claim, else handed back | deferred |
 //! | nothing accepted: account refused, or nothing at the address | handed back, sending stops | deferred |
+//! | nothing accepted: nothing there for this posting, at an address that has answered | handed back | deferred |
 //! | lost | `unknown` | unknown |
+//!
+//! What comes back while the ledger is away is recorded when it is back. Where that takes longer than [`RECORD_PATIENCE`] the row
+//! stays `submitting` until the sweeper makes it `unknown`, and the outcome is unknown: whoever has sent never calls its
+//! own bid held elsewhere.
 
 use std::time::Duration;
 
@@ -141,6 +146,13 @@ impl Pipeline {
             {
                 Ok(Door::Passed(row, good_until))
             }
+            // Ours still, and too late to send. Whatever may have gone out before came back with proof of its own.
+            Applied::Already(row)
+                if row.epoch == passing && matches!(row.state, BidState::Submitting | BidState::Unknown) =>
+            {
+                let detail = "the claim ran out at the door: the ledger was away".to_owned();
+                Ok(Door::Shut(self.hand_back(&row, DeferReason::NotSent { detail }).await?))
+            }
             Applied::Already(row) => Ok(Door::Shut(self.outcome_of_other(&row))),
             Applied::Not(NotMoved::CapReached(row)) => {
                 let why = self.cap_reason(row.posting.marketplace());
@@ -185,13 +197,37 @@ impl Pipeline {
             ),
             () = self.stop.aborted() => {
                 let detail = "stopped while the request was under way".to_owned();
-                return Ok(Next::Done(self.lose(bid, UnknownCause::Shutdown, detail).await?));
+                let lost = self.lose(bid, UnknownCause::Shutdown, detail.clone()).await;
+                return lost.or_else(|error| self.unrecorded(bid, &detail, error)).map(Next::Done);
             }
         };
-        self.take_answer(bid, answer).await
+        let said = in_words(&answer);
+        match self.take_answer(bid, answer).await {
+            Err(error) => self.unrecorded(bid, &said, error).map(Next::Done),
+            taken => taken,
+        }
+    }
+
+    /// The ledger was away for so long that what became of a sent bid is not in it. `said`: what that was.
+    ///
+    /// # Errors
+    /// The ledger was not away, but something is wrong.
+    fn unrecorded(&self, bid: &Bid, said: &str, error: PipelineError) -> Result<Outcome, PipelineError> {
+        if !error.is_retryable() {
+            return Err(error);
+        }
+        let detail = format!("{said}; the ledger could not be told: {error}");
+        tracing::error!(
+            posting = %bid.posting, bid = %bid.id, %detail,
+            "what became of a bid is not in the ledger; its row becomes unknown"
+        );
+        Ok(Outcome::Unknown { bid: bid.brief(), cause: UnknownCause::ClaimantSilent, detail })
     }
 
     async fn take_answer(&self, bid: &Bid, answer: Answer) -> Result<Next, PipelineError> {
+        if answer.is_a_marketplaces() {
+            self.gate.heard();
+        }
         let outcome = match answer {
             Answer::Accepted { external_ref } => self.accept(bid, external_ref).await?,
             Answer::Refused { code, detail } => {
@@ -228,7 +264,7 @@ impl Pipeline {
                 self.hand_back(bid, why).await?
             }
             Answer::NotHere { detail } => {
-                let why = self.stop_sending(bid, &format!("is not where bids are taken: {detail}"));
+                let why = self.nothing_there(bid, detail).await;
                 self.hand_back(bid, why).await?
             }
         };
@@ -259,16 +295,29 @@ impl Pipeline {
         if !self.marketplace.capabilities().looks_up {
             return Ok(lost);
         }
+        match self.find_after_duplicate(bid).await {
+            Ok(found) => Ok(found.unwrap_or(lost)),
+            // Recorded as unknown it is already; a later look-up goes on.
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(posting = %bid.posting, %error, "what a look-up found could not be recorded");
+                Ok(lost)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `None` where the look-up proves nothing.
+    async fn find_after_duplicate(&self, bid: &Bid) -> Result<Option<Outcome>, PipelineError> {
         let remote = match self.marketplace.look_up(&bid.posting).await {
             Ok(remote) => remote,
             Err(error) => {
                 tracing::warn!(posting = %bid.posting, %error, "the look-up after a duplicate refusal failed");
-                return Ok(lost);
+                return Ok(None);
             }
         };
         let ours = match crate::reconcile::find_among(&*self.ledger, bid, &remote).await? {
             Found::Ours(ours) => ours,
-            Found::Not(_) => return Ok(lost),
+            Found::Not(_) => return Ok(None),
         };
         let change = self
             .change(bid.claim_ref(), Move::Find { external_ref: ours.external_ref.clone() })
@@ -276,8 +325,8 @@ impl Pipeline {
         let (at, action) = (change.at, change.action.clone());
         match self.apply_surely(change).await? {
             // Found for another row of the posting in the meantime: it is not this one.
-            Applied::Not(NotMoved::WrongState(other)) if other.id != bid.id => Ok(lost),
-            applied => Ok(Outcome::Submitted(as_recorded(at, &action, applied)?.brief())),
+            Applied::Not(NotMoved::WrongState(other)) if other.id != bid.id => Ok(None),
+            applied => Ok(Some(Outcome::Submitted(as_recorded(at, &action, applied)?.brief()))),
         }
     }
 
@@ -287,9 +336,14 @@ impl Pipeline {
             .change(bid.claim_ref(), Move::HandBack)
             .because(why.to_string())
             .keyed(format!("hand_back:{}:{}", bid.claim_id, bid.attempts));
-        match self.apply_surely(change).await? {
+        match self.apply_surely(change).await {
             // Somebody took the row over meanwhile: all the same to this posting, nothing was accepted.
-            Applied::Not(_) | Applied::Moved { .. } | Applied::Already(_) => Ok(Outcome::Deferred(why)),
+            Ok(Applied::Not(_) | Applied::Moved { .. } | Applied::Already(_)) => Ok(Outcome::Deferred(why)),
+            // Past the door the sweeper does not know of this proof.
+            Err(error) if bid.state == BidState::Submitting => {
+                self.unrecorded(bid, &format!("nothing was accepted ({why})"), error.into())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -354,6 +408,20 @@ fn as_recorded(at: ClaimRef, action: &Move, applied: Applied) -> Result<Bid, Pip
             at.bid,
             at.bid
         ))),
+    }
+}
+
+/// What a marketplace answered, for whoever looks for a bid that the ledger was not told of.
+fn in_words(answer: &Answer) -> String {
+    match answer {
+        Answer::Accepted { external_ref } => format!("the marketplace accepted it as {external_ref}"),
+        Answer::Duplicate { detail } => format!("the marketplace has a bid already: {detail}"),
+        Answer::Refused { code, detail } => format!("the marketplace refused it ({code}): {detail}"),
+        Answer::Lost { detail, .. } => format!("its answer was lost: {detail}"),
+        Answer::TryLater { detail, .. }
+        | Answer::Stop { detail, .. }
+        | Answer::NotHere { detail }
+        | Answer::NotSent { detail } => format!("nothing was accepted: {detail}"),
     }
 }
 

@@ -7,7 +7,7 @@ mod rig;
 use std::time::Duration;
 
 use bidlock_ledger::{BidState, UnknownCause};
-use bidlock_market::LostCause;
+use bidlock_market::{LookUpError, LostCause};
 use bidlock_pipeline::{DeferReason, Outcome, Stop};
 use rig::{
     Rig, TTL, batch,
@@ -198,11 +198,57 @@ async fn a_refused_account_stops_all_sending_and_keeps_the_reason() {
     assert!(outcomes.iter().all(|o| o.name() == "submitted"), "{outcomes:?}");
 }
 
+/// A posting that is closed, at a marketplace that gives no reason for its 404.
+#[tokio::test]
+async fn one_posting_that_is_not_there_stops_nothing_where_a_marketplace_answers() {
+    // Known by an earlier answer, whichever it was; by a look-up, where none came before; known by nothing.
+    for (first, looks_up, goes_on) in [
+        (Some(accepted()), false, true),
+        (Some(refused()), false, true),
+        (Some(duplicate()), false, true),
+        (Some(later(Duration::from_millis(1))), false, true),
+        (Some(lost(LostCause::ServerError)), false, false),
+        (None, true, true),
+        (None, false, false),
+    ] {
+        let told = format!("{first:?} {looks_up}");
+        let mut rig = Rig::new();
+        let mut market = rig::market::Market::default();
+        market.capabilities.looks_up = looks_up;
+        rig.market = std::sync::Arc::new(market);
+        let pipeline = rig.scanner("a").options(|o| o.concurrency = 1).build();
+        if let Some(answer) = first {
+            rig.market.say("0", answer);
+            one(&pipeline, "0").await;
+        }
+        rig.market.say("1", not_here());
+        let outcome = one(&pipeline, "1").await;
+        assert_eq!(rig.row("1").await.state, BidState::Abandoned, "{told}");
+        if !goes_on {
+            let stopped = matches!(outcome, Outcome::Deferred(DeferReason::SendingStopped { .. }));
+            assert!(stopped && pipeline.sending_stopped().is_some(), "{told}: {outcome:?}");
+            continue;
+        }
+        let Outcome::Deferred(DeferReason::NotTaken { detail }) = &outcome else {
+            panic!("{told}: {outcome:?}")
+        };
+        assert!(detail.contains("404") && pipeline.sending_stopped().is_none(), "{told}: {detail}");
+        assert_eq!(one(&pipeline, "2").await.name(), "submitted", "{told}");
+        // It is not asked for again by this process, and writes nothing; another one asks.
+        let events = rig.row("1").await.events;
+        assert_eq!(one(&pipeline, "1").await, outcome, "{told}");
+        assert_eq!((rig.row("1").await.events, rig.market.seen_for("1")), (events, 1), "{told}");
+        assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "submitted", "{told}");
+    }
+}
+
 /// A mistyped address must not cost every posting its bid.
 #[tokio::test]
 async fn an_address_where_nobody_takes_bids_stops_all_sending_and_burns_no_posting() {
     let rig = Rig::new();
     rig.market.say("1", not_here());
+    let nothing = LookUpError::Status { via: "m".to_owned(), status: 404, detail: "nothing".to_owned() };
+    rig.market.next_look_up(Err(nothing));
     let pipeline = rig.scanner("a").options(|o| o.concurrency = 1).build();
     let outcomes = batch(&pipeline, &[posting("1"), posting("2")]).await;
     for outcome in &outcomes {

@@ -7,14 +7,16 @@ mod rig;
 use std::{sync::Arc, time::Duration};
 
 use bidlock::backends::memory::MemoryBackend;
-use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Effect, Liveness, Move, UnknownCause};
+use bidlock_ledger::{
+    Action, Actor, Applied, BidState, Change, Effect, ErrorKind, Liveness, Move, UnknownCause,
+};
 use bidlock_market::LostCause;
 use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, PipelineError, Scan, ScanOptions};
 use futures::stream;
 use rig::{
     Rig, Scanner, SleptThrough, TTL,
     faulty::Faulty,
-    market::{Step, accepted, later, lost, refused},
+    market::{Step, accepted, duplicate, later, lost, refused},
     one, posting, soon,
 };
 
@@ -274,6 +276,26 @@ async fn a_ledger_that_stays_away_beyond_the_patience_is_an_error() {
     assert!(rig.rows("1").await.is_empty());
 }
 
+/// A newer bidlock has migrated the ledger between two rounds.
+#[tokio::test]
+async fn a_ledger_that_is_for_newer_versions_by_now_ends_the_scan() {
+    let rig = Rig::new();
+    let faulty = Faulty::over(&rig.ledger);
+    let pipeline = rig.scanner("a").ledger(faulty.clone()).build();
+    let mut round = Scan::new(pipeline.clone(), ScanOptions::default());
+    round.run(stream::iter([posting("1")]), |_, _| {}).await.unwrap();
+    faulty.leave_to_newer();
+    let mut round = Scan::new(pipeline, ScanOptions::default());
+    for error in [
+        round.send_approved(|p, o| panic!("{p:?} {o:?}")).await.unwrap_err(),
+        round.run(stream::iter([posting("2")]), |p, o| panic!("{p:?} {o:?}")).await.unwrap_err(),
+    ] {
+        let newer = matches!(&error, PipelineError::Ledger(e) if e.kind() == ErrorKind::SchemaNewer);
+        assert!(newer, "{error:?}");
+    }
+    assert_eq!((rig.market.seen().len(), rig.rows("2").await.len()), (1, 0));
+}
+
 #[tokio::test]
 async fn an_answer_is_recorded_when_the_ledger_comes_back() {
     let rig = Rig::new();
@@ -286,6 +308,95 @@ async fn an_answer_is_recorded_when_the_ledger_comes_back() {
     drop(release);
     assert_eq!(soon(sending).await.unwrap().name(), "submitted");
     assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (BidState::Submitted, 1));
+}
+
+/// The ledger goes away while the request is under way, and stays away for longer than anybody waits with the answer.
+#[tokio::test]
+async fn who_has_sent_and_can_not_record_it_calls_the_outcome_unknown_and_never_held_elsewhere() {
+    for (step, settled, said) in [
+        (Step::Say(accepted()), BidState::Submitted, "accepted it as x1"),
+        (Step::Say(refused()), BidState::Unknown, "refused it"),
+        (Step::AcceptBut(lost(LostCause::Timeout)), BidState::Submitted, "answer was lost"),
+        (Step::Say(later(TTL * 60)), BidState::Unknown, "nothing was accepted"),
+    ] {
+        let rig = Rig::new();
+        let told = format!("{step:?}");
+        let (faulty, own_time) = (Faulty::over(&rig.ledger), Arc::new(SleptThrough::default()));
+        let release = rig.market.hold("1", step);
+        let pipeline = rig.scanner("a").ledger(faulty.clone()).clock(own_time.clone()).build();
+        let scanning = tokio::spawn(async move {
+            let (mut scan, mut answers) = (Scan::new(pipeline, ScanOptions::default()), Vec::new());
+            let sightings = stream::iter([posting("1")]);
+            let ended = scan.run(sightings, |_, outcome| answers.push(outcome.clone())).await;
+            (ended.map(drop), answers)
+        });
+        rig.market.wait_for(1).await;
+        faulty.go_away(usize::MAX);
+        drop(release);
+        while faulty.failures.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        own_time.advance(Duration::from_secs(30));
+        let (ended, answers) = soon(scanning).await.unwrap();
+        ended.unwrap();
+        let [Outcome::Unknown { bid, cause: UnknownCause::ClaimantSilent, detail }] = &answers[..] else {
+            panic!("{told}: {answers:?}")
+        };
+        assert!(detail.contains(said) && detail.contains("the ledger is away"), "{told}: {detail}");
+        // The row is as it was at the door, until the sweeper and a look-up settle it. Nothing is sent again.
+        faulty.come_back();
+        let row = rig.row("1").await;
+        assert_eq!((row.id, row.state), (bid.id, BidState::Submitting), "{told}");
+        rig.time.advance(TTL);
+        assert_eq!(rig.ledger.sweep(10).await.unwrap().unknown, 1, "{told}");
+        rig.reconciler().run().await.unwrap();
+        assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (settled, 1), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_after_a_409_that_can_not_be_recorded_leaves_the_outcome_unknown() {
+    let rig = Rig::new();
+    let (faulty, own_time) = (Faulty::over(&rig.ledger), Arc::new(SleptThrough::default()));
+    rig.market.next("1", Step::AcceptBut(duplicate()));
+    let (at_the_record, go) = faulty.hold_after(Action::LoseAnswer);
+    let pipeline = rig.scanner("a").ledger(faulty.clone()).clock(own_time.clone()).build();
+    let sending = tokio::spawn(async move { one(&pipeline, "1").await });
+    soon(at_the_record).await.unwrap();
+    faulty.go_away(usize::MAX);
+    go.send(()).unwrap();
+    while faulty.failures.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    own_time.advance(Duration::from_secs(30));
+    let outcome = soon(sending).await.unwrap();
+    assert!(matches!(outcome, Outcome::Unknown { cause: UnknownCause::Duplicate, .. }), "{outcome:?}");
+    rig.reconciler().run().await.unwrap();
+    assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (BidState::Submitted, 1));
+}
+
+/// Its passage was recorded, the answer lost, and the claim over before the ledger answered again: it has not sent, and
+/// gives the posting back instead of leaving it to become unknown.
+#[tokio::test]
+async fn a_passage_that_ran_out_before_its_answer_came_is_given_back() {
+    for swept in [false, true] {
+        let rig = Rig::new();
+        let (faulty, own_time) = (Faulty::over(&rig.ledger), Arc::new(SleptThrough::default()));
+        faulty.lose_replies(Action::EnterSubmitting, 1);
+        let (asks_again, go) = faulty.hold_before_the_second(Action::EnterSubmitting);
+        let late = rig.scanner("late").ledger(faulty).clock(own_time.clone()).build();
+        let late = tokio::spawn(async move { one(&late, "1").await });
+        soon(asks_again).await.unwrap();
+        rig.time.advance(TTL);
+        own_time.advance(TTL);
+        if swept {
+            assert_eq!(rig.ledger.sweep(10).await.unwrap().unknown, 1);
+        }
+        go.send(()).unwrap();
+        let outcome = soon(late).await.unwrap();
+        assert!(matches!(outcome, Outcome::Deferred(DeferReason::NotSent { .. })), "{swept}: {outcome:?}");
+        assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (BidState::Abandoned, 0), "{swept}");
+    }
 }
 
 #[tokio::test]

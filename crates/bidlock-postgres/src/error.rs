@@ -173,7 +173,7 @@ fn meaning(code: &SqlState) -> (ErrorKind, Option<&'static str>) {
         "3D000" => Some((K::Unfit, Some("create the database, or name another one in the URL"))),
         "42501" => {
             let hint = "grant the user CREATE on the database for the first start, and afterwards USAGE on the \
-                        schema `bidlock` with its tables";
+                        schema `bidlock` with all its tables, again when `bidlock migrate up` has added one";
             Some((K::Unfit, Some(hint)))
         }
         "25006" => {

@@ -65,6 +65,10 @@ impl LedgerStore for Metered {
         self.inner.instance()
     }
 
+    async fn still_admits(&self) -> Result<()> {
+        self.noted(self.inner.still_admits().await)
+    }
+
     async fn standing(&self, postings: &[PostingId]) -> Result<Vec<Standing>> {
         self.noted(self.inner.standing(postings).await)
     }

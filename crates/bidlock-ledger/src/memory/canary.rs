@@ -8,13 +8,8 @@ use crate::{
 };
 
 /// The mechanisms that this ledger can be without.
-pub const CANARIES: [Canary; 5] = [
-    Canary::AnyClaim,
-    Canary::EarlyTakeOver,
-    Canary::NoUniqueness,
-    Canary::ResendUnknown,
-    Canary::SweepBack,
-];
+pub const CANARIES: [Canary; 5] =
+    [Canary::AnyClaim, Canary::EarlyTakeOver, Canary::NoUniqueness, Canary::ResendUnknown, Canary::SweepBack];
 
 /// The law, less one mechanism.
 #[derive(Clone, Copy, Debug, Default)]

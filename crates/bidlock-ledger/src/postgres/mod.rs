@@ -58,6 +58,7 @@ use crate::{
     ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, NewNote, Note, Page,
     PostingId, Result, Standing, Swept, WallTime,
     note::check_note,
+    schema::admit,
     store::{check_batch, check_imports},
 };
 
@@ -116,6 +117,7 @@ pub struct PostgresLedger {
 struct Inner {
     target: Target,
     id: LedgerId,
+    made: bool,
     clock: Arc<ServerClock>,
     lanes: Lanes<LedgerJob>,
     reader: Reader,
@@ -147,12 +149,17 @@ impl PostgresLedger {
         let bounds = (options.lanes, MAX_BATCH_WEIGHT);
         let lanes = Lanes::start(&target, manual, None, bounds, jobs::worker(Arc::clone(&clock)));
         let reader = Reader::new(target.clone(), options.clock, session);
-        Ok(PostgresLedger { inner: Arc::new(Inner { target, id: opening.id, clock, lanes, reader }) })
+        Ok(PostgresLedger { inner: Arc::new(Inner { target, id: opening.id, made: opening.made, clock, lanes, reader }) })
     }
 
     /// The database, without a password.
     pub fn place(&self) -> &str {
         self.inner.target.place()
+    }
+
+    /// Whether this very opening has made the ledger: of several openers at once only one has.
+    pub fn was_made(&self) -> bool {
+        self.inner.made
     }
 
     /// What ledger schema a database has, without changing it. A database without a ledger is no error.
@@ -189,6 +196,12 @@ fn target_of(url: &str) -> Result<Target> {
 impl LedgerStore for PostgresLedger {
     fn ledger_id(&self) -> LedgerId {
         self.inner.id
+    }
+
+    async fn still_admits(&self) -> Result<()> {
+        const OPERATION: &str = "look whether the ledger is for this version";
+        let versions = self.read(OPERATION, |session| async move { read::versions(&session).await }).await?;
+        admit(OPERATION, self.place(), versions, schema::latest())
     }
 
     async fn standing(&self, postings: &[PostingId]) -> Result<Vec<Standing>> {

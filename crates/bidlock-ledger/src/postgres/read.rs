@@ -1,7 +1,7 @@
 //! Reading: standings, listings, counts.
 
 use bidlock_postgres::{
-    Argument, Result, Session,
+    Argument, Error, Result, Session,
     tokio_postgres::{
         Row,
         types::{ToSql, Type},
@@ -91,6 +91,13 @@ pub(super) async fn sent_since(session: &Session, marketplace: &str, since: Wall
     let arguments: [Argument<'_>; 2] = [(&marketplace, Type::TEXT), (&since.0, Type::INT8)];
     let rows = session.query(&sql::SENT_SINCE, &arguments).await?;
     rows.first().map_or(Ok(0), |row| column::<i64>(row, 0).map(i64::unsigned_abs))
+}
+
+/// The schema's version, and the oldest protocol that may work with it.
+pub(super) async fn versions(session: &Session) -> Result<(Option<i64>, i64)> {
+    let rows = session.query(&sql::VERSIONS, &[]).await?;
+    let row = rows.first().ok_or_else(|| Error::unreadable("a ledger without an id"))?;
+    Ok((column(row, 0)?, column(row, 1)?))
 }
 
 /// What counts under a name.

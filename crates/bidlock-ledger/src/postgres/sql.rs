@@ -47,6 +47,7 @@ queries! {
     SWEEP = "sweep.sql";
     TAKE_OVER = "take_over.sql";
     VERSION = "version.sql";
+    VERSIONS = "versions.sql";
     WRITE_NOTE = "write_note.sql";
 }
 

@@ -50,6 +50,7 @@ use crate::{
     Health, ImportOutcome, LedgerError, LedgerId, LedgerStore, Liveness, NewClaim, NewImport, NewNote, Note,
     Page, PostingId, Result, Standing, Swept, WallTime,
     note::check_note,
+    schema::admit,
     store::{check_batch, check_imports},
 };
 
@@ -163,6 +164,12 @@ impl LedgerStore for SqliteLedger {
 
     fn instance(&self) -> Option<Uuid> {
         Some(self.inner.instance.id())
+    }
+
+    async fn still_admits(&self) -> Result<()> {
+        const OPERATION: &str = "look whether the ledger is for this version";
+        let versions = self.read(OPERATION, |conn, _| read::versions(conn)).await?;
+        admit(OPERATION, &self.path().display().to_string(), versions, schema::latest())
     }
 
     async fn standing(&self, postings: &[PostingId]) -> Result<Vec<Standing>> {

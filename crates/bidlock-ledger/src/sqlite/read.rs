@@ -90,6 +90,11 @@ pub(super) fn sent_since(conn: &Connection, marketplace: &str, since: WallTime) 
         .map(i64::unsigned_abs)
 }
 
+/// The schema's version, and the oldest protocol that may work with it.
+pub(super) fn versions(conn: &Connection) -> rusqlite::Result<(Option<i64>, i64)> {
+    conn.prepare_cached(&sql::VERSIONS)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// What counts under a name.
 pub(super) fn note(conn: &Connection, name: &str) -> rusqlite::Result<Option<Note>> {
     let read = |row: &Row<'_>| {

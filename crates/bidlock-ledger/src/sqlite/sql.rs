@@ -45,6 +45,7 @@ queries! {
     HISTORY = "history.sql";
     HEALTH = "health.sql";
     NOTE = "note.sql";
+    VERSIONS = "versions.sql";
     WRITE_NOTE = "write_note.sql";
 }
 
@@ -77,6 +78,8 @@ mod tests {
         conn.execute_batch(include_str!("../../migrations/sqlite/V1__ledger.sql")).unwrap();
         conn.execute_batch(include_str!("../../migrations/sqlite/V2__protocol_floor.sql")).unwrap();
         conn.execute_batch(include_str!("../../migrations/sqlite/V3__notes.sql")).unwrap();
+        // Made by the migrations' runner.
+        conn.execute_batch("CREATE TABLE refinery_schema_history (version INT4 PRIMARY KEY)").unwrap();
         for (file, query) in ALL {
             let query = query.replace("{where}", "TRUE").replace("{limit}", "1");
             let mut plan = conn

@@ -35,6 +35,7 @@ pub struct Faulty {
     without_nonces: AtomicBool,
     held: std::sync::Mutex<Option<Held>>,
     broken_at: std::sync::Mutex<Option<Action>>,
+    for_newer: AtomicBool,
     /// How many calls met the fault.
     pub failures: AtomicUsize,
 }
@@ -50,6 +51,7 @@ impl Faulty {
             without_nonces: AtomicBool::new(false),
             held: std::sync::Mutex::new(None),
             broken_at: std::sync::Mutex::new(None),
+            for_newer: AtomicBool::new(false),
             failures: AtomicUsize::new(0),
         })
     }
@@ -117,6 +119,11 @@ impl Faulty {
         }
     }
 
+    /// From now on only newer versions may work with it.
+    pub fn leave_to_newer(&self) {
+        self.for_newer.store(true, SeqCst);
+    }
+
     /// The next change of this kind fails for good, and changes nothing.
     pub fn break_at(&self, action: Action) {
         *self.broken_at.lock().unwrap() = Some(action);
@@ -148,6 +155,14 @@ impl LedgerStore for Faulty {
 
     fn instance(&self) -> Option<uuid::Uuid> {
         self.inner.instance()
+    }
+
+    async fn still_admits(&self) -> Result<()> {
+        if self.for_newer.load(SeqCst) {
+            return Err(LedgerError::new(ErrorKind::SchemaNewer, "test", "the ledger is for newer versions"));
+        }
+        self.there()?;
+        self.inner.still_admits().await
     }
 
     async fn standing(&self, postings: &[PostingId]) -> Result<Vec<Standing>> {

@@ -1,0 +1,4 @@
+-- What decides whether a binary may work with this ledger.
+-- -> the schema's version or null, the oldest protocol that may
+SELECT (SELECT max(version)::BIGINT FROM bidlock.refinery_schema_history), protocol_floor
+FROM bidlock.ledger WHERE one = 1;
