@@ -15,12 +15,12 @@ use super::{
 };
 use crate::{fault::Place, history::Begun};
 
-/// How far an event's time may be from the times of others on SQLite: all read one host's clocks, the wall clock before
-/// the boot-time clock, with a moment between.
-const SQLITE_SLACK_MS: i64 = 50;
-/// The same on PostgreSQL: a claim is dated by its claimant's idea of the server's clock, which the server takes if it is
-/// off by no more than a second.
-const POSTGRES_SLACK_MS: i64 = 1_100;
+/// How far an event's time may be from the times of others: all read one host's clocks, the wall clock before the boot-time
+/// clock, with a moment between.
+pub(super) const SLACK_MS: i64 = 50;
+/// The same of the guards of claims on PostgreSQL: a claim is dated by its claimant's idea of the server's clock, which the
+/// server takes if it is off by no more than a second.
+const POSTGRES_CLAIM_SLACK_MS: i64 = 1_100;
 
 /// What the check of one bid looks at besides.
 pub(super) struct Around<'a> {
@@ -48,8 +48,8 @@ impl Around<'_> {
         i64::try_from(self.begun.plan.ttl_ms).unwrap_or(i64::MAX)
     }
 
-    pub(super) fn slack_ms(&self) -> i64 {
-        if self.ledger() == Place::Sqlite { SQLITE_SLACK_MS } else { POSTGRES_SLACK_MS }
+    fn claim_slack_ms(&self) -> i64 {
+        if self.ledger() == Place::Sqlite { SLACK_MS } else { POSTGRES_CLAIM_SLACK_MS }
     }
 
     /// How long whatever was broken may take to come to rest.
@@ -93,7 +93,7 @@ pub(super) fn check(
 /// S2, S4, S5, S7, as far as one bid's events show them.
 fn law(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
     let is_known = |event: &BidEvent| around.is_known(event);
-    let times = Times { ttl_ms: around.ttl_ms(), slack_ms: around.slack_ms(), is_known: &is_known };
+    let times = Times { ttl_ms: around.ttl_ms(), slack_ms: around.claim_slack_ms(), is_known: &is_known };
     for breach in breaches(events, bid.events, &times) {
         let what = format!("bid {}, event {}: {}", bid.id, breach.seq, breach.what);
         found.violated(breach.invariant.into(), At::posting(&bid.posting), what);
@@ -125,7 +125,7 @@ fn behind_the_door(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &
         if away {
             found.looked(Invariant::S6, "requests while the ledger was away", 1);
         }
-        if passages.next_if(|at_ms| *at_ms <= sent.at_ms + around.slack_ms()).is_some() {
+        if passages.next_if(|at_ms| *at_ms <= sent.at_ms + SLACK_MS).is_some() {
             continue;
         }
         let what =
@@ -162,7 +162,7 @@ fn submitted_is_there(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found
         named.push(name);
         let at_ms = around.at_ms(event);
         let there = around.market.accepted_as(name).is_some_and(|(sent, _)| {
-            !around.is_known(event) || sent.answered_ms.unwrap_or(sent.at_ms) <= at_ms + around.slack_ms()
+            !around.is_known(event) || sent.answered_ms.unwrap_or(sent.at_ms) <= at_ms + SLACK_MS
         });
         if !there && event.action != Some(Action::ResolveSubmitted) {
             let what =

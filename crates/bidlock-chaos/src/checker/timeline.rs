@@ -9,8 +9,10 @@ use crate::{
     history::{Entry, Exited, FaultLine, Role, Started, What},
 };
 
-/// How long after its end a fault still shows: connections are made anew, waits run out.
+/// How long after its end a fault may still show at the most: connections are made anew, waits run out.
 const AFTERMATH_MS: i64 = 1_500;
+/// How long one shows that does not wait for something to strike at.
+const SHORT_AFTERMATH_MS: i64 = 300;
 
 /// Lives and faults of a run, in the order of their beginnings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -80,6 +82,12 @@ impl Span {
     /// It was not over at once.
     pub(super) fn lasts(&self) -> bool {
         self.to_ms > self.from_ms
+    }
+
+    /// Until when it shows. One that loses the next answer waits for it.
+    fn shows_until_ms(&self) -> i64 {
+        let waits = self.fault == FaultKind::LoseReply;
+        self.to_ms + if waits { AFTERMATH_MS } else { SHORT_AFTERMATH_MS }
     }
 
     /// Nothing can be had of what it hits while it lasts.
@@ -190,6 +198,7 @@ impl Timeline {
             span.target.place.is_none()
                 && span.target.hits(process)
                 && span.holder.as_deref().is_none_or(|hit| hit == holder)
+                && span.shows_until_ms() >= from_ms
         };
         let mut near = kinds.iter().copied();
         near.find(|kind| self.near(from_ms, to_ms).filter(hits).any(|span| span.fault == *kind))
@@ -203,7 +212,8 @@ impl Timeline {
         (from_ms, to_ms): (i64, i64),
     ) -> Option<FaultKind> {
         let process = self.process(holder);
-        self.near(from_ms, to_ms).find(|span| span.lies_before(process, place)).map(|span| span.fault)
+        let mut near = self.near(from_ms, to_ms).filter(|span| span.shows_until_ms() >= from_ms);
+        near.find(|span| span.lies_before(process, place)).map(|span| span.fault)
     }
 
     /// Whether an event's time can't be told: on SQLite whoever writes an event dates it, by a wall clock that a fault may

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use bidlock_ledger::{Action, Bid, BidEvent, BidState, UnknownCause};
 
-use super::{Findings, Invariant, MAX_TICKS, bids::Around, market::Sent, verdict::At};
+use super::{
+    Findings, Invariant, MAX_TICKS,
+    bids::{Around, SLACK_MS},
+    market::Sent,
+    verdict::At,
+};
 use crate::fault::{FaultKind, Place};
 
 /// How much sooner than its limit a request may end by it: the two ends do not begin to count together.
@@ -103,11 +108,14 @@ impl Case<'_> {
         let why = match cause {
             UnknownCause::Shutdown => self.on_process(&INTERRUPTING),
             UnknownCause::Duplicate if self.has_earlier_bid() => Some(Why::EarlierBid),
+            // The client was given an answer, so that only the one who gave it is to blame.
+            UnknownCause::ServerError | UnknownCause::Redirect | UnknownCause::UnreadableAnswer => {
+                self.of_request(|fault| fits(cause, fault))
+            }
             cause => self
                 .of_request(|fault| fits(cause, fault))
                 .or_else(|| self.on_way(Place::Market))
-                .or_else(|| self.on_process(&INTERRUPTING))
-                .or_else(|| self.of_request(|_| true)),
+                .or_else(|| self.on_process(&INTERRUPTING)),
         };
         (cause, why)
     }
@@ -156,8 +164,7 @@ impl Case<'_> {
     fn time(&self) -> (i64, i64) {
         let around = self.around;
         if around.is_known(self.door) && around.is_known(self.event) {
-            let slack_ms = around.slack_ms();
-            return (around.at_ms(self.door) - slack_ms, around.at_ms(self.event) + slack_ms);
+            return (around.at_ms(self.door) - SLACK_MS, around.at_ms(self.event) + SLACK_MS);
         }
         let life = around.timeline.life(&self.door.actor);
         life.map_or((0, i64::MAX / 2), |life| (life.from_ms, life.to_ms.unwrap_or(i64::MAX / 2)))

@@ -355,6 +355,33 @@ fn an_unknown_needs_a_fault_that_explains_it() {
     assert_eq!(by_market.unknowns[0].fault, "market_reset");
     assert_eq!(lost(None, true).unknowns[0].fault, "lose_reply");
     assert_eq!(violated(&lost(None, false)), ["unknowns"]);
+    // An answer was given: no broken way explains a redirect.
+    let redirected = |fault: Option<&str>| {
+        let mut run = Run::new();
+        run.appears(1);
+        run.fault(900, 1_500, FaultKind::Cut, Target::between("scanner-1", Place::Market));
+        let row = Row::claimed(1, 1, 1_000, "scanner-1.1").door(1_010, "scanner-1.1");
+        run.request(1_020, &posting(1), row.bid.id, None, fault);
+        run.row(row.lose(1_040, "scanner-1.1", "redirect"));
+        run.check()
+    };
+    assert_eq!(violated(&redirected(None)), ["unknowns"]);
+    assert_eq!(violated(&redirected(Some("500-before"))), ["unknowns"], "another fault than what was seen");
+    assert_eq!(violated(&redirected(Some("307"))), NOTHING);
+    // A fault of another process, or one that was over long before.
+    for (fault, target) in [
+        ((900, 1_500), Target::between("scanner-2", Place::Market)),
+        ((100, 400), Target::between("scanner-1", Place::Market)),
+        ((900, 1_500), Target::between("scanner-1", Place::Redis)),
+    ] {
+        let mut run = Run::new();
+        run.appears(1);
+        run.fault(fault.0, fault.1, FaultKind::Cut, target);
+        let row = Row::claimed(1, 1, 1_000, "scanner-1.1").door(1_010, "scanner-1.1");
+        run.request(1_020, &posting(1), row.bid.id, None, None);
+        run.row(row.lose(1_400, "scanner-1.1", "timeout"));
+        assert_eq!(violated(&run.check()), ["unknowns"]);
+    }
     let silent = |killed: bool| {
         let mut run = Run::new();
         run.appears(1);
