@@ -26,6 +26,9 @@ const TRIES: usize = 2;
 /// A server that only reads: after a fail-over the old primary, until the new one has its place.
 const READ_ONLY: &str = "25006";
 
+/// What a server says that does not tell its own name: not allowed, or no such function.
+const NAMELESS: [&str; 2] = ["42501", "42883"];
+
 /// A database with the table. One connection, which is made anew where it breaks.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -53,7 +56,7 @@ impl Table {
                 return Err(shape::not_unique(target.place()));
             }
         }
-        let identity = identity(&session, target.place()).await;
+        let identity = identity(&session, target.place()).await.map_err(|e| fault(&e))?;
         let there = !columns_of_mirror(&session).await.map_err(|e| fault(&e))?.is_empty();
         if write && !there {
             // Two scanners that start at once may both make it; the second one fails, and finds it.
@@ -292,16 +295,25 @@ async fn has_unique_rows(session: &Session) -> Result<bool> {
     Ok(found.first().is_some_and(|row| row.get(0)))
 }
 
-/// A server that does not tell its own name leaves only that of the host.
-async fn identity(session: &Session, place: &str) -> String {
+/// A server that may not tell its own name, or has no function for it, leaves only that of the host.
+async fn identity(session: &Session, place: &str) -> Result<String> {
     let sql = no_comments(include_str!("../queries/identity.postgres.sql"));
-    match session.query(&sql, &[]).await.as_deref() {
-        Ok([row]) => {
+    let found = match session.query(&sql, &[]).await {
+        Err(error) if error.sql_state().is_some_and(|state| NAMELESS.contains(&state)) => Vec::new(),
+        other => other?,
+    };
+    Ok(match found.first() {
+        Some(row) => {
             let part = |at: usize| row.get::<_, &str>(at);
             format!("postgres:{}/{}/{}", part(0), part(1), part(2))
         }
-        _ => place.rsplit_once('@').map_or(place, |(_, rest)| rest).to_owned(),
-    }
+        None => place.rsplit_once('@').map_or(place, |(_, rest)| rest).to_owned(),
+    })
+}
+
+/// A URL as it is shown.
+pub(crate) fn place_of(url: &str) -> std::result::Result<String, LegacyError> {
+    Target::parse(url).map(|target| target.place().to_string()).map_err(|e| fault(&e))
 }
 
 async fn columns_of_mirror(session: &Session) -> Result<Vec<Column>> {
@@ -343,12 +355,21 @@ async fn words(session: &Session) -> Result<Vec<String>> {
     Ok(rows.iter().filter_map(|row| row.get::<_, Option<String>>(0)).collect())
 }
 
+/// The SQLSTATE of a right that is missing.
+const NO_RIGHT: &str = "42501";
+/// What a user needs here, which is not what it needs for a ledger.
+const RIGHTS: &str = "GRANT SELECT ON bids, and on bidlock_mirror where it is there; a scan beside old instances needs INSERT, UPDATE \
+    and DELETE on both as well (docs/migrating.md)";
+
 /// What PostgreSQL says, as the pipeline is told.
-fn fault(error: &bidlock_postgres::Error) -> LegacyError {
+pub(crate) fn fault(error: &bidlock_postgres::Error) -> LegacyError {
     use ErrorKind as Kind;
     LegacyError {
         message: format!("{}: {}", error.place(), error.message()),
-        hint: error.hint().map(str::to_owned),
+        hint: match error.sql_state() {
+            Some(NO_RIGHT) => Some(RIGHTS.to_owned()),
+            _ => error.hint().map(str::to_owned),
+        },
         retryable: matches!(error.kind(), Kind::Unavailable | Kind::Busy | Kind::Conflict | Kind::Poisoned)
             || error.sql_state() == Some(READ_ONLY),
     }

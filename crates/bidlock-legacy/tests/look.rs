@@ -4,8 +4,8 @@
 mod old;
 
 use bidlock_ledger::ClaimOutcome;
-use bidlock_legacy::{LegacyDatabase, Place};
-use bidlock_pipeline::LegacyBids;
+use bidlock_legacy::{Importer, LegacyDatabase, Place};
+use bidlock_pipeline::{LegacyBids, PipelineError};
 
 use old::{Old, actor, posting, request};
 
@@ -36,8 +36,22 @@ async fn the_rights_that_a_scan_lacks_are_named() {
     let Place::Postgres(url) = old.place() else { panic!("it is one") };
     let (_, host) = url.rsplit_once('@').unwrap();
     let url = format!("postgres://reader:made-up@{host}");
-    let reader = LegacyDatabase::open(&Place::Postgres(url), actor()).await.unwrap();
-    let look = reader.look().await.unwrap();
+    let reader = async || LegacyDatabase::open(&Place::Postgres(url.clone()), actor()).await;
+    let look = reader().await.unwrap().look().await.unwrap();
     let lacks = "this user lacks INSERT on bids, UPDATE on bids, DELETE on bids, CREATE in schema public";
     assert_eq!(look.wanting, [lacks]);
+
+    old.add("Upwork", "1900000000000000999", "SUBMITTED");
+    // Where ours stand beside theirs, a reader must see which are which.
+    old.sql("CREATE TABLE bidlock_mirror (marketplace TEXT, job_id TEXT, status TEXT, claim TEXT)");
+    let error = match reader().await {
+        Err(error) => error,
+        Ok(reader) => match Importer::new(reader, None, true, 0).run().await {
+            Err(PipelineError::Legacy(error)) => error,
+            other => panic!("{other:?}"),
+        },
+    };
+    assert!(error.message.contains("bidlock_mirror"), "{error}");
+    let hint = error.hint.unwrap_or_default();
+    assert!(hint.starts_with("GRANT SELECT ON bids, and on bidlock_mirror"), "{hint}");
 }
