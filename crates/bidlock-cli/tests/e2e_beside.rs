@@ -191,6 +191,34 @@ async fn a_note_that_cant_be_read_stops_a_scan() {
     assert!(ended.err.contains("can't be read"), "{}", ended.err);
 }
 
+/// The word about a database that is gone counts for all that were there, and nobody is shown a password.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_whose_database_is_gone_is_settled_as_a_whole() {
+    let stage = Stage::new("").await;
+    let file = old(&stage, "old.db", &[("b", "PENDING")]);
+    let import = ["import", "legacy", "old.db"];
+    bidlock(&stage, &import).code(0);
+    // Restored from somewhere: a table of its own.
+    let copy = stage.home.path().join("copy.db");
+    std::fs::copy(&file, &copy).unwrap();
+    std::fs::rename(&copy, &file).unwrap();
+    bidlock(&stage, &import).code(0);
+    let gone = |place| ["import", "legacy", place, "--old-instances-stopped", "--without-reading"];
+    let refused = bidlock(&stage, &gone("postgres://u:open-sesame@127.0.0.1:1/bidding")).code(2);
+    assert!(refused.err.contains("127.0.0.1"), "{}", refused.err);
+    assert!(!format!("{}{}", refused.err, refused.out).contains("sesame"), "{}", refused.err);
+    let feed = feed(&stage, &["a"]);
+    stage.run(stage.scan(&feed, &["--marketplace", "example"])).code(2);
+    let told = bidlock(&stage, &gone("old.db")).code(0);
+    assert_eq!(told.err.matches("written down").count(), 2, "{}", told.err);
+    let again = bidlock(&stage, &gone("old.db")).code(0);
+    assert_eq!(again.err.matches("nothing changed").count(), 2, "{}", again.err);
+    stage.run(stage.scan(&feed, &["--marketplace", "example"])).code(0);
+    // Whoever took this name would pass for an import.
+    let named = stage.run(stage.scan(&feed, &["--marketplace", "example", "--holder", "legacy"])).code(2);
+    assert!(named.err.contains("imported"), "{}", named.err);
+}
+
 /// Bids that were made before old instances were thought of: they see them before the first new one is sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bids_that_were_made_without_the_old_table_are_shown_there_first() {

@@ -74,6 +74,20 @@ impl Coexistence {
         self.find(database.identity()).is_some_and(|system| system.instances == Instances::Stopped)
     }
 
+    /// Where this one was when it was first met, if that was elsewhere: a cluster of PostgreSQL that was copied, or restored
+    /// from a backup, calls itself by the same name as the first one.
+    pub fn first_met_elsewhere(&self, database: &LegacyDatabase) -> Option<&System> {
+        let rest = |place: &str| place.split_once("://").map_or(place, |(_, rest)| rest).to_owned();
+        let server = |place: &str| rest(place).rsplit_once('@').map_or(rest(place), |(_, it)| it.to_owned());
+        let system = self.find(database.identity()).filter(|_| database.place().contains("://"));
+        system.filter(|system| server(&system.place) != server(database.place()))
+    }
+
+    /// All that were first met at this place, as [`Place::shown`](crate::Place::shown) tells it.
+    pub fn at_place<'a>(&'a self, place: &'a str) -> impl Iterator<Item = &'a System> {
+        self.systems.iter().filter(move |system| system.place == place)
+    }
+
     /// One whose instances may run, and which is not this one: a scanner that works beside this one alone must not send.
     pub fn running_besides(&self, named: Option<&LegacyDatabase>) -> Option<&System> {
         let is_named = |system: &&System| named.is_some_and(|named| named.identity() == system.id);

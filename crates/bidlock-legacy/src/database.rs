@@ -49,6 +49,19 @@ impl std::fmt::Debug for Place {
     }
 }
 
+impl Place {
+    /// As it is remembered and shown, without a password: see [`LegacyDatabase::place`].
+    ///
+    /// # Errors
+    /// It is no URL that PostgreSQL is reached by.
+    pub fn shown(&self) -> Result<String, LegacyError> {
+        match self {
+            Place::Sqlite(path) => Ok(path.display().to_string()),
+            Place::Postgres(url) => postgres::place_of(url),
+        }
+    }
+}
+
 /// The replaced system's database. Clones share the connection.
 #[derive(Clone, Debug)]
 pub struct LegacyDatabase {
@@ -136,8 +149,9 @@ impl LegacyDatabase {
         &self.origin.place
     }
 
-    /// Which table it is, whatever host, user or path named it: a file's path without links; the name that a cluster of
-    /// PostgreSQL has given itself (its standbys have it too), the database and the schema.
+    /// Which table it is, whatever host, user or path named it: a file's path without links, its number and when it was
+    /// made, so that another host's file of the same path is another; the name that a cluster of PostgreSQL has given itself
+    /// (its standbys have it too, and so have copies of its files), the database and the schema.
     pub fn identity(&self) -> &str {
         match &self.engine {
             Engine::Sqlite(table) => table.identity(),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use bidlock_ledger::{
-    Bid, BidFilter, BidState, Change, Cursor, ImportOutcome, LedgerStore, Move, NewImport, Page, PostingId,
-    Standing, UnknownCause, store::MAX_PAGE,
+    Bid, BidBrief, BidFilter, BidState, Change, Cursor, ImportOutcome, LedgerStore, Move, NewImport, Page,
+    PostingId, Standing, UnknownCause, store::MAX_PAGE,
 };
 use bidlock_pipeline::{
     LegacyBids, LegacyError, PipelineError, bring_in,
@@ -27,6 +27,8 @@ const PAGE: u32 = 2_000;
 const BATCH: usize = 500;
 /// The most postings that one import holds in memory, some 300 bytes each: far more than a bidder has bid on.
 pub const MAX_POSTINGS: usize = 5_000_000;
+/// The most that a report lists of what should not be: whoever has more looks for one cause.
+pub const MAX_LISTED: usize = 10_000;
 /// The most rows of one posting that are kept; a table that is unique by status has a handful.
 const MAX_ROWS_OF_ONE: usize = 32;
 /// The most old locks that are looked at.
@@ -55,7 +57,13 @@ pub struct Report {
     pub overruled: u64,
     /// Postings with more than one live row in the old table.
     pub duplicates: Vec<Duplicate>,
+    /// Postings with a live row in the old table on which bidlock has sent a bid of its own, or may have: perhaps bid on twice.
+    pub bid_on_by_both: u64,
+    /// The first [`MAX_LISTED`] of these, as `marketplace/posting`.
+    pub named: Vec<String>,
     /// Rows whose id can't be one: not imported, and ambiguous to a scan, so not bid on.
+    pub unusable_rows: u64,
+    /// The first [`MAX_LISTED`] of these.
     pub unusable: Vec<Unusable>,
     /// The old table of locks, if there is one.
     pub old_locks: Option<OldLocks>,
@@ -194,6 +202,9 @@ impl Importer {
         }
         let strongest: Vec<OldRow> = batch.iter().filter_map(|(_, rows)| rows.first().cloned()).collect();
         let proposals = self.from.proposals(strongest).await?;
+        let is_live = |rows: &[OldRow]| rows.iter().any(|row| is_live(&row.status));
+        let live =
+            batch.iter().filter(|(_, rows)| is_live(rows)).map(|(posting, _)| posting.clone()).collect();
         let imports: Vec<NewImport> = batch
             .into_iter()
             .zip(proposals)
@@ -204,8 +215,8 @@ impl Importer {
             .collect();
         let imports = self.without_overruled(imports, freed, report).await?;
         match &self.ledger {
-            Some(ledger) if !self.dry_run => self.record(&**ledger, imports, report).await,
-            ledger => foretell(ledger.as_deref(), &imports, report).await,
+            Some(ledger) if !self.dry_run => self.record(&**ledger, imports, &live, report).await,
+            ledger => foretell(ledger.as_deref(), &imports, &live, report).await,
         }
     }
 
@@ -249,10 +260,16 @@ impl Importer {
         &self,
         ledger: &dyn LedgerStore,
         imports: Vec<NewImport>,
+        live: &HashSet<PostingId>,
         report: &mut Report,
     ) -> Result<(), PipelineError> {
         let outcomes = ledger.import(&imports).await?;
         for (import, outcome) in imports.into_iter().zip(outcomes) {
+            if let ImportOutcome::Existing(bid) = &outcome
+                && bid.unknown_cause != Some(UnknownCause::Legacy)
+            {
+                tell_both(report, &import.posting, &bid.brief(), live);
+            }
             match outcome {
                 ImportOutcome::Imported(bid) => *report.imported.entry(bid.state).or_default() += 1,
                 ImportOutcome::Existing(bid) if bidlock_pipeline::legacy::can_be_sent(bid.state) => {
@@ -287,12 +304,13 @@ fn gather(postings: &mut Postings, rows: Vec<OldRow>, report: &mut Report) -> Re
                 of_posting.insert(at, row);
                 of_posting.truncate(MAX_ROWS_OF_ONE);
             }
-            Err(cause) => report.unusable.push(Unusable {
-                marketplace: row.marketplace,
-                job_id: row.job_id,
-                status: row.status,
-                cause,
-            }),
+            Err(cause) => {
+                report.unusable_rows += 1;
+                if report.unusable.len() < MAX_LISTED {
+                    let OldRow { marketplace, job_id, status, .. } = row;
+                    report.unusable.push(Unusable { marketplace, job_id, status, cause });
+                }
+            }
         }
     }
     if postings.len() <= MAX_POSTINGS {
@@ -317,10 +335,22 @@ fn tell_duplicates(report: &mut Report, posting: &PostingId, rows: &[OldRow]) {
     }
 }
 
+/// A bid that bidlock has sent, or may have, on a posting with a live row of theirs.
+fn tell_both(report: &mut Report, posting: &PostingId, bid: &BidBrief, live: &HashSet<PostingId>) {
+    if bid.holder == LEGACY_HOLDER || !bid.state.is_in_use() || !live.contains(posting) {
+        return;
+    }
+    report.bid_on_by_both += 1;
+    if report.named.len() < MAX_LISTED {
+        report.named.push(posting.to_string());
+    }
+}
+
 /// What would be done: the ledger is only read.
 async fn foretell(
     ledger: Option<&dyn LedgerStore>,
     imports: &[NewImport],
+    live: &HashSet<PostingId>,
     report: &mut Report,
 ) -> Result<(), PipelineError> {
     let ids: Vec<PostingId> = imports.iter().map(|import| import.posting.clone()).collect();
@@ -339,6 +369,7 @@ async fn foretell(
             | Standing::Busy(bid)
             | Standing::Taken(bid) => bid,
         };
+        tell_both(report, &import.posting, &existing, live);
         if bidlock_pipeline::legacy::can_be_sent(existing.state) {
             report.shut += 1;
         } else if existing.holder == LEGACY_HOLDER && ways(existing.state, import.state).is_some() {

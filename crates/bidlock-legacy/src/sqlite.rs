@@ -1,9 +1,10 @@
 //! The old table in a SQLite file.
 
 use std::{
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use bidlock_pipeline::{LegacyError, LegacyName};
@@ -36,8 +37,7 @@ impl Table {
     /// Opens the file, which must be there. `write`: the table for mirrored bids is made where it is missing.
     pub(crate) fn open(path: &Path, write: bool) -> Result<Table, LegacyError> {
         let place = path.display().to_string();
-        // Links and relative paths lead to one file.
-        let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
+        let identity = identity(path);
         let failed = |e: &rusqlite::Error| fault(&place, e);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(PathBuf::from(path), flags).map_err(|e| failed(&e))?;
@@ -252,6 +252,17 @@ impl Table {
             Err(LegacyError { message: format!("a read broke off: {e}"), hint: None, retryable: false })
         })
     }
+}
+
+/// Links and relative paths lead to one file. Another host's file may have the same path, and even the same number: on two
+/// new disks the first files do. It was not made in the same nanosecond. Containers that share a file see one.
+fn identity(path: &Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let Ok(file) = path.metadata() else { return path.display().to_string() };
+    let made = file.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    // Some file systems don't know when.
+    let made_ns = made.map(|at| at.as_nanos()).unwrap_or_default();
+    format!("{}#{}-{made_ns}", path.display(), file.ino())
 }
 
 fn rows_of(conn: &Connection, statements: &Statements, name: &LegacyName) -> rusqlite::Result<Vec<OldRow>> {

@@ -289,6 +289,9 @@ async fn a_ledger_remembers_beside_which_systems_it_is_kept() {
         };
         let again = bidlock_legacy::LegacyDatabase::open(&again, actor()).await.unwrap();
         assert!(beside.running_besides(Some(&again)).is_none(), "{} {}", again.identity(), system.id);
+        // Another address of one server, or of a copy of it: nobody can tell.
+        assert_eq!(beside.first_met_elsewhere(&again).is_some(), old.server.is_some());
+        assert!(beside.first_met_elsewhere(&legacy).is_none());
         coexistence::remember(&*ledger, &again, &actor(), WallTime(8)).await.unwrap();
         assert_eq!(known().await, beside);
         coexistence::say(&*ledger, &system.id, Instances::Stopped, &actor(), WallTime(9)).await.unwrap();
@@ -297,6 +300,24 @@ async fn a_ledger_remembers_beside_which_systems_it_is_kept() {
         let said = known().await.find(legacy.identity()).unwrap().instances;
         assert_eq!(said, Instances::Stopped, "what a person said stays");
     }
+}
+
+/// The path is not the file: another host has one of its own there.
+#[tokio::test]
+async fn a_file_that_was_made_anew_is_another_system() {
+    let old = Old::sqlite();
+    old.sql("CREATE TABLE bids (marketplace TEXT, job_id TEXT, status TEXT)");
+    let ledger = old.ledger();
+    let first = old.open().await;
+    coexistence::remember(&*ledger, &first, &actor(), WallTime(7)).await.unwrap();
+    let known = Coexistence::of(&*ledger).await.unwrap();
+    assert!(known.running_besides(Some(&old.open().await)).is_none());
+    let copy = old.folder.path().join("copy.db");
+    std::fs::copy(old.file(), &copy).unwrap();
+    std::fs::rename(&copy, old.file()).unwrap();
+    let second = old.open().await;
+    assert_eq!(first.place(), second.place());
+    assert!(known.running_besides(Some(&second)).is_some(), "{}", second.identity());
 }
 
 /// Nothing to show is nothing to do.

@@ -6,7 +6,7 @@ mod old;
 use std::collections::BTreeMap;
 
 use bidlock_ledger::{Action, BidState, ClaimOutcome, UnknownCause, WallTime, chain};
-use bidlock_legacy::Importer;
+use bidlock_legacy::{Importer, import::MAX_LISTED};
 
 use old::{Old, actor, bids, posting, request};
 
@@ -199,4 +199,52 @@ async fn old_locks_are_counted() {
         let locks = old.import(&old.ledger()).await.old_locks.unwrap();
         assert_eq!((locks.rows, locks.running), (2, 1));
     }
+}
+
+/// A posting on which both have bid is told; one that only they, or only we, could still send is not.
+#[tokio::test]
+async fn postings_with_a_live_row_and_a_sent_bid_of_ours_are_told() {
+    use bidlock_ledger::{Actor, Change, ClaimOutcome, Move};
+    for old in Old::each() {
+        let ledger = old.ledger();
+        for (id, sent) in [("both", true), ("over", true), ("claimed", false)] {
+            let request = request(&posting("example", id));
+            let ClaimOutcome::Granted(claim) = ledger.claim(&[request]).await.unwrap().remove(0) else {
+                panic!("it was free")
+            };
+            if sent {
+                let ttl = std::time::Duration::from_secs(60);
+                let door = Move::EnterSubmitting { ttl, cap: None };
+                for action in [door, Move::Accept { external_ref: "theirs".to_owned() }] {
+                    let change = Change::new(claim.bid.claim_ref(), Actor::scanner("here"), action);
+                    ledger.apply(&[change]).await.unwrap();
+                }
+            }
+        }
+        for (id, status) in
+            [("both", "PENDING"), ("over", "REJECTED"), ("claimed", "PENDING"), ("theirs", "WON")]
+        {
+            old.add("example", id, status);
+        }
+        let from = old.open().await;
+        let dry = Importer::new(from, Some(ledger.clone()), true, 0).run().await.unwrap();
+        let report = old.import(&ledger).await;
+        for report in [dry, report, old.import(&ledger).await] {
+            assert_eq!((report.bid_on_by_both, &report.named[..]), (1, &["example/both".to_owned()][..]));
+        }
+    }
+}
+
+/// What should not be is counted, and listed up to a limit.
+#[tokio::test]
+async fn a_table_full_of_rows_that_cant_be_imported_is_not_held_in_memory() {
+    let old = Old::sqlite();
+    old.sql("CREATE TABLE bids (marketplace TEXT, job_id TEXT, status TEXT)");
+    old.sql(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})
+         INSERT INTO bids SELECT 'example', 'undefined', 'WON' FROM n",
+        MAX_LISTED + 5
+    ));
+    let report = old.import(&old.ledger()).await;
+    assert_eq!((report.unusable_rows, report.unusable.len()), (MAX_LISTED as u64 + 5, MAX_LISTED));
 }

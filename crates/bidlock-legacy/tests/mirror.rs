@@ -187,6 +187,29 @@ async fn rows_of_one_bid_under_several_marketplaces_have_keys_of_their_own() {
     assert_eq!(old.ask("SELECT count(DISTINCT id) FROM bids WHERE status = 'PENDING'"), "4");
 }
 
+/// Columns that don't tell upper from lower case: a row of theirs in another case is not changed with ours.
+#[tokio::test]
+async fn what_is_done_to_our_row_is_not_done_to_one_in_another_case() {
+    let old = Old::sqlite();
+    old.sql(
+        "CREATE TABLE bids (marketplace TEXT COLLATE NOCASE, job_id TEXT COLLATE NOCASE, status TEXT);
+         CREATE UNIQUE INDEX once ON bids (marketplace COLLATE BINARY, job_id COLLATE BINARY, status)",
+    );
+    let legacy = old.beside().await;
+    let bid = claimed(&old, "~0ab").await;
+    let name = |job_id: &str| bidlock_pipeline::LegacyName {
+        marketplace: "upwork".to_owned(),
+        job_id: job_id.to_owned(),
+    };
+    assert!(matches!(legacy.mirror(&bid, &[name("~0ab")], None).await.unwrap(), Mirrored::Done));
+    old.add_bare("upwork", "~0AB", "PENDING");
+    legacy.settle(bid.claim_id, Some(BidState::Submitted)).await.unwrap();
+    assert_eq!(old.ask(ROWS), "upwork|~0ab|SUBMITTED\nupwork|~0AB|PENDING");
+    old.sql("UPDATE bids SET status = 'SUBMITTED'");
+    legacy.settle(bid.claim_id, None).await.unwrap();
+    assert_eq!(old.ask(ROWS), "upwork|~0AB|SUBMITTED");
+}
+
 /// A name is in the table as a whole or not at all: one that is cut would be another posting's.
 #[tokio::test]
 async fn names_that_the_columns_cant_hold_are_left_out_and_nothing_is_cut() {

@@ -86,7 +86,9 @@ impl Beside {
             }
             let actor = Actor::scanner(app.holder()?.as_str());
             coexistence::remember(&*beside.ledger, database, &actor, now()).await?;
-            beside.show(app, &Coexistence::of(&*beside.ledger).await?).await?;
+            let known = Coexistence::of(&*beside.ledger).await?;
+            tell_if_elsewhere(app, &known, database);
+            beside.show(app, &known).await?;
         }
         Ok(beside)
     }
@@ -230,6 +232,19 @@ pub(crate) fn now() -> WallTime {
 pub(crate) fn told(system: &System) -> String {
     let at = Timestamp::from_millisecond(system.at.0).map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     format!("{} (since {}, by {})", system.place, at.unwrap_or_default(), system.by)
+}
+
+/// A copy of a cluster can't be told from the cluster itself.
+pub(crate) fn tell_if_elsewhere(app: &App, known: &Coexistence, database: &LegacyDatabase) {
+    if let Some(system) = known.first_met_elsewhere(database) {
+        app.out.warn(format!(
+            "{} calls itself by the same name as the replaced system at {}: that is so for another address of one server, \
+             and for a copy of its files or a restored backup. If it is a copy, stop here: old instances on the other one \
+             would not see these bids",
+            database.place(),
+            told(system)
+        ));
+    }
 }
 
 /// The command that says that its instances have stopped.

@@ -1,7 +1,7 @@
 //! `bidlock import legacy`: what the replaced system has bid on, so that nobody bids on it again.
 
 use bidlock_ledger::{Actor, LedgerStore};
-use bidlock_legacy::{Coexistence, Importer, Instances, LegacyDatabase, Report, System, coexistence};
+use bidlock_legacy::{Coexistence, Importer, Instances, LegacyDatabase, Place, Report, System, coexistence};
 use serde_json::json;
 
 use super::beside;
@@ -26,7 +26,7 @@ pub(crate) async fn run(app: &App, args: ImportArgs) -> Result<Exit, CliError> {
     })?;
     let actor = Actor::operator(&app.operator());
     if args.without_reading {
-        return write_down_alone(app, &args.from, &actor).await;
+        return write_down_alone(app, &place, &actor).await;
     }
     let ledger = match args.dry_run {
         false => Some(app.ledger(Access::ReadWrite).await?),
@@ -41,6 +41,7 @@ pub(crate) async fn run(app: &App, args: ImportArgs) -> Result<Exit, CliError> {
     // First of all: from here on no scan may forget it, whatever becomes of this import.
     if let (Some(ledger), false) = (&ledger, args.dry_run) {
         coexistence::remember(&**ledger, &from, &actor, beside::now()).await?;
+        beside::tell_if_elsewhere(app, &Coexistence::of(&**ledger).await?, &from);
     }
     let importer = Importer::new(from.clone(), ledger.clone(), args.dry_run, App::now().as_millisecond());
     let report = importer.run().await.map_err(CliError::from)?;
@@ -104,24 +105,32 @@ async fn write_down(
     Ok(system)
 }
 
-/// The replaced system's database is gone, and the ledger remembers it.
-async fn write_down_alone(app: &App, given: &str, actor: &Actor) -> Result<Exit, CliError> {
+/// The replaced system's database is gone, and the ledger remembers it: perhaps as several systems, where tables were
+/// renewed.
+async fn write_down_alone(app: &App, place: &Place, actor: &Actor) -> Result<Exit, CliError> {
+    let origin = app.config()?.named("legacy.url");
+    let place = place.shown().map_err(|e| beside::refused(&origin, e))?;
     let ledger = app.ledger(Access::Existing).await?;
     let known = Coexistence::of(&*ledger).await?;
-    let place = app.config()?.legacy_place()?.map(|place| place.to_string());
-    let is_it = |system: &&System| system.place == given || Some(&system.place) == place.as_ref();
-    let Some(system) = known.systems().iter().find(is_it) else {
+    let there: Vec<&System> = known.at_place(&place).collect();
+    if there.is_empty() {
         let all: Vec<String> = known.systems().iter().map(beside::told).collect();
-        return Err(CliError::usage(format!("this ledger remembers no replaced system at {given}")).hint(
+        return Err(CliError::usage(format!("this ledger remembers no replaced system at {place}")).hint(
             if all.is_empty() {
                 "it remembers none at all: scans need no --legacy-database".to_owned()
             } else {
                 format!("it remembers {}", all.join(", "))
             },
         ));
-    };
-    coexistence::say(&*ledger, &system.id, Instances::Stopped, actor, beside::now()).await?;
-    app.out.say(format!("written down: no instance of {} runs any more", system.place));
+    }
+    for system in there {
+        if system.instances == Instances::Stopped {
+            app.out.say(format!("nothing changed: {} had stopped already", beside::told(system)));
+            continue;
+        }
+        coexistence::say(&*ledger, &system.id, Instances::Stopped, actor, beside::now()).await?;
+        app.out.say(format!("written down: no instance of {} runs any more", beside::told(system)));
+    }
     Ok(Exit::Ok)
 }
 
@@ -167,6 +176,15 @@ fn show(app: &App, report: &Report, dry_run: bool) -> Result<(), CliError> {
     }
     app.out.fields(&fields)?;
     duplicates(app, report)?;
+    if report.bid_on_by_both > 0 {
+        let named: Vec<&str> = report.named.iter().take(SHOWN).map(String::as_str).collect();
+        app.out.warn(format!(
+            "{} postings have a live row of theirs and a bid that bidlock sent, or may have: perhaps bid on twice: {}",
+            report.bid_on_by_both,
+            named.join(", ")
+        ));
+        cut(app, report.named.len());
+    }
     unusable(app, report)
 }
 
@@ -197,12 +215,12 @@ fn duplicates(app: &App, report: &Report) -> Result<(), CliError> {
 }
 
 fn unusable(app: &App, report: &Report) -> Result<(), CliError> {
-    if report.unusable.is_empty() {
+    if report.unusable_rows == 0 {
         return Ok(());
     }
     app.out.warn(format!(
         "{} rows have ids that can't be one: not imported; a posting with such an id is ambiguous and is not bid on",
-        report.unusable.len()
+        report.unusable_rows
     ));
     let rows: Vec<Vec<String>> = report
         .unusable
@@ -217,6 +235,6 @@ fn unusable(app: &App, report: &Report) -> Result<(), CliError> {
 
 fn cut(app: &App, count: usize) {
     if count > SHOWN {
-        app.out.say(format!("… and {} more: --json lists them all", count - SHOWN));
+        app.out.say(format!("… and {} more: see --json", count - SHOWN));
     }
 }

@@ -13,18 +13,29 @@ struct Address {
     db: Option<String>,
 }
 
+/// Where old instances lock that have only some of the parts.
+const DEFAULTS: [(&str, &str); 3] = [("REDIS_HOST", "localhost"), ("REDIS_PORT", "6379"), ("REDIS_DB", "0")];
+
 /// The variables of old instances that name another server or database than these locks are in, with what they name. `None`
-/// where they name none, or the same. A host that has two names looks like two.
+/// where they name none, or the same. A host that has two names looks like two, and so does a server that is reached by a
+/// socket: what can't be compared counts as another.
 pub(super) fn another(around: &Surroundings, locks: &ServerUrl) -> Option<String> {
-    let ours = address(locks.with_password())?;
+    let ours = address(locks.with_password());
     if let Some(url) = around.variable("REDIS_URL") {
-        let theirs = address(url)?;
-        return (theirs != ours).then(|| format!("REDIS_URL ({})", ServerUrl::new(url)));
+        let theirs = address(url);
+        let same = (theirs.is_some() && theirs == ours) || url == locks.with_password();
+        return (!same).then(|| format!("REDIS_URL ({})", ServerUrl::new(url)));
     }
-    let parts = [("REDIS_HOST", &ours.host), ("REDIS_PORT", &ours.port), ("REDIS_DB", &ours.db)];
-    let others = parts.into_iter().filter_map(|(name, ours)| {
-        let theirs = around.variable(name)?;
-        (Some(one_name(theirs)) != *ours).then(|| format!("{name} ({theirs})"))
+    if DEFAULTS.iter().all(|(name, _)| around.variable(name).is_none()) {
+        return None;
+    }
+    let ours = ours.unwrap_or_default();
+    let parts = DEFAULTS.into_iter().zip([&ours.host, &ours.port, &ours.db]);
+    let others = parts.filter_map(|((name, default), ours)| {
+        let given = around.variable(name);
+        let theirs = given.unwrap_or(default);
+        let by = if given.is_some() { "" } else { "by default " };
+        (Some(one_name(theirs)) != *ours).then(|| format!("{name} ({by}{})", shown(theirs)))
     });
     let others: Vec<String> = others.collect();
     (!others.is_empty()).then(|| others.join(", "))
@@ -42,6 +53,14 @@ fn address(url: &str) -> Option<Address> {
         port: text(port),
         db: text(db),
     })
+}
+
+/// A part may be a whole URL by mistake, or hold a password without being one.
+fn shown(part: &str) -> String {
+    match part.rsplit_once('@') {
+        Some((_, host)) if !part.contains("://") => format!("***@{host}"),
+        _ => ServerUrl::new(part).to_string(),
+    }
 }
 
 /// This host has several.
@@ -69,16 +88,25 @@ mod tests {
             &[("REDIS_URL", "redis://cache.example")],
             &[("REDIS_URL", "redis://someone:else@Cache.Example:6379/0")],
             &[("REDIS_HOST", "cache.example"), ("REDIS_PORT", "6379"), ("REDIS_DB", "0")],
-            &[("REDIS_URL", "redis+unix:///run/redis.sock")],
+            &[("REDIS_HOST", "cache.example")],
         ] {
             assert_eq!(found(locks, same), None, "{same:?}");
         }
         assert_eq!(found("redis://localhost", &[("REDIS_URL", "redis://127.0.0.1:6379")]), None);
+        let socket = "redis+unix:///run/redis.sock";
+        assert_eq!(found(socket, &[("REDIS_URL", socket)]), None);
         for (other, named) in [
             (("REDIS_URL", "redis://u:hidden@cache.example:6379/3"), "/3"),
             (("REDIS_URL", "redis://cache.example:6380/0"), "6380"),
             (("REDIS_HOST", "old.example"), "old.example"),
             (("REDIS_DB", "3"), "REDIS_DB (3)"),
+            // What is not given is what old instances take by themselves.
+            (("REDIS_PORT", "6379"), "REDIS_HOST (by default localhost)"),
+            (("REDIS_HOST", "redis://u:hidden@cache.example:6379/0"), "cache.example"),
+            (("REDIS_HOST", "u:hidden@cache.example"), "REDIS_HOST"),
+            // What can't be compared.
+            (("REDIS_URL", "redis+unix:///run/redis.sock"), "redis.sock"),
+            (("REDIS_URL", "redis://u:hidden@cache.example:port/0"), "cache.example"),
         ] {
             let told = found(locks, &[other]).unwrap();
             assert!(told.contains(named) && !told.contains("hidden"), "{told}");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use bidlock::layers::retry::MAX_RETRIES;
 use bidlock_market::Target;
-use bidlock_pipeline::ApprovalPolicy;
+use bidlock_pipeline::{ApprovalPolicy, legacy::LEGACY_HOLDER};
 
 use super::{
     CapsConfig, Config, LockConfig, LogConfig, MetricsConfig, ScanConfig, SecondLocks, SubmitConfig,
@@ -209,6 +209,9 @@ fn holder(text: &str) -> Result<String, String> {
     const MAX_HOLDER_BYTES: usize = 128;
     if text.trim().is_empty() || text.len() > MAX_HOLDER_BYTES || text.chars().any(char::is_control) {
         return Err(format!("a holder's name has 1 to {MAX_HOLDER_BYTES} bytes and no control characters"));
+    }
+    if text == LEGACY_HOLDER {
+        return Err(format!("`{text}` is the holder of bids that were imported from a replaced system"));
     }
     Ok(text.to_owned())
 }

@@ -44,15 +44,16 @@ impl Statements {
             insert: no_comments(include_str!("../../queries/insert.sql"))
                 .replace("{names}", &names.join(", "))
                 .replace("{values}", &values.join(", ")),
+            // Columns may not tell upper from lower case: a row of theirs in another case must not go with ours.
             update: no_comments(include_str!("../../queries/update.sql"))
                 .replace("{status}", "?1")
-                .replace("{marketplace}", "?2")
-                .replace("{job_id}", "?3")
+                .replace("{marketplace}", "?2 COLLATE BINARY")
+                .replace("{job_id}", "?3 COLLATE BINARY")
                 .replace("{was}", "?4")
                 .replace("{touched}", if touched.is_some() { ", updated_at = ?5" } else { "" }),
             delete: no_comments(include_str!("../../queries/delete.sql"))
-                .replace("{marketplace}", "?1")
-                .replace("{job_id}", "?2")
+                .replace("{marketplace}", "?1 COLLATE BINARY")
+                .replace("{job_id}", "?2 COLLATE BINARY")
                 .replace("{was}", "?3"),
             filled,
             touched,
