@@ -131,16 +131,12 @@ impl App {
         crate::stores::lock_manager(backend, self.config()?, &self.holder()?)
     }
 
-    /// Opens what a scan that sends works with: the ledger, and locks that serve this ledger and no other. With
-    /// `rebind`, they serve it from now on. The scan is stopped if that changes while the binding lives.
+    /// Opens the ledger of a scan that sends. A new one is not made where the locks serve another, unless `rebind` says that
+    /// they are to serve it.
     ///
     /// # Errors
-    /// One of them can't be opened, or the locks serve another ledger.
-    pub(crate) async fn stores_to_send(
-        &self,
-        rebind: bool,
-        stop: &Stop,
-    ) -> Result<(Arc<dyn LedgerStore>, LockManager, Binding), CliError> {
+    /// It can't be opened, or would be refused by the locks.
+    pub(crate) async fn ledger_to_send(&self, rebind: bool) -> Result<Arc<dyn LedgerStore>, CliError> {
         let config = self.config()?;
         let (place, choice) = (config.ledger_place()?, config.lock_choice()?);
         if let LockPlace::Redis(server) = &choice.place
@@ -158,7 +154,22 @@ impl App {
                 return Err(error);
             }
         }
-        let ledger = self.ledger(Access::ReadWrite).await?;
+        self.ledger(Access::ReadWrite).await
+    }
+
+    /// Opens the locks of a scan that sends: they serve this ledger and no other. With `rebind`, they serve it from now on,
+    /// so ask for it last, when nothing else can refuse the scan. The scan is stopped if that changes while the binding lives.
+    ///
+    /// # Errors
+    /// They can't be opened, or serve another ledger.
+    pub(crate) async fn locks_to_send(
+        &self,
+        ledger: &dyn LedgerStore,
+        rebind: bool,
+        stop: &Stop,
+    ) -> Result<(LockManager, Binding), CliError> {
+        let config = self.config()?;
+        let (place, choice) = (config.ledger_place()?, config.lock_choice()?);
         let backend = self.lock_backend().await?;
         if backend.capability().shared == Shared::Fleet && matches!(place, LedgerPlace::Sqlite(_)) {
             self.out.warn(format!(
@@ -168,11 +179,11 @@ impl App {
                 choice.place
             ));
         }
-        let bound = self.bound(ledger.as_ref())?;
-        binding::bind(backend.as_ref(), ledger.as_ref(), &bound, rebind).await?;
+        let bound = self.bound(ledger)?;
+        binding::bind(backend.as_ref(), ledger, &bound, rebind).await?;
         let binding = Binding::keep(Arc::clone(&backend), bound, stop.clone());
         let locks = crate::stores::lock_manager(backend, config, &self.holder()?)?;
-        Ok((ledger, locks, binding))
+        Ok((locks, binding))
     }
 
     /// Refuses to work on a ledger that the locks do not serve, as far as they can be asked: `reconcile` needs no

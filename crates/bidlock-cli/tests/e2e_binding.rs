@@ -117,3 +117,32 @@ fn a_redis_that_comes_back_empty_serves_the_same_ledger_again() {
     assert!(matches!(code, Some(0 | 3)), "{code:?} {told}");
     assert_eq!(record(&desk).1, 0);
 }
+
+/// Whatever refuses a scan comes before its ledger takes the locks over: those who work there are not stopped for nothing.
+#[test]
+fn a_scan_that_is_refused_takes_no_locks_over() {
+    let Some(redis) = redis(&[]) else { return };
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk);
+    let with = With { desk: &desk, variables: vec![("REDIS_URL", redis.url())] };
+    let scan = |ledger: &str, more: &str| {
+        let target = &market.url;
+        with.run(&format!(
+            "scan feed.json --marketplace example --submit {target} --database {ledger} {more}"
+        ))
+    };
+    scan("one.db", "").code(0);
+    let before = bound_to(&redis);
+    // The other ledger is kept beside old instances, whom its scan does not name.
+    let old = rusqlite::Connection::open(desk.work().join("old.db")).unwrap();
+    old.execute_batch(
+        "CREATE TABLE bids (job_id TEXT NOT NULL, marketplace TEXT NOT NULL, status TEXT NOT NULL, created_at TIMESTAMP)",
+    )
+    .unwrap();
+    with.run("import legacy old.db --database two.db").code(0);
+    scan("two.db", "--rebind-ledger").refused(2, &["old.db", "--legacy-database"]);
+    assert_eq!(bound_to(&redis), before);
+    scan("one.db", "").code(0);
+    assert_eq!(record(&desk), (2, 0));
+}

@@ -58,8 +58,8 @@ enum Look {
 }
 
 impl Beside {
-    /// Opens the replaced system's database, if one is named. A scan that sends writes down that the ledger is kept beside
-    /// it, and shows it the bids that were made without it.
+    /// Opens the replaced system's database, if one is named, and looks whether this scan may send beside what the ledger
+    /// knows of. Writes nothing into the ledger: see [`begin`](Self::begin).
     ///
     /// # Errors
     /// It can't be used; or old instances could bid where this scan does: nothing is sent then.
@@ -75,22 +75,31 @@ impl Beside {
         let beside = Beside { database, ledger, sends, shown: Mutex::default() };
         let known = Coexistence::of(&*beside.ledger).await?;
         beside.check(app, &known)?;
-        if let (Some(database), true) = (&beside.database, sends) {
-            if !known.has_stopped(database) {
-                meets_old_instances(app)?;
-                app.out.say(format!(
-                    "note: old instances are kept away if they lock at {} as well, same server and same database \
-                     number; nothing here can prove that they do",
-                    app.config()?.lock_choice()?.place
-                ));
-            }
-            let actor = Actor::scanner(app.holder()?.as_str());
-            coexistence::remember(&*beside.ledger, database, &actor, now()).await?;
-            let known = Coexistence::of(&*beside.ledger).await?;
-            tell_if_elsewhere(app, &known, database);
-            beside.show(app, &known).await?;
+        if beside.database.as_ref().is_some_and(|database| sends && !known.has_stopped(database)) {
+            meets_old_instances(app)?;
         }
         Ok(beside)
+    }
+
+    /// Begins beside the replaced system, if one is named and the scan sends: writes down that the ledger is kept beside
+    /// it, and shows it the bids that were made without it.
+    ///
+    /// # Errors
+    /// One of the databases can't be used.
+    pub(crate) async fn begin(&self, app: &App) -> Result<(), CliError> {
+        let (Some(database), true) = (&self.database, self.sends) else { return Ok(()) };
+        if !Coexistence::of(&*self.ledger).await?.has_stopped(database) {
+            app.out.say(format!(
+                "note: old instances are kept away if they lock at {} as well, same server and same database number; \
+                 nothing here can prove that they do",
+                app.config()?.lock_choice()?.place
+            ));
+        }
+        let actor = Actor::scanner(app.holder()?.as_str());
+        coexistence::remember(&*self.ledger, database, &actor, now()).await?;
+        let known = Coexistence::of(&*self.ledger).await?;
+        tell_if_elsewhere(app, &known, database);
+        Ok(self.show(app, &known).await?)
     }
 
     /// Looks whether this scan names every replaced system whose instances may run, and meets them where they lock.

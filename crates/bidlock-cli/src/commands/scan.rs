@@ -174,16 +174,21 @@ async fn open(
 ) -> Result<Opened, CliError> {
     let config = app.config()?;
     let sends = marketplace.capabilities().sends;
-    let (ledger, locks, binding) = if sends {
-        let (ledger, locks, binding) = app.stores_to_send(args.rebind_ledger, &stop).await?;
-        (ledger, locks, Some(binding))
-    } else {
-        // A dry run keeps nobody from work, and writes nothing.
-        let locks = stores::lock_manager(stores::in_memory().await?, config, &app.holder()?)?;
-        (app.ledger(Access::ReadWrite).await?, locks, None)
+    let ledger = match sends {
+        true => app.ledger_to_send(args.rebind_ledger).await?,
+        false => app.ledger(Access::ReadWrite).await?,
     };
     let ledger = telemetry::metered_ledger(ledger);
+    // Whatever may refuse this scan comes before the locks are told to serve its ledger and no other.
     let beside = Beside::open(app, Arc::clone(&ledger), sends).await?;
+    let (locks, binding) = if sends {
+        let (locks, binding) = app.locks_to_send(&*ledger, args.rebind_ledger, &stop).await?;
+        (locks, Some(binding))
+    } else {
+        // A dry run keeps nobody from work, and writes nothing.
+        (stores::lock_manager(stores::in_memory().await?, config, &app.holder()?)?, None)
+    };
+    beside.begin(app).await?;
     let claimant = Claimant { holder: app.holder()?.to_string(), instance: ledger.instance() };
     let options = PipelineOptions {
         ttl: config.lock.ttl,
