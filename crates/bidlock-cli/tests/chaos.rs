@@ -2,6 +2,7 @@
 //! it says.
 
 #![allow(clippy::unwrap_used, reason = "also in the functions that only tests call")]
+#![allow(clippy::print_stdout, reason = "the figures of a long test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -148,6 +149,32 @@ fn a_run_on_redis_and_postgres_injects_its_faults_and_settles_every_posting() {
         return;
     }
     run("redis+postgres", "0.2", 10, 25);
+}
+
+/// The size of the rig that every change has to pass: about three minutes.
+#[test]
+#[ignore = "three minutes of two cores: cargo nextest run -p bidlock-cli --all-features --run-ignored only -E 'binary(chaos)'"]
+fn twenty_thousand_postings_and_two_thousand_faults_are_proven_clean() {
+    if !has_servers("twenty_thousand_postings_and_two_thousand_faults_are_proven_clean") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let words =
+        "run --seed 5 --minutes 2 --engines redis+postgres --postings 20000 --faults-per-minute 220 --json";
+    let output = chaos(words, home.path());
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{stdout}\n{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let count = |name: &str| report[name].as_u64().unwrap_or_else(|| panic!("{name}: {report}"));
+    assert_eq!((count("postings"), count("duplicates"), count("lost")), (20_000, 0, 0), "{report}");
+    assert!(count("faults_total") >= 2_000 && count("fault_types") >= 12, "{report}");
+    assert_eq!(count("unknowns_named"), count("unknowns_total"), "{report}");
+    println!(
+        "{} faults of {} types, {} unknown",
+        count("faults_total"),
+        count("fault_types"),
+        count("unknowns_total")
+    );
 }
 
 fn has_servers(test: &str) -> bool {
