@@ -5,6 +5,7 @@ CREATE TABLE IF NOT EXISTS bidlock_mirror (
     job_id      TEXT NOT NULL,
     status      TEXT NOT NULL,
     claim       TEXT NOT NULL,
+    epoch       BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (marketplace, job_id)
 );
 -- Each outcome looks for the rows of its claim.

@@ -87,6 +87,8 @@ pub(crate) enum Written {
     Done,
     /// Rows that are not ours, as far as they were seen; nothing was written.
     Foreign(Vec<OldRow>),
+    /// A later claim on the posting has its rows there; nothing was written.
+    Overtaken,
 }
 
 impl LegacyDatabase {
@@ -276,6 +278,7 @@ impl LegacyBids for LegacyDatabase {
         let showing = Showing {
             names: names.clone(),
             claim: bid.claim_id.to_string(),
+            epoch: bid.epoch.0,
             status: self.shape().word("PENDING"),
             new: new_row(bid, (self.now)()),
             overruled: overruled.map(Known::of).unwrap_or_default(),
@@ -284,6 +287,10 @@ impl LegacyBids for LegacyDatabase {
         for _ in 0..ROUNDS {
             let rows = match self.write(vec![showing.clone()]).await? {
                 Written::Done => return Ok(Mirrored::Done),
+                Written::Overtaken => {
+                    let detail = format!("a later claim on {} stands there", bid.posting);
+                    return Ok(Mirrored::Impossible { detail });
+                }
                 Written::Foreign(rows) if !rows.is_empty() => rows,
                 Written::Foreign(_) => showing.foreign_among(&self.rows(names.clone()).await?),
             };

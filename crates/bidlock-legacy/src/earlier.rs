@@ -132,7 +132,7 @@ impl LegacyDatabase {
             let bid = &missing.bid;
             match self.write(vec![self.showing(missing)]).await {
                 // An old instance was faster: its row keeps the others away as well.
-                Ok(Written::Done) => {}
+                Ok(Written::Done | Written::Overtaken) => {}
                 Ok(Written::Foreign(rows)) if !rows.is_empty() => {}
                 Ok(Written::Foreign(_)) => return Err(self.cant_be_written(bid)),
                 Err(error) => {
@@ -149,6 +149,7 @@ impl LegacyDatabase {
         Showing {
             names: names.clone(),
             claim: bid.claim_id.to_string(),
+            epoch: bid.epoch.0,
             status: self.shape().word(word_of(bid.state)),
             new: new_row(bid, Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH)),
             overruled: beside_ours.clone(),

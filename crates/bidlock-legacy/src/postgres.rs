@@ -58,15 +58,8 @@ impl Table {
         }
         let identity = identity(&session, target.place()).await.map_err(|e| fault(&e))?;
         let there = !columns_of_mirror(&session).await.map_err(|e| fault(&e))?.is_empty();
-        if write && !there {
-            // Two scanners that start at once may both make it; the second one fails, and finds it.
-            let made = session.run(include_str!("../queries/mirror_table.sql")).await;
-            if columns_of_mirror(&session).await.map_err(|e| fault(&e))?.is_empty() {
-                made.map_err(|e| LegacyError {
-                    hint: Some("let the user create tables there, or create bidlock_mirror as docs/migrating.md shows".to_owned()),
-                    ..fault(&e)
-                })?;
-            }
+        if write {
+            make_mirror(&session).await?;
         }
         let statements = Arc::new(Statements::new(&shape, write || there));
         let session = Arc::new(Mutex::new(Some(Arc::new(session))));
@@ -203,7 +196,9 @@ impl Table {
                         // Somebody else's row came in between: it is read anew, outside of this transaction.
                         return Ok(Written::Foreign(Vec::new()));
                     }
-                    statements.note(&session, name, &bid.status, &bid.claim).await?;
+                    if !statements.note(&session, name, bid).await? {
+                        return Ok(Written::Overtaken);
+                    }
                 }
             }
             Ok(Written::Done)
@@ -224,7 +219,7 @@ impl Table {
                 match status {
                     Some(status) => {
                         statements.update(&session, &ours, status, at).await?;
-                        statements.note(&session, &ours.name(), status, claim).await?;
+                        statements.note_status(&session, &ours.name(), status, claim).await?;
                     }
                     None => statements.delete(&session, &ours).await?,
                 }
@@ -314,6 +309,31 @@ async fn identity(session: &Session, place: &str) -> Result<String> {
 /// A URL as it is shown.
 pub(crate) fn place_of(url: &str) -> std::result::Result<String, LegacyError> {
     Target::parse(url).map(|target| target.place().to_string()).map_err(|e| fault(&e))
+}
+
+/// Makes the table of our rows, or brings it up. Two scanners that start at once may both try; the second one fails, and
+/// finds it made.
+async fn make_mirror(session: &Session) -> std::result::Result<(), LegacyError> {
+    let has = async |name: &str| {
+        let columns = columns_of_mirror(session).await.map_err(|e| fault(&e))?;
+        Ok::<_, LegacyError>(columns.iter().any(|column| column.name == name))
+    };
+    let steps = [
+        ("claim", include_str!("../queries/mirror_table.sql")),
+        ("epoch", include_str!("../queries/mirror_epoch.sql")),
+    ];
+    for (column, sql) in steps {
+        if has(column).await? {
+            continue;
+        }
+        let made = session.run(sql).await;
+        if !has(column).await? {
+            let hint =
+                "let the user create tables there, or create bidlock_mirror as docs/migrating.md shows";
+            made.map_err(|e| LegacyError { hint: Some(hint.to_owned()), ..fault(&e) })?;
+        }
+    }
+    Ok(())
 }
 
 async fn columns_of_mirror(session: &Session) -> Result<Vec<Column>> {

@@ -15,6 +15,8 @@ use crate::{
 pub(crate) struct Showing {
     pub(crate) names: Vec<LegacyName>,
     pub(crate) claim: String,
+    /// The claim's ordinal among those of its posting: an earlier one changes nothing.
+    pub(crate) epoch: i64,
     /// As the table writes it.
     pub(crate) status: String,
     pub(crate) new: NewRow,

@@ -53,6 +53,7 @@ impl Table {
                 return Err(shape::not_unique(&place));
             }
             connection.execute_batch(include_str!("../queries/mirror_table.sql")).map_err(|e| failed(&e))?;
+            bring_up_mirror(&connection).map_err(|e| failed(&e))?;
         } else {
             connection.pragma_update(None, "query_only", true).map_err(|e| failed(&e))?;
         }
@@ -191,7 +192,9 @@ impl Table {
                         // Unique in another way than is known here: somebody else's row is in the way.
                         return Ok(Written::Foreign(Vec::new()));
                     }
-                    statements.note(tx, name, &bid.status, &bid.claim)?;
+                    if !statements.note(tx, name, bid)? {
+                        return Ok(Written::Overtaken);
+                    }
                 }
             }
             Ok(Written::Done)
@@ -212,7 +215,7 @@ impl Table {
                 match &status {
                     Some(status) => {
                         statements.update(tx, &ours, status, at)?;
-                        statements.note(tx, &ours.name(), status, &claim)?;
+                        statements.note_status(tx, &ours.name(), status, &claim)?;
                     }
                     None => statements.delete(tx, &ours)?,
                 }
@@ -288,6 +291,18 @@ fn old_row(row: &Row<'_>) -> rusqlite::Result<OldRow> {
 
 fn has_unique_rows(conn: &Connection) -> rusqlite::Result<bool> {
     conn.query_row(include_str!("../queries/unique.sqlite.sql"), [], |row| row.get(0))
+}
+
+/// Two scanners that start at once may both add the column; the second one fails, and finds it.
+fn bring_up_mirror(conn: &Connection) -> rusqlite::Result<()> {
+    let has_epoch = || -> rusqlite::Result<bool> {
+        Ok(columns_of_mirror(conn)?.iter().any(|column| column.name == "epoch"))
+    };
+    if has_epoch()? {
+        return Ok(());
+    }
+    let added = conn.execute_batch(include_str!("../queries/mirror_epoch.sql"));
+    if has_epoch()? { Ok(()) } else { added }
 }
 
 fn columns_of_mirror(conn: &Connection) -> rusqlite::Result<Vec<Column>> {

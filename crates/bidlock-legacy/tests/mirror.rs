@@ -123,6 +123,7 @@ async fn only_its_own_claim_takes_a_mirrored_bid_away() {
         legacy.mirror(&first, &names, None).await.unwrap();
         let mut second = first.clone();
         second.claim_id = bidlock_ledger::ClaimId(uuid::Uuid::new_v4());
+        second.epoch.0 += 1;
         legacy.mirror(&second, &names, None).await.unwrap();
         legacy.settle(first.claim_id, None).await.unwrap();
         assert_eq!(
@@ -130,9 +131,32 @@ async fn only_its_own_claim_takes_a_mirrored_bid_away() {
             "2",
             "the second one sends now"
         );
+        // It slept, and comes too late.
+        legacy.settle(second.claim_id, Some(BidState::Submitted)).await.unwrap();
+        let late = legacy.mirror(&first, &names, None).await.unwrap();
+        assert!(matches!(late, Mirrored::Impossible { .. }), "{late:?}");
+        assert_eq!(old.ask("SELECT count(*) FROM bids WHERE status = 'SUBMITTED'"), "2");
         legacy.settle(second.claim_id, None).await.unwrap();
         assert_eq!(old.ask("SELECT count(*) FROM bids"), "0");
         assert_eq!(old.ask("SELECT count(*) FROM bidlock_mirror"), "0");
+    }
+}
+
+/// A table that an earlier version made, or that was made by hand, is brought up.
+#[tokio::test]
+async fn a_mirror_of_before_is_brought_up() {
+    for old in Old::each() {
+        old.sql(
+            "CREATE TABLE bidlock_mirror (marketplace TEXT NOT NULL, job_id TEXT NOT NULL, status TEXT NOT NULL, \
+             claim TEXT NOT NULL, PRIMARY KEY (marketplace, job_id))",
+        );
+        let bid = claimed(&old, "1900000000000000017").await;
+        let legacy = old.beside().await;
+        let names = legacy.names(&bid.posting, &[]);
+        assert!(matches!(legacy.mirror(&bid, &names, None).await.unwrap(), Mirrored::Done));
+        let again = old.beside().await;
+        assert!(matches!(again.mirror(&bid, &names, None).await.unwrap(), Mirrored::Done));
+        assert_eq!(old.ask("SELECT DISTINCT epoch FROM bidlock_mirror"), "1");
     }
 }
 

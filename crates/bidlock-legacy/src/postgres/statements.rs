@@ -14,7 +14,7 @@ use crate::{
     database::{no_comments, selected},
     row::OldRow,
     shape::{DEMANDED, OPTIONAL, Shape},
-    showing::{NewRow, filled, written_time},
+    showing::{NewRow, Showing, filled, written_time},
 };
 
 /// Composed once.
@@ -122,8 +122,16 @@ impl Statements {
         session.query(&forget, &arguments[..2]).await.map(drop)
     }
 
-    /// Notes that the row is ours, and of which claim.
-    pub(super) async fn note(
+    /// Notes that the row is ours, and of which claim; `false` where a later one has it.
+    pub(super) async fn note(&self, session: &Session, name: &LegacyName, bid: &Showing) -> Result<bool> {
+        let sql = no_comments(include_str!("../../queries/note.postgres.sql"));
+        let names = [text(&name.marketplace), text(&name.job_id), text(&bid.status), text(&bid.claim)];
+        let arguments: Vec<Argument<'_>> = names.into_iter().chain([(&bid.epoch as _, Type::INT8)]).collect();
+        Ok(!session.query(&sql, &arguments).await?.is_empty())
+    }
+
+    /// Notes what a row of this claim says by now.
+    pub(super) async fn note_status(
         &self,
         session: &Session,
         name: &LegacyName,
@@ -131,7 +139,7 @@ impl Statements {
         claim: &str,
     ) -> Result<()> {
         let (status, claim) = (status.to_owned(), claim.to_owned());
-        let sql = no_comments(include_str!("../../queries/note.postgres.sql"));
+        let sql = no_comments(include_str!("../../queries/note_status.postgres.sql"));
         let arguments = [text(&name.marketplace), text(&name.job_id), text(&status), text(&claim)];
         session.query(&sql, &arguments).await.map(drop)
     }

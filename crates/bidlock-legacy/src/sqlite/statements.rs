@@ -8,7 +8,7 @@ use crate::{
     database::{no_comments, selected},
     row::OldRow,
     shape::Shape,
-    showing::{NewRow, filled, written_time},
+    showing::{NewRow, Showing, filled, written_time},
 };
 
 /// Composed once.
@@ -92,15 +92,22 @@ impl Statements {
         Ok(())
     }
 
-    /// Notes that the row is ours, and of which claim.
-    pub(super) fn note(
+    /// Notes that the row is ours, and of which claim; `false` where a later one has it.
+    pub(super) fn note(&self, conn: &Connection, name: &LegacyName, bid: &Showing) -> rusqlite::Result<bool> {
+        let note = no_comments(include_str!("../../queries/note.sqlite.sql"));
+        let values = params![name.marketplace, name.job_id, bid.status, bid.claim, bid.epoch];
+        conn.prepare_cached(&note)?.exists(values)
+    }
+
+    /// Notes what a row of this claim says by now.
+    pub(super) fn note_status(
         &self,
         conn: &Connection,
         name: &LegacyName,
         status: &str,
         claim: &str,
     ) -> rusqlite::Result<()> {
-        let note = no_comments(include_str!("../../queries/note.sqlite.sql"));
+        let note = no_comments(include_str!("../../queries/note_status.sqlite.sql"));
         conn.prepare_cached(&note)?.execute(params![name.marketplace, name.job_id, status, claim])?;
         Ok(())
     }
