@@ -334,6 +334,16 @@ pub(crate) struct Said {
     pub(crate) out: String,
 }
 
+impl Drop for Crew {
+    /// Whoever runs still is killed with its handle; here goes what it would leave behind.
+    fn drop(&mut self) {
+        for process in self.processes.iter().filter(|process| process.clock.is_some()) {
+            process.signal(Signal::KILL);
+            process.child.as_ref().and_then(Child::id).into_iter().for_each(ClockFile::clean_up_after);
+        }
+    }
+}
+
 impl Process {
     fn signal(&self, signal: Signal) {
         // Not waited for yet, so that its id is still its own.
