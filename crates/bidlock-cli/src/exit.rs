@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     UnknownOutcome,
     /// Something that must never be is: a duplicate, a broken hash chain.
     InvariantViolated,
-    /// The marketplace refused the account: sending has stopped.
+    /// The marketplace refused the account, or leaves bids without an answer: sending has stopped.
     SendingStopped,
     /// `doctor` found something unhealthy.
     Unhealthy,

@@ -23,7 +23,7 @@ use crate::{
     telemetry,
 };
 
-/// Opens the ledger at this place, and answers whether that made its file. `origin` says which setting chose it.
+/// Opens the ledger at this place, and answers whether that made it. `origin` says which setting chose it.
 ///
 /// # Errors
 /// There is none and it is not to be made, or it can't be opened.
@@ -34,7 +34,7 @@ pub(crate) async fn open_ledger(
 ) -> Result<(Arc<dyn LedgerStore>, bool), CliError> {
     let opened = match place {
         LedgerPlace::Sqlite(path) => open_file(path, access).await,
-        LedgerPlace::Postgres(url) => open_database(url, access).await.map(|ledger| (ledger, false)),
+        LedgerPlace::Postgres(url) => open_database(url, access).await,
     };
     opened.map_err(|error| error.because_of(origin))
 }
@@ -59,9 +59,11 @@ async fn open_file(path: &Path, access: Access) -> Result<(Arc<dyn LedgerStore>,
     }
 }
 
-async fn open_database(url: &ServerUrl, access: Access) -> Result<Arc<dyn LedgerStore>, CliError> {
+async fn open_database(url: &ServerUrl, access: Access) -> Result<(Arc<dyn LedgerStore>, bool), CliError> {
     let options = PostgresOptions::new(url.with_password()).with_create(access == Access::ReadWrite);
-    Ok(Arc::new(PostgresLedger::open_with(options).await?))
+    let ledger = PostgresLedger::open_with(options).await?;
+    let made = ledger.was_made();
+    Ok((Arc::new(ledger), made))
 }
 
 /// Opens the engine that keeps the locks: the one place where it is made.

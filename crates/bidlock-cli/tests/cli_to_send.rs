@@ -11,7 +11,7 @@ use std::{
 
 use kit::{
     Call, Desk,
-    engines::{FEED, Market, record},
+    engines::{FEED, Market, many_postings, record},
 };
 
 /// A scan as a user has it, who has decided nothing yet.
@@ -102,4 +102,65 @@ fn what_is_no_marketplace_is_refused_before_a_bid_is_made_unknown_there() {
         desk.run(&format!("scan feed.json --marketplace example --submit {url}")).refused(2, &words);
         assert!(!desk.ledger().exists(), "{told}: refused before a ledger is made");
     }
+}
+
+#[test]
+fn a_marketplace_whose_look_up_fails_gets_no_bid_until_it_is_well() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let unwell = canned("503 Service Unavailable", "maintenance");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    // Reads the request and closes.
+    std::thread::spawn(move || {
+        listener.incoming().flatten().for_each(|mut stream| drop(stream.read(&mut [0; 4096])));
+    });
+    for url in [unwell, silent] {
+        let words = ["the marketplace is ill", &url, "submit.target (--submit)", "nothing was sent"];
+        desk.call(&format!("scan feed.json --marketplace example --submit {url}"))
+            .env("BIDLOCK_SCAN__PATIENCE", "0s")
+            .run()
+            .refused(5, &words);
+        assert!(!desk.ledger().exists(), "refused before a ledger is made");
+    }
+}
+
+#[test]
+fn a_marketplace_that_gets_well_within_the_patience_is_sent_to() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for (n, mut stream) in listener.incoming().flatten().enumerate() {
+            let _ = stream.read(&mut [0; 4096]);
+            let (head, body) = match n {
+                0 => ("503 Service Unavailable", ""),
+                1 => ("200 OK", "{\"bids\":[]}"),
+                _ => ("402 Payment Required", ""), // what was sent has come here
+            };
+            let length = body.len();
+            let _ = write!(stream, "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        }
+    });
+    let words = ["until it is well", "refused the account (http_402)"];
+    desk.run(&format!("scan feed.json --marketplace example --submit {url}")).refused(8, &words);
+}
+
+#[test]
+fn a_marketplace_that_loses_one_answer_after_the_other_is_sent_no_more() {
+    let desk = Desk::new();
+    desk.file("feed.json", &many_postings());
+    let market = Market::open_with(&desk, "--mode 500-after=always");
+    let scan = format!("scan feed.json --marketplace example --submit {} --concurrency 2", market.url);
+    let told = ["in a row", "bidlock reconcile", "submit.max_unknown_in_a_row", &market.url];
+    let done = desk.run(&scan).refused(8, &told);
+    assert_eq!(done.err.matches("sending has stopped").count(), 2, "one line of the log, and the error: {done:#?}");
+    let (sent, _) = record(&desk);
+    assert!((5..=6).contains(&sent), "{sent}");
+    desk.run("reconcile").code(0);
+    // One that knows its marketplace may say otherwise.
+    let more = desk.call(&format!("{scan} --max-bids 8")).env("BIDLOCK_SUBMIT__MAX_UNKNOWN_IN_A_ROW", "100");
+    more.run().code(6);
+    assert_eq!(record(&desk).0, sent + 8);
 }

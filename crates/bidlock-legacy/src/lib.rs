@@ -16,6 +16,7 @@
 //! | [`earlier`] | bids that were made without the old table, shown there |
 //! | [`coexistence`] | beside which replaced systems a ledger is kept, as it remembers it |
 //! | [`look`] | what an operator wants to know before a scan works beside old instances |
+//! | [`presence`] | whether a database is the replaced system's at all |
 //! | [`import`] | the whole table into a ledger, as often as one likes |
 //!
 //! What it does not do: keep instances away that lock in `distributed_locks` rather than in Redis.
@@ -26,6 +27,7 @@ pub mod earlier;
 pub mod import;
 pub mod look;
 mod postgres;
+pub mod presence;
 mod row;
 mod shape;
 mod showing;

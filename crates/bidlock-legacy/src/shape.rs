@@ -90,7 +90,8 @@ impl Shape {
                 wanting.join(", ")
             ),
             hint: Some(
-                "give these columns a default, or stop the old instances and scan without --legacy-database"
+                "give these columns a default; or stop the old instances, say so (`bidlock import legacy OLD_DATABASE \
+                 --old-instances-stopped`), and scan without --legacy-database"
                     .to_owned(),
             ),
             retryable: false,
@@ -112,8 +113,8 @@ pub(crate) fn not_unique(place: &str) -> LegacyError {
              of an old instance"
         ),
         hint: Some(
-            "CREATE UNIQUE INDEX bids_once ON bids (marketplace, job_id, status); or stop the old instances, and leave \
-             --legacy-database out"
+            "CREATE UNIQUE INDEX bids_once ON bids (marketplace, job_id, status); or stop the old instances, say so \
+             (`bidlock import legacy OLD_DATABASE --old-instances-stopped`), and leave --legacy-database out"
                 .to_owned(),
         ),
         retryable: false,

@@ -210,7 +210,7 @@ pub fn place_of(via: &str) -> &str {
 /// Why a look-up has no list to show. In none of these cases is anything known about our bids.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookUpError {
-    /// No answer: not reachable, too slow, or the connection broke.
+    /// It can't be reached: nothing is there, or the way is closed.
     #[error(
         "look-up at {} failed: {detail}; check that the marketplace is reachable, then run `bidlock reconcile` again",
         place_of(via)
@@ -219,6 +219,14 @@ pub enum LookUpError {
         /// The marketplace.
         via: String,
         /// What failed.
+        detail: String,
+    },
+    /// It was reached, and gave no whole answer: too slow, or the connection broke.
+    #[error("look-up at {} was not answered: {detail}; run `bidlock reconcile` again", place_of(via))]
+    Unanswered {
+        /// The marketplace.
+        via: String,
+        /// What happened.
         detail: String,
     },
     /// It asks to wait.

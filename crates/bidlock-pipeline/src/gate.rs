@@ -23,6 +23,10 @@ struct State {
     closed_until: Option<(Moment, String)>,
     /// A marketplace is at the address: it has answered as one.
     heard: bool,
+    /// Requests without a readable answer since the last that had one.
+    unknown_in_a_row: u32,
+    /// They are why sending has stopped.
+    stopped_by_unknowns: bool,
 }
 
 impl Gate {
@@ -31,9 +35,27 @@ impl Gate {
         self.state().stopped.clone()
     }
 
-    /// The first reason stays.
-    pub(crate) fn stop(&self, detail: String) {
-        self.state().stopped.get_or_insert(detail);
+    /// The first reason stays. Says whether this is the first.
+    fn stop(&self, detail: &str, by_unknowns: bool) -> bool {
+        let mut state = self.state();
+        let is_first = state.stopped.is_none();
+        if is_first {
+            state.stopped = Some(detail.to_owned());
+            state.stopped_by_unknowns = by_unknowns;
+        }
+        is_first
+    }
+
+    /// A request has had an answer that can be read, whatever it says.
+    pub(crate) fn answered(&self) {
+        self.state().unknown_in_a_row = 0;
+    }
+
+    /// A request has had none. Says how many in a row have not.
+    fn unanswered(&self) -> u32 {
+        let mut state = self.state();
+        state.unknown_in_a_row = state.unknown_in_a_row.saturating_add(1);
+        state.unknown_in_a_row
     }
 
     /// A 429 speaks to every sender of this process, not only to the one that got it.
@@ -64,10 +86,16 @@ impl Gate {
 }
 
 impl Pipeline {
-    /// Why sending has stopped for good in this process, if it has: the marketplace refused the account, or is not at its
-    /// address.
+    /// Why sending has stopped for good in this process, if it has: the marketplace refused the account, is not at its
+    /// address, or leaves one request after the other without an answer.
     pub fn sending_stopped(&self) -> Option<String> {
         self.gate.stopped()
+    }
+
+    /// Sending has stopped because of [`PipelineOptions::max_unknown_in_a_row`](crate::PipelineOptions): bids were sent that
+    /// the marketplace may have.
+    pub fn stopped_by_unknowns(&self) -> bool {
+        self.gate.state().stopped_by_unknowns
     }
 
     /// Before the door: waits for a short pause that the marketplace asked for, or says why there is no
@@ -116,9 +144,27 @@ impl Pipeline {
     /// Nothing more is sent by this process: the marketplace has said of the account, or of the address, what holds for
     /// every posting.
     pub(crate) fn stop_sending(&self, bid: &Bid, what: &str) -> DeferReason {
+        self.stop_at(bid, what, false)
+    }
+
+    /// A bid's answer was lost. One after the other, nothing more is sent: whatever were sent would become unknown, and
+    /// nobody bids on it again.
+    pub(crate) fn unanswered(&self, bid: &Bid, detail: &str) {
+        let in_a_row = self.gate.unanswered();
+        if in_a_row >= self.options.max_unknown_in_a_row {
+            let what = format!(
+                "gave no readable answer to {in_a_row} bids in a row, which are unknown now; the last one: {detail}"
+            );
+            self.stop_at(bid, &what, true);
+        }
+    }
+
+    fn stop_at(&self, bid: &Bid, what: &str, by_unknowns: bool) -> DeferReason {
         let detail = format!("{} {what}", place_of(self.marketplace.via()));
-        tracing::error!(marketplace = bid.posting.marketplace(), %detail, "sending has stopped");
-        self.gate.stop(detail.clone());
+        // Whatever is under way meets the same, and says it in its own outcome.
+        if self.gate.stop(&detail, by_unknowns) {
+            tracing::error!(marketplace = bid.posting.marketplace(), %detail, "sending has stopped");
+        }
         DeferReason::SendingStopped { detail }
     }
 

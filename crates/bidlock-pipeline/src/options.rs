@@ -4,6 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{legacy::LegacyBids, metrics::BidMetrics};
 
+/// So many unknown outcomes in a row stop sending, unless set otherwise. An answer gets lost now and then; a marketplace
+/// that loses five without a word in between is ill, and nobody bids again on what is sent to it.
+pub const MAX_UNKNOWN_IN_A_ROW: u32 = 5;
+
 /// What the owner may set of a [`crate::Pipeline`].
 #[derive(Clone, Debug)]
 pub struct PipelineOptions {
@@ -19,6 +23,9 @@ pub struct PipelineOptions {
     pub caps: Caps,
     /// At most so many bids in the life of this pipeline.
     pub run_limit: Option<u64>,
+    /// So many requests in a row whose outcome became unknown, with no readable answer in between, stop all sending. What
+    /// is under way at that moment may become unknown as well, so up to [`concurrency`](Self::concurrency) more.
+    pub max_unknown_in_a_row: u32,
     /// The replaced system's table of bids, while instances of it still run.
     pub legacy: Option<Arc<dyn LegacyBids>>,
     /// Where outcomes and claims are counted; nowhere unless set.
@@ -34,6 +41,7 @@ impl Default for PipelineOptions {
             approval: ApprovalPolicy::ByMarketplace,
             caps: Caps::default(),
             run_limit: None,
+            max_unknown_in_a_row: MAX_UNKNOWN_IN_A_ROW,
             legacy: None,
             metrics: None,
         }

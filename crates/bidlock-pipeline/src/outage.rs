@@ -10,11 +10,11 @@ const SAY_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Since when an engine has been away without a break, and when that was said last.
 #[derive(Debug, Default)]
-pub(crate) struct Outage(Option<(Moment, Moment)>);
+pub struct Outage(Option<(Moment, Moment)>);
 
 impl Outage {
     /// An engine is away. Answers since when, and whether that is to be said now.
-    pub(crate) fn goes_on(&mut self, now: Moment) -> (Moment, bool) {
+    pub fn goes_on(&mut self, now: Moment) -> (Moment, bool) {
         let (since, said) = self.0.unwrap_or((now, now));
         let say = self.0.is_none() || now.since(said) >= SAY_AGAIN_AFTER;
         self.0 = Some((since, if say { now } else { said }));
@@ -22,12 +22,12 @@ impl Outage {
     }
 
     /// Everything answers. Where something did not, since when.
-    pub(crate) fn ends(&mut self) -> Option<Moment> {
+    pub fn ends(&mut self) -> Option<Moment> {
         self.0.take().map(|(since, _)| since)
     }
 
     /// Something is away.
-    pub(crate) fn is_on(&self) -> bool {
+    pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 }

@@ -262,6 +262,46 @@ async fn an_address_where_nobody_takes_bids_stops_all_sending_and_burns_no_posti
     assert!(outcomes.iter().all(|o| o.name() == "submitted"), "{outcomes:?}");
 }
 
+/// A marketplace that is ill must not cost every posting its bid.
+#[tokio::test]
+async fn unknown_outcomes_in_a_row_stop_all_sending() {
+    let rig = Rig::new();
+    let build = |holder| rig.scanner(holder).options(|o| o.concurrency = 1).build();
+    let pipeline = build("a");
+    let lose = |id: u32| rig.market.say(&id.to_string(), lost(LostCause::ServerError));
+    // One readable answer in between, and the count begins anew; a request that never left does not count.
+    (1..=4).for_each(lose);
+    (6..=10).for_each(lose);
+    for _ in 0..3 {
+        rig.market.say("11", not_sent());
+    }
+    let before: Vec<_> = (1..=9).map(|n| posting(&n.to_string())).collect();
+    batch(&pipeline, &before).await;
+    assert_eq!(pipeline.sending_stopped(), None);
+    assert_eq!(rig.count(BidState::Unknown).await, 8);
+    one(&pipeline, "11").await;
+    assert_eq!(pipeline.sending_stopped(), None);
+    assert_eq!(one(&pipeline, "10").await.name(), "unknown");
+    let why = pipeline.sending_stopped().unwrap();
+    assert!(why.contains("5 bids in a row") && pipeline.stopped_by_unknowns(), "{why}");
+    let outcome = one(&pipeline, "12").await;
+    assert!(matches!(outcome, Outcome::Deferred(DeferReason::SendingStopped { .. })), "{outcome:?}");
+    assert!(rig.rows("12").await.is_empty(), "no row for what can't be sent");
+    assert_eq!(one(&build("b"), "12").await.name(), "submitted", "another run sends");
+}
+
+/// What is under way when it stops is all that it may cost beyond the limit.
+#[tokio::test]
+async fn unknown_outcomes_in_a_row_are_no_more_than_the_limit_and_what_is_under_way() {
+    let rig = Rig::new();
+    let all: Vec<_> = (1..=100).map(|n| posting(&n.to_string())).collect();
+    (1..=100).for_each(|n: u32| rig.market.say(&n.to_string(), lost(LostCause::ServerError)));
+    let pipeline = rig.scanner("a").options(|o| o.concurrency = 4).build();
+    batch(&pipeline, &all).await;
+    let unknown = rig.count(BidState::Unknown).await;
+    assert!((5..=8).contains(&unknown), "{unknown}");
+}
+
 #[tokio::test]
 async fn a_marketplace_that_ignores_its_own_time_limit_is_lost() {
     let mut rig = Rig::new();

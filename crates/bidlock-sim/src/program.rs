@@ -85,7 +85,13 @@ async fn scan(body: Arc<Body>, servers: Servers) -> String {
         clock: Arc::new(BodyClock(Arc::clone(&body))),
         claimant: Claimant { holder: body.holder.clone(), instance: None },
     };
-    let options = PipelineOptions { ttl: TTL, concurrency: 3, ..PipelineOptions::default() };
+    let options = PipelineOptions {
+        ttl: TTL,
+        concurrency: 3,
+        // A simulated world loses answers in long runs, and nobody is there to say that it goes on.
+        max_unknown_in_a_row: u32::MAX,
+        ..PipelineOptions::default()
+    };
     let pipeline = match Pipeline::new(parts, options, body.stop.clone()) {
         Ok(pipeline) => pipeline,
         Err(why) => return why.to_string(),

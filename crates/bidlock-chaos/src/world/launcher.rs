@@ -35,6 +35,8 @@ pub(crate) struct Launcher {
 const RULES: &str = "[bid]\nproposal = \"Hello, I can start on {title} this week.\"\n";
 /// A scanner waits so long for an engine that is away: longer than any fault lasts.
 const PATIENCE: &str = "60s";
+/// Faults lose answers in long runs, and what comes of each is what the rig is about.
+const MAX_UNKNOWN_IN_A_ROW: u32 = u32::MAX;
 
 impl Launcher {
     /// Processes whose home is this folder.
@@ -47,7 +49,8 @@ impl Launcher {
         let text = format!(
             "[lock]\nttl = \"{ttl_ms}ms\"\n\n\
              [scan]\nrules = \"rules.toml\"\nbatch = 256\nconcurrency = 24\nwait = \"2s\"\npatience = \"{PATIENCE}\"\n\n\
-             [submit]\ntime_limit = \"{time_limit_ms}ms\"\nconnect_limit = \"{}ms\"\n\n\
+             [submit]\ntime_limit = \"{time_limit_ms}ms\"\nconnect_limit = \"{}ms\"\n\
+             max_unknown_in_a_row = {MAX_UNKNOWN_IN_A_ROW}\n\n\
              [withdrawal]\nallow_rebid = {allow_rebid}\n",
             time_limit_ms / 2
         );

@@ -37,7 +37,7 @@ pub(crate) enum ImportCommand {
 #[command(after_help = LEGACY_HELP, after_long_help = LEGACY_HELP)]
 pub(crate) struct ImportLegacyArgs {
     /// The replaced system's database: postgres://…, sqlite:///relative.db, or a path
-    #[arg(value_name = "DATABASE_URL")]
+    #[arg(value_name = "OLD_DATABASE")]
     pub(crate) from: String,
     /// Say what would be imported, but write nothing
     #[arg(long)]
@@ -48,7 +48,7 @@ pub(crate) struct ImportLegacyArgs {
     /// The way back: write down that its instances run again, so that scans need --legacy-database
     #[arg(long, conflicts_with_all = ["dry_run", "old_instances_stopped"])]
     pub(crate) old_instances_run_again: bool,
-    /// The database is gone: only write down that its instances have stopped. DATABASE_URL as the ledger shows it
+    /// The database is gone: only write down that its instances have stopped. OLD_DATABASE as the ledger shows it
     #[arg(long, requires = "old_instances_stopped")]
     pub(crate) without_reading: bool,
     /// The marketplace that the old instances sent to: `bidlock reconcile` can look up there
@@ -63,7 +63,7 @@ impl ImportCommand {
         let ImportCommand::Legacy(args) = self;
         let mut all = args.ledger.overrides();
         all.extend(given(&[
-            ("the argument DATABASE_URL", "legacy.url", Some(args.from.clone())),
+            ("the argument OLD_DATABASE", "legacy.url", Some(args.from.clone())),
             ("--submit", "submit.target", args.submit.clone()),
         ]));
         all

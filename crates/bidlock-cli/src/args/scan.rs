@@ -16,7 +16,7 @@ Examples:
 
 Start as many scans at once as you like: they share the ledger, and each posting gets one bid.
 Exit codes: 0 done, 2 usage, 5 a store can't be used, 6 an outcome is unknown, 7 an invariant is
-violated, 8 the marketplace refused the account, or is not at its address.";
+violated, 8 the marketplace refused the account, is not at its address, or leaves bids without an answer.";
 
 /// Read feeds and bid once on each suitable posting.
 ///
@@ -45,6 +45,9 @@ pub(crate) struct ScanArgs {
     /// Let these locks serve this ledger from now on, whichever they served before
     #[arg(long)]
     pub(crate) rebind_ledger: bool,
+    /// Begin a new ledger though the default one of this host has bids: a posting that has one there can get a second
+    #[arg(long)]
+    pub(crate) new_ledger: bool,
     /// The replaced system's database, while its instances still run: its bids count, and ours are shown to it
     #[arg(long, value_name = "URL")]
     pub(crate) legacy_database: Option<String>,

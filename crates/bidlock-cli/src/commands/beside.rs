@@ -297,7 +297,7 @@ pub(crate) fn meets_old_instances(app: &App) -> Result<(), CliError> {
         ))
         .hint(
             "lock on their server and in their database number: --locks redis://HOST:PORT/DB; or once no old instance \
-             runs any more, say so: `bidlock import legacy URL --old-instances-stopped`",
+             runs any more, say so: `bidlock import legacy OLD_DATABASE --old-instances-stopped`",
         ));
     };
     refuse_a_prefix(app, url, &choice.place_by)?;
@@ -329,7 +329,7 @@ fn refuse_a_prefix(app: &App, url: &ServerUrl, place_by: &str) -> Result<(), Cli
     ))
     .hint(
         "take key_prefix out of the URL, for all scanners at once; or stop the old instances, and say so: `bidlock \
-         import legacy URL --old-instances-stopped`",
+         import legacy OLD_DATABASE --old-instances-stopped`",
     ))
 }
 

@@ -22,7 +22,7 @@ const SHOWN: usize = 50;
 pub(crate) async fn run(app: &App, args: ImportArgs) -> Result<Exit, CliError> {
     let ImportCommand::Legacy(args) = args.command;
     let place = beside::place(app)?.ok_or_else(|| {
-        CliError::usage("the argument DATABASE_URL is empty").hint("name the replaced system's database")
+        CliError::usage("the argument OLD_DATABASE is empty").hint("name the replaced system's database")
     })?;
     let actor = Actor::operator(&app.operator());
     if args.without_reading {
@@ -112,7 +112,7 @@ async fn write_down_alone(app: &App, place: &Place, actor: &Actor) -> Result<Exi
     let place = place.shown().map_err(|e| beside::refused(&origin, e))?;
     let ledger = app.ledger(Access::Existing).await?;
     let known = Coexistence::of(&*ledger).await?;
-    let there: Vec<&System> = known.at_place(&place).collect();
+    let there: Vec<&System> = known.at_place(&place).take(1).collect();
     if there.is_empty() {
         let all: Vec<String> = known.systems().iter().map(beside::told).collect();
         return Err(CliError::usage(format!("this ledger remembers no replaced system at {place}")).hint(

@@ -12,6 +12,7 @@ mod evaluation;
 pub(crate) mod import;
 pub(crate) mod lock;
 pub(crate) mod migrate;
+mod new_ledger;
 pub(crate) mod posting;
 pub(crate) mod reconcile;
 pub(crate) mod sandbox;

@@ -22,7 +22,7 @@ use self::{
     feeds::{Feeds, Item},
     report::Report,
 };
-use super::{beside::Beside, evaluation::Evaluation};
+use super::{beside::Beside, evaluation::Evaluation, new_ledger};
 use crate::{
     app::{Access, App},
     args::ScanArgs,
@@ -72,13 +72,31 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
         return Err(refused);
     }
     if let Some(detail) = pipeline.sending_stopped() {
-        return Err(CliError::new(Exit::SendingStopped, format!("sending has stopped: {detail}"))
-            .hint(format!(
-                "nothing was accepted; mend what it names (the account, the token or the address: {}), then scan again",
-                config.named("submit.target")
-            )));
+        let target = config.named("submit.target");
+        let hint = match pipeline.stopped_by_unknowns() {
+            false => format!(
+                "nothing was accepted; mend what it names (the account, the token or the address: {target}), then scan \
+                 again"
+            ),
+            true => format!(
+                "once the marketplace ({target}) is well, settle what is unknown with `bidlock reconcile`, and by hand \
+                 with `bidlock bid resolve`, then scan again: none of it is sent a second time. So many in a row are too \
+                 many by submit.max_unknown_in_a_row"
+            ),
+        };
+        return Err(
+            CliError::new(Exit::SendingStopped, format!("sending has stopped: {detail}")).hint(hint)
+        );
     }
-    Ok(report.exit())
+    match report.exit() {
+        Exit::Unavailable => Err(CliError::unavailable(format!(
+            "{}: the marketplace at {} can't be reached",
+            config.named("submit.target"),
+            config.target()
+        ))
+        .hint("check the address and that it runs (`bidlock doctor`), then scan again; what was not sent is still open")),
+        exit => Ok(exit),
+    }
 }
 
 /// All rounds; drained once the scan must not go on beside a replaced system.
@@ -174,6 +192,9 @@ async fn open(
 ) -> Result<Opened, CliError> {
     let config = app.config()?;
     let sends = marketplace.capabilities().sends;
+    if sends {
+        new_ledger::may_be_made(app, args.new_ledger).await?;
+    }
     let ledger = match sends {
         true => app.ledger_to_send(args.rebind_ledger).await?,
         false => app.ledger(Access::ReadWrite).await?,
@@ -181,6 +202,9 @@ async fn open(
     let ledger = telemetry::metered_ledger(ledger);
     // Whatever may refuse this scan comes before the locks are told to serve its ledger and no other.
     let beside = Beside::open(app, Arc::clone(&ledger), sends).await?;
+    if sends {
+        new_ledger::may_be_sent_from(app, &*ledger, args.new_ledger).await?;
+    }
     let (locks, binding) = if sends {
         let (locks, binding) = app.locks_to_send(&*ledger, args.rebind_ledger, &stop).await?;
         (locks, Some(binding))
@@ -196,6 +220,7 @@ async fn open(
         concurrency: config.scan.concurrency,
         approval: config.submit.approval,
         caps: caps(config),
+        max_unknown_in_a_row: config.submit.max_unknown_in_a_row,
         run_limit: args.max_bids.map(u64::from).filter(|_| sends),
         legacy: beside.bids(),
         metrics: telemetry::counted().map(|marketplaces| Arc::new(BidMetrics::new(marketplaces))),

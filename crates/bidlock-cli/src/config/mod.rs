@@ -39,7 +39,7 @@ use self::{
 pub(crate) use self::{
     layers::{Surroundings, read_bounded},
     locks::{LockChoice, LockPlace},
-    places::LedgerPlace,
+    places::{LedgerPlace, default_ledger},
     server_url::ServerUrl,
     show::Shown,
 };
@@ -153,6 +153,8 @@ pub(crate) struct SubmitConfig {
     pub(crate) time_limit: Duration,
     /// Of connecting.
     pub(crate) connect_limit: Duration,
+    /// So many unknown outcomes in a row stop sending.
+    pub(crate) max_unknown_in_a_row: u32,
     /// Whether a person decides first.
     pub(crate) approval: ApprovalPolicy,
     /// How long an approval holds.

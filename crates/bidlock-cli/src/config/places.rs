@@ -44,8 +44,16 @@ pub(super) fn resolve(text: &str, origin: &Origin, around: &Surroundings) -> Pat
 pub(super) fn ledger(layers: &Layers, around: &Surroundings) -> Result<LedgerPlace, CliError> {
     match layers.get("ledger.url") {
         Some(raw) => database("ledger.url", raw, around),
-        None => Ok(LedgerPlace::Sqlite(data_folder()?.join("ledger.db"))),
+        None => default_ledger().map(LedgerPlace::Sqlite),
     }
+}
+
+/// The ledger where nothing names another: a file of this user on this host.
+///
+/// # Errors
+/// The user has no home.
+pub(crate) fn default_ledger() -> Result<PathBuf, CliError> {
+    Ok(data_folder()?.join("ledger.db"))
 }
 
 /// See [`super::Config::legacy_place`].

@@ -122,6 +122,10 @@ impl Reader<'_> {
             target: self.optional("submit.target", |t| t.parse::<Target>().map_err(|e| e.to_string()))?,
             time_limit: self.positive("submit.time_limit")?,
             connect_limit: self.positive("submit.connect_limit")?,
+            max_unknown_in_a_row: self
+                .needed("submit.max_unknown_in_a_row", |t| values::whole(t, 1, u32::MAX.into()))?
+                .try_into()
+                .unwrap_or(u32::MAX),
             approval: match approval {
                 "never" => ApprovalPolicy::Never,
                 "always" => ApprovalPolicy::Always,

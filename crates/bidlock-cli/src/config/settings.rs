@@ -65,6 +65,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     url("submit.target", &[]),
     plain("submit.time_limit", Some("\"30s\"")),
     plain("submit.connect_limit", Some("\"10s\"")),
+    plain("submit.max_unknown_in_a_row", Some("5")),
     Setting { secret: true, ..plain("submit.token", None) },
     path("submit.token_file"),
     plain("submit.approval", Some("\"by-marketplace\"")),

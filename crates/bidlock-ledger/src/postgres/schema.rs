@@ -42,13 +42,17 @@ enum Found {
 pub(super) struct Opening {
     pub(super) id: LedgerId,
     pub(super) now_ms: i64,
+    /// This very opening has made the ledger.
+    pub(super) made: bool,
 }
 
 /// Makes the schema in an empty database (if allowed), or checks the one that is there.
 pub(super) async fn prepare(session: &Session, target: &Target, create: bool) -> Result<Opening> {
     let place = target.place();
+    let mut made = false;
     match look(session).await.map_err(|e| fault(OPEN, e))? {
-        Found::Nothing if create => run_migrations(session, target).await.map(drop)?,
+        // Somebody may have been faster: then nothing is left to run.
+        Found::Nothing if create => made = !run_migrations(session, target).await?.is_empty(),
         Found::Nothing => {
             let error = LedgerError::new(ErrorKind::Corrupt, OPEN, format!("{place} holds no ledger"));
             return Err(error.with_hint("a first `bidlock scan` or `bidlock migrate up` makes one"));
@@ -72,7 +76,7 @@ pub(super) async fn prepare(session: &Session, target: &Target, create: bool) ->
     if let Some(drop) = crate::canary::drop_uniqueness("bidlock.bids_live") {
         session.run(&drop).await.map_err(|e| fault(OPEN, e))?;
     }
-    Ok(Opening { id: LedgerId(id), now_ms })
+    Ok(Opening { id: LedgerId(id), now_ms, made })
 }
 
 /// What the schema is, without changing it.

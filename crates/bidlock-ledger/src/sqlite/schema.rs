@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::fault;
 use crate::{
     ErrorKind, LedgerError, LedgerId, Result,
+    queries::bare,
     schema::{MigrationReport, SchemaStatus, compare, refuse_newer},
 };
 
@@ -25,6 +26,8 @@ enum Found {
     Nothing,
     Version(i64),
     SomethingElse,
+    /// Bids of the system that bidlock replaces.
+    ReplacedSystem,
 }
 
 /// Refuses a file that is another program's, before anything in it is changed. Asked through SQLite, which
@@ -37,6 +40,7 @@ pub(super) fn refuse_other_files(path: &Path) -> Result<()> {
     // What can't be read now (locked, no permission, damaged) is told by the real opening.
     match Connection::open_with_flags(path, flags).and_then(|conn| look(&conn)) {
         Ok(Found::SomethingElse) => Err(not_a_ledger(path)),
+        Ok(Found::ReplacedSystem) => Err(a_replaced_systems(path)),
         _ => Ok(()),
     }
 }
@@ -52,6 +56,7 @@ pub(super) fn prepare(conn: &mut Connection, options: &Options) -> Result<Ledger
             return Err(error.with_hint("a first `bidlock scan` or `bidlock migrate up` makes one"));
         }
         Found::SomethingElse => return Err(not_a_ledger(path)),
+        Found::ReplacedSystem => return Err(a_replaced_systems(path)),
         Found::Version(version) => compare(OPEN, &path.display().to_string(), version, latest())?,
     }
     if let Some(drop) = crate::canary::drop_uniqueness("bids_live") {
@@ -146,6 +151,7 @@ fn version_of(path: &Path, found: Found) -> Result<Option<i64>> {
         Found::Nothing => Ok(None),
         Found::Version(version) => Ok(Some(version)),
         Found::SomethingElse => Err(not_a_ledger(path)),
+        Found::ReplacedSystem => Err(a_replaced_systems(path)),
     }
 }
 
@@ -161,7 +167,8 @@ fn look(conn: &Connection) -> rusqlite::Result<Found> {
         return Ok(Found::Nothing);
     }
     if !tables.iter().any(|name| name == "refinery_schema_history") {
-        return Ok(Found::SomethingElse);
+        let is_replaced = conn.query_row(&bare(include_str!("../../queries/sqlite/replaced.sql")), [], |row| row.get(0))?;
+        return Ok(if is_replaced { Found::ReplacedSystem } else { Found::SomethingElse });
     }
     let version: Option<i64> =
         conn.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))?;
@@ -185,6 +192,17 @@ fn not_a_ledger(path: &Path) -> LedgerError {
     let message = format!("{} is a SQLite file, but not a bidlock ledger", path.display());
     LedgerError::new(ErrorKind::Corrupt, OPEN, message).with_hint(
         "name another file with --database; if this was the ledger, restore a backup before anything is sent",
+    )
+}
+
+fn a_replaced_systems(path: &Path) -> LedgerError {
+    let message = format!(
+        "{} is a SQLite file, but not a bidlock ledger: it holds the bids of a replaced system",
+        path.display()
+    );
+    LedgerError::new(ErrorKind::Corrupt, OPEN, message).with_hint(
+        "keep the ledger in a file of its own (--database FILE), and bring these bids in first: `bidlock import legacy \
+         OLD_DATABASE`",
     )
 }
 

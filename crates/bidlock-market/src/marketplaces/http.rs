@@ -206,11 +206,14 @@ impl Marketplace for HttpMarketplace {
             .client
             .get(self.url(&["bids"]))
             .query(&[("marketplace", posting.marketplace()), ("posting_id", posting.posting())]);
-        let unreachable = |detail| LookUpError::Unreachable { via: self.via.clone(), detail };
+        let unanswered = |detail| LookUpError::Unanswered { via: self.via.clone(), detail };
         let unreadable = |detail| LookUpError::Unreadable { via: self.via.clone(), detail };
         let response = match send(request).await {
             Ok(response) => response,
-            Err(SendError::NotSent(detail) | SendError::Lost(_, detail)) => return Err(unreachable(detail)),
+            Err(SendError::NotSent(detail)) => {
+                return Err(LookUpError::Unreachable { via: self.via.clone(), detail });
+            }
+            Err(SendError::Lost(_, detail)) => return Err(unanswered(detail)),
         };
         if response.status().as_u16() != 200 {
             let (reply, _) = self.reply(response).await;
@@ -218,7 +221,7 @@ impl Marketplace for HttpMarketplace {
         }
         let body = bounded_body(response, MAX_LOOK_UP_BYTES).await.map_err(|e| match e {
             BodyError::TooLong(most) => unreadable(format!("it is longer than {most} bytes")),
-            BodyError::Broken(why) => unreachable(chain(&why.without_url())),
+            BodyError::Broken(why) => unanswered(chain(&why.without_url())),
         })?;
         wire::bids(&body, posting, self.options.token.as_ref()).map_err(unreadable)
     }

@@ -36,7 +36,8 @@ impl Launcher {
         let limit_ms = ttl_ms / 4;
         let settings = format!(
             "[lock]\nttl = \"{ttl_ms}ms\"\n\n[scan]\nbatch = 8\nconcurrency = {}\nwait = \"30s\"\n\n\
-             [submit]\ntime_limit = \"{limit_ms}ms\"\nconnect_limit = \"{}ms\"\n",
+             [submit]\ntime_limit = \"{limit_ms}ms\"\nconnect_limit = \"{}ms\"\n\
+             max_unknown_in_a_row = 1000\n", // it loses answers on purpose
             super::plan::CONCURRENCY,
             limit_ms / 2
         );

@@ -22,6 +22,9 @@ const RECENT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// An outcome that is unknown for longer needs somebody.
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
+/// So many are looked through: an import may bring in thousands, and those of bidlock's own stand behind them.
+const MOST_UNKNOWN: usize = 20_000;
+
 /// The rows' names, also where a check fails.
 const NAME: &str = "ledger";
 const HISTORY: &str = "history";
@@ -185,19 +188,35 @@ async fn last_of(ledger: &dyn LedgerStore, filter: &BidFilter, count: usize) -> 
     Ok(last)
 }
 
-/// What stays unknown, or unconfirmed, for too long.
+/// What stays unknown, or unconfirmed, for too long. What was imported as unknown was so before bidlock came, and may stay
+/// so for as long as the move takes: a person should know, and nothing is unhealthy.
 async fn unknown(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
-    let bids = of_states(ledger, vec![BidState::Unknown, BidState::Withdrawing]).await?;
+    let filter =
+        BidFilter { states: vec![BidState::Unknown, BidState::Withdrawing], ..BidFilter::default() };
+    let bids = last_of(ledger, &filter, MOST_UNKNOWN).await?;
+    let is_imported = |bid: &Bid| bid.state == BidState::Unknown && bid.unknown_cause == Some(UnknownCause::Legacy);
+    let (imported, bids): (Vec<Bid>, Vec<Bid>) = bids.into_iter().partition(is_imported);
+    match (stays_unknown(&bids), stays_unknown(&imported)) {
+        (Some((found, way_out)), _) => Ok(Check::unhealthy(UNKNOWN, found, way_out)),
+        (None, Some((found, way_out))) => {
+            Ok(Check::warning(UNKNOWN, format!("of those imported {found}"), way_out))
+        }
+        (None, None) => {
+            let patience = show_duration(UNKNOWN_PATIENCE);
+            Ok(Check::ok(UNKNOWN, format!("{}, none for longer than {patience}", bids.len() + imported.len())))
+        }
+    }
+}
+
+/// What was found and the way out, where some of these bids have waited for too long.
+fn stays_unknown(bids: &[Bid]) -> Option<(String, &'static str)> {
     let now = App::now().as_millisecond();
     let age = |bid: &Bid| Duration::from_millis(u64::try_from(now - open_since(bid).1.0).unwrap_or(0));
     let old = bids.iter().filter(|bid| age(bid) >= UNKNOWN_PATIENCE).count();
     let patience = show_duration(UNKNOWN_PATIENCE);
-    let Some(oldest) = bids.iter().max_by_key(|bid| age(bid)).filter(|_| old > 0) else {
-        return Ok(Check::ok(UNKNOWN, format!("{}, none for longer than {patience}", bids.len())));
-    };
+    let oldest = bids.iter().max_by_key(|bid| age(bid)).filter(|_| old > 0)?;
     let (since, at) = open_since(oldest);
-    Ok(Check::unhealthy(
-        UNKNOWN,
+    Some((
         format!(
             "{old} for longer than {patience}; the oldest is bid {} on {}, {since} {} ago ({})",
             oldest.id,

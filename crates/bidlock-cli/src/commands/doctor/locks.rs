@@ -10,6 +10,7 @@ use bidlock::{
 use super::Check;
 use crate::{
     app::{Access, App},
+    commands::migrate,
     config::{LedgerPlace, LockChoice, LockPlace},
     failure::CliError,
 };
@@ -156,10 +157,16 @@ async fn bound(app: &App, redis: &RedisBackend) -> Result<Check, CliError> {
     let Some(known) = redis.bound_ledger().await? else {
         return Ok(Check::ok(BOUND, "none yet: the first scan that sends says which"));
     };
-    let Ok(ledger) = app.ledger(Access::Existing).await else {
-        return Ok(Check::skipped(BOUND, format!("{known}; this ledger can't be compared")));
+    let is_none_yet = async {
+        let place = app.config()?.ledger_place()?;
+        Ok::<_, CliError>(migrate::schema(app, &place).await?.found.is_none())
     };
-    let own = ledger.ledger_id().to_string();
+    let own = match app.ledger(Access::Existing).await {
+        Ok(ledger) => ledger.ledger_id().to_string(),
+        // A scan that sends looks before it makes one, and is refused.
+        Err(_) if is_none_yet.await.unwrap_or(false) => "none yet".to_owned(),
+        Err(_) => return Ok(Check::skipped(BOUND, format!("{known}; this ledger can't be compared"))),
+    };
     if known == own {
         return Ok(Check::ok(BOUND, format!("{known}, which is ours")));
     }

@@ -75,7 +75,7 @@ pub(super) async fn marketplace(app: &App) -> Check {
         Err(error @ LookUpError::Status { status: 401 | 403, .. }) => {
             Check::unhealthy(NAME, error.to_string(), "check the account and submit.token_file")
         }
-        Err(error @ LookUpError::Unreachable { .. }) => {
+        Err(error @ (LookUpError::Unreachable { .. } | LookUpError::Unanswered { .. })) => {
             Check::unhealthy(NAME, error.to_string(), "check the URL in submit.target, and the network")
         }
         Err(error) => Check::unhealthy(

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bidlock::{Clock, Moment, SystemClock};
 use bidlock_ledger::{BidBrief, PostingId};
 use bidlock_market::Posting;
-use bidlock_pipeline::{DeferReason, Outcome, Stop};
+use bidlock_pipeline::{DeferReason, Outage, Outcome, Stop};
 use serde_json::{Map, Value, json};
 
 use super::{feeds::Item, told::Told};
@@ -30,6 +30,8 @@ pub(super) struct Report<'a> {
     stale_claims: u64,
     exit: Exit,
     failure: Option<CliError>,
+    /// Requests do not even leave, pass after pass.
+    out_of_reach: Outage,
 }
 
 /// The counts of one pass.
@@ -44,6 +46,8 @@ struct Pass {
     swept: u64,
     /// Postings whose request never left: the marketplace can't be reached.
     unreachable: u64,
+    /// Why not, as the last of them says.
+    out_of_reach: Option<String>,
     /// Something was written that no pass before has said.
     news: bool,
 }
@@ -60,6 +64,7 @@ impl Pass {
             approved_sent: 0,
             swept: 0,
             unreachable: 0,
+            out_of_reach: None,
             news: false,
         }
     }
@@ -78,6 +83,7 @@ impl<'a> Report<'a> {
             stale_claims: 0,
             exit: Exit::Ok,
             failure: None,
+            out_of_reach: Outage::default(),
         }
     }
 
@@ -163,6 +169,7 @@ impl<'a> Report<'a> {
             (Exit::Ok, 1..) => Exit::Unavailable,
             (exit, _) => exit,
         };
+        self.tell_of_reach(&pass);
         let seconds = SystemClock.now().since(pass.started).as_secs_f64();
         let status = self.app.fallback_status();
         if self.out.json {
@@ -184,6 +191,21 @@ impl<'a> Report<'a> {
                 .say(format!("{unknown} {bids} an unknown outcome; settle {them} with `bidlock reconcile`"));
         }
         Ok(())
+    }
+
+    /// Its lines are said once; that it lasts is said once a minute, and so is its end.
+    fn tell_of_reach(&mut self, pass: &Pass) {
+        let now = SystemClock.now();
+        if let Some(detail) = &pass.out_of_reach {
+            let (since, say) = self.out_of_reach.goes_on(now);
+            if say {
+                let (away_s, postings) = (now.since(since).as_secs(), pass.unreachable);
+                tracing::warn!(%detail, away_s, postings, "the marketplace can't be reached; what is to be sent waits");
+            }
+        } else if let Some(since) = self.out_of_reach.ends() {
+            let away_s = now.since(since).as_secs();
+            tracing::warn!(away_s, "the marketplace can be reached again");
+        }
     }
 
     fn as_json(&self, pass: &Pass, stale_claims: u64, seconds: f64, fallback: Option<FallbackUse>) -> Value {
@@ -257,7 +279,10 @@ impl<'a> Report<'a> {
     fn note(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Unknown { .. } => self.exit = worse(self.exit, Exit::UnknownOutcome),
-            Outcome::Deferred(DeferReason::NotSent { .. }) => self.pass.unreachable += 1,
+            Outcome::Deferred(DeferReason::NotSent { detail }) => {
+                self.pass.unreachable += 1;
+                self.pass.out_of_reach = Some(detail.clone());
+            }
             _ => {}
         }
     }
