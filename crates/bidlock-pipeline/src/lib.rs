@@ -15,6 +15,7 @@
 //! | `batch` | a batch of sightings: leaders, followers, what is settled |
 //! | `claiming` | from a locked posting to a claim, and from a claim to its outcome |
 //! | [`send`] | the one-way door, the submission, and what each answer does to the row |
+//! | `record` | recording what became of a bid, also while the ledger is away |
 //! | [`scan`] | [`Scan`]: drives a whole stream of sightings, tries held postings again |
 //! | [`rules`] | evaluation by typed TOML rules |
 //! | [`cache`] | postings that are settled for good |
@@ -37,10 +38,11 @@ mod gate;
 pub mod legacy;
 mod metrics;
 pub mod options;
-pub mod outage;
+mod outage;
 pub mod outcome;
 pub mod pipeline;
 pub mod reconcile;
+mod record;
 pub mod rules;
 pub mod scan;
 pub mod send;
@@ -51,8 +53,7 @@ pub mod withdraw;
 pub use cache::SettledCache;
 pub use legacy::{LegacyBids, LegacyError, LegacyName, Mirrored, bring_in};
 pub use metrics::BidMetrics;
-pub use options::{ApprovalPolicy, Caps, MAX_UNKNOWN_IN_A_ROW, PipelineOptions};
-pub use outage::Outage;
+pub use options::{ApprovalPolicy, Caps, PipelineOptions};
 pub use outcome::{DeclineReason, DeferReason, Outcome};
 pub use pipeline::{Parts, Pipeline, PipelineError};
 pub use reconcile::{ReconcileReport, Reconciler, Settled};

@@ -11,28 +11,26 @@
 //! | nothing accepted: later, not sent | sent again within the claim, else handed back | deferred |
 //! | nothing accepted: account refused, or nothing at the address | handed back, sending stops | deferred |
 //! | nothing accepted: nothing there for this posting, at an address that has answered | handed back | deferred |
-//! | lost | `unknown`; after several in a row sending stops | unknown |
+//! | lost | `unknown` | unknown |
 //!
-//! What comes back while the ledger is away is recorded when it is back. Where that takes longer than [`RECORD_PATIENCE`] the row
-//! stays `submitting` until the sweeper makes it `unknown`, and the outcome is unknown: whoever has sent never calls its
-//! own bid held elsewhere.
+//! What comes back while the ledger is away is recorded when it is back. Where that takes longer than its sender waits the
+//! row stays `submitting` until the sweeper makes it `unknown`, and the outcome is unknown: whoever has sent never calls
+//! its own bid held elsewhere.
 
 use std::time::Duration;
 
 use bidlock::Moment;
 use bidlock_canary::{Canary, removed};
-use bidlock_ledger::{
-    Actor, Applied, Bid, BidState, Change, ClaimRef, Epoch, LedgerError, Move, NotMoved, UnknownCause,
-};
+use bidlock_ledger::{Applied, Bid, BidState, Epoch, Move, NotMoved, UnknownCause};
 use bidlock_market::{Answer, LostCause, Submission};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    outage::Outage,
     outcome::{DeferReason, Outcome},
     pipeline::{Pipeline, PipelineError},
     reconcile::Found,
+    record::{as_recorded, in_words},
 };
 
 /// How often one claim passes the door at the most.
@@ -43,11 +41,6 @@ const RESEND_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// What must be left of a claim after waiting, for another attempt to make sense.
 const ATTEMPT_MARGIN: Duration = Duration::from_millis(50);
-/// How long recording an answer is tried while the ledger is away; the sweeper and the reconciler settle
-/// what can't be recorded by then.
-const RECORD_PATIENCE: Duration = Duration::from_secs(30);
-/// Between two tries of recording.
-const RECORD_PAUSE: Duration = Duration::from_millis(200);
 /// How long a canary without a mechanism of the door stands before it: few faults would hit the moment otherwise.
 const CANARY_LINGERS: Duration = Duration::from_millis(300);
 /// Beyond the marketplace's own time limit, before the pipeline itself gives up on a call.
@@ -208,30 +201,9 @@ impl Pipeline {
         }
     }
 
-    /// The ledger was away for so long that what became of a sent bid is not in it. `said`: what that was.
-    ///
-    /// # Errors
-    /// The ledger was not away, but something is wrong.
-    fn unrecorded(&self, bid: &Bid, said: &str, error: PipelineError) -> Result<Outcome, PipelineError> {
-        if !error.is_retryable() {
-            return Err(error);
-        }
-        let detail = format!("{said}; the ledger could not be told: {error}");
-        tracing::error!(
-            posting = %bid.posting, bid = %bid.id, %detail,
-            "what became of a bid is not in the ledger; its row becomes unknown"
-        );
-        Ok(Outcome::Unknown { bid: bid.brief(), cause: UnknownCause::ClaimantSilent, detail })
-    }
-
     async fn take_answer(&self, bid: &Bid, answer: Answer) -> Result<Next, PipelineError> {
         if answer.is_a_marketplaces() {
             self.gate.heard();
-        }
-        match &answer {
-            Answer::Lost { detail, .. } => self.unanswered(bid, detail),
-            Answer::NotSent { .. } => {} // it left nothing unknown, and says nothing of answers
-            _ => self.gate.answered(),
         }
         let outcome = match answer {
             Answer::Accepted { external_ref } => self.accept(bid, external_ref).await?,
@@ -351,102 +323,10 @@ impl Pipeline {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Records what the marketplace said about our own claim, and reports a row that contradicts it.
-    async fn recorded(&self, change: Change) -> Result<Bid, PipelineError> {
-        let (at, action) = (change.at, change.action.clone());
-        as_recorded(at, &action, self.apply_surely(change).await?)
-    }
-
-    /// Applies one change, asking again while the ledger is busy or away. Safe to repeat: each change is
-    /// keyed, or changes nothing the second time.
-    pub(crate) async fn apply_surely(&self, change: Change) -> Result<Applied, LedgerError> {
-        let mut outage = Outage::default();
-        loop {
-            match self.ledger.apply(std::slice::from_ref(&change)).await {
-                Ok(mut applied) => {
-                    return applied.pop().ok_or_else(|| {
-                        LedgerError::new(
-                            bidlock_ledger::ErrorKind::Internal,
-                            "apply",
-                            "no answer to a change",
-                        )
-                    });
-                }
-                Err(error) => {
-                    let now = self.clock.now();
-                    let (since, say) = outage.goes_on(now);
-                    let patience =
-                        if removed(Canary::SendBlindly) { Duration::ZERO } else { RECORD_PATIENCE };
-                    if !error.is_retryable() || now.since(since) >= patience {
-                        return Err(error);
-                    }
-                    if say {
-                        tracing::warn!(bid = %change.at.bid, %error, "the ledger is away; asking again");
-                    }
-                    tokio::time::sleep(RECORD_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    pub(crate) fn change(&self, at: ClaimRef, action: Move) -> Change {
-        Change::new(at, Actor::scanner(&self.claimant.holder), action)
-    }
-}
-
-/// The row after a change that can't be refused: the marketplace said so about our own claim.
-fn as_recorded(at: ClaimRef, action: &Move, applied: Applied) -> Result<Bid, PipelineError> {
-    match applied {
-        Applied::Moved { bid, alarm } => {
-            if let Some(alarm) = alarm {
-                tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
-            }
-            Ok(*bid)
-        }
-        Applied::Already(bid) => Ok(*bid),
-        Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, action) => Ok(*bid),
-        Applied::Not(why) => Err(PipelineError::Invariant(format!(
-            "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
-             look at `bidlock bid history {}`",
-            action.action().as_str(),
-            at.bid,
-            at.bid
-        ))),
-    }
-}
-
-/// What a marketplace answered, for whoever looks for a bid that the ledger was not told of.
-fn in_words(answer: &Answer) -> String {
-    match answer {
-        Answer::Accepted { external_ref } => format!("the marketplace accepted it as {external_ref}"),
-        Answer::Duplicate { detail } => format!("the marketplace has a bid already: {detail}"),
-        Answer::Refused { code, detail } => format!("the marketplace refused it ({code}): {detail}"),
-        Answer::Lost { detail, .. } => format!("its answer was lost: {detail}"),
-        Answer::TryLater { detail, .. }
-        | Answer::Stop { detail, .. }
-        | Answer::NotHere { detail }
-        | Answer::NotSent { detail } => format!("nothing was accepted: {detail}"),
-    }
 }
 
 fn expired(bid: &Bid) -> bool {
     bid.claim_remaining.is_none_or(|left| left.is_zero())
-}
-
-/// A person may have settled the row the same way in the meantime.
-fn agrees(bid: &Bid, at: ClaimRef, action: &Move) -> bool {
-    use BidState::*;
-    bid.claim_id == at.claim
-        && match action {
-            Move::Accept { .. } | Move::Find { .. } => {
-                matches!(bid.state, Submitted | Won | Lost | Withdrawing | Withdrawn)
-            }
-            Move::Refuse => matches!(bid.state, Rejected | NotSubmitted),
-            // A late answer or a person has settled it already: better known than unknown.
-            Move::LoseAnswer { .. } => !matches!(bid.state, Claimed | Submitting),
-            _ => false,
-        }
 }
 
 fn unknown_cause(cause: LostCause) -> UnknownCause {

@@ -258,7 +258,7 @@ async fn a_row_that_comes_in_between_keeps_ours_from_being_sent() {
     drop(listening);
     assert!(matches!(outcome, Outcome::AlreadyBid(_)), "{outcome:?}");
     // It held no lock of the posting, for they were ours.
-    let told = told.0.lock().unwrap();
+    let told = told.0.lock().unwrap().clone();
     assert!(told.iter().any(|line| line.contains("same server and database number")), "{told:?}");
     assert!(rig.market.seen().is_empty());
     let row = rig.row("1").await;
