@@ -12,21 +12,25 @@ use std::{
 use kit::{Desk, engines::Market, signal};
 use rustix::process::Signal;
 
-/// How often the scan has answered a sighting with "already bid": it goes up with each pass.
-fn already_bid(port: u16) -> f64 {
+/// How often the scan has answered a sighting with this: it goes up with each pass.
+fn answered(port: u16, outcome: &str) -> f64 {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return 0.0 };
     let mut answer = String::new();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     stream.read_to_string(&mut answer).unwrap();
-    let line = answer.lines().find(|l| l.starts_with("bidlock_bids_total") && l.contains("already_bid"));
+    let line = answer.lines().find(|l| l.starts_with("bidlock_bids_total") && l.contains(outcome));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
 }
 
 fn wait_for_passes(port: u16, more: f64) {
-    let from = already_bid(port);
+    wait_for(port, "already_bid", more);
+}
+
+fn wait_for(port: u16, outcome: &str, more: f64) {
+    let from = answered(port, outcome);
     // Each look is a whole HTTP exchange: the loop is no busy one, and its bound is minutes.
     for _ in 0..100_000 {
-        if already_bid(port) >= from + more {
+        if answered(port, outcome) >= from + more {
             return;
         }
         std::thread::yield_now();
@@ -97,4 +101,34 @@ fn a_scan_whose_ledger_is_left_to_newer_versions_ends_before_its_next_round() {
     scan.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!(scan.wait().unwrap().code(), Some(5), "{err}");
     assert!(err.contains("newer scanners work with it"), "{err}");
+}
+
+#[test]
+fn a_marketplace_out_of_reach_is_told_when_it_begins_and_when_it_ends() {
+    let desk = Desk::new();
+    desk.file("feed.json", kit::engines::FEED);
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (address, port) = (free(), free().port());
+    let words = format!(
+        "scan feed.json --marketplace example --submit http://{address} --every 20ms --metrics-listen {port}"
+    );
+    let mut scan = desk.call(&words).start();
+    let mut err = BufReader::new(scan.stderr.take().unwrap());
+    let mut told = String::new();
+    let mut until = |part: &str| {
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert_ne!(err.read_line(&mut line).unwrap(), 0, "the scan ended: {told}");
+            told.push_str(&line);
+        }
+    };
+    until("the marketplace can't be reached");
+    wait_for(port, "deferred", 4.0);
+    let _market = Market::open_with(&desk, &format!("--listen {address}"));
+    until("the marketplace can be reached again");
+    signal(&scan, Signal::TERM);
+    err.read_to_string(&mut told).unwrap();
+    assert_eq!(scan.wait().unwrap().code(), Some(0), "{told}");
+    assert_eq!(told.matches("the marketplace can't be reached").count(), 1, "{told}");
 }

@@ -11,7 +11,7 @@
 //! | nothing accepted: later, not sent | sent again within the claim, else handed back | deferred |
 //! | nothing accepted: account refused, or nothing at the address | handed back, sending stops | deferred |
 //! | nothing accepted: nothing there for this posting, at an address that has answered | handed back | deferred |
-//! | lost | `unknown` | unknown |
+//! | lost | `unknown`; after several in a row sending stops | unknown |
 //!
 //! What comes back while the ledger is away is recorded when it is back. Where that takes longer than its sender waits the
 //! row stays `submitting` until the sweeper makes it `unknown`, and the outcome is unknown: whoever has sent never calls
@@ -204,6 +204,11 @@ impl Pipeline {
     async fn take_answer(&self, bid: &Bid, answer: Answer) -> Result<Next, PipelineError> {
         if answer.is_a_marketplaces() {
             self.gate.heard();
+        }
+        match &answer {
+            Answer::Lost { detail, .. } => self.unanswered(bid, detail),
+            Answer::NotSent { .. } => {} // it left nothing unknown, and says nothing of answers
+            _ => self.gate.answered(),
         }
         let outcome = match answer {
             Answer::Accepted { external_ref } => self.accept(bid, external_ref).await?,
