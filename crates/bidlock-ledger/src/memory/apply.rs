@@ -143,7 +143,7 @@ impl Tables {
     /// that it never is; one that was sent is a duplicate. Says what a person must know.
     fn reopened(&mut self, change: &Change, bid: &Bid, now: StoreTime) -> String {
         let (id, posting) = (bid.id, &bid.posting);
-        let wrong = format!("the marketplace has bid {id} on {posting}, which was settled as not submitted");
+        let wrong = format!("bid {id} on {posting} is submitted after all, and was settled as not submitted");
         if !bid.rebid_allowed {
             return format!("{wrong}: it is reopened");
         }

@@ -186,7 +186,7 @@ fn refusal(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Res
 /// same transaction, so that it never is; one that was sent is a duplicate. Says what a person must know.
 fn reopened(tx: &Connection, now: &HostInstant, change: &Change, bid: &Bid) -> rusqlite::Result<String> {
     let (id, posting) = (bid.id, &bid.posting);
-    let wrong = format!("the marketplace has bid {id} on {posting}, which was settled as not submitted");
+    let wrong = format!("bid {id} on {posting} is submitted after all, and was settled as not submitted");
     if !bid.rebid_allowed {
         return Ok(format!("{wrong}: it is reopened"));
     }
