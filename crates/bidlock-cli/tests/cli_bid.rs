@@ -249,7 +249,8 @@ fn a_posting_with_another_bid_stays_used_and_the_other_is_named() {
     let resolve = |id: &str, words: &str| desk.run(&format!("bid resolve {id} --reason r --as {words}"));
     resolve(&first.to_string(), "not-submitted --allow-new-bid").code(0).prints(&["may be bid on again"]);
     let second = desk.seed("one", BidState::Unknown, VIA).id;
-    let told = resolve(&first.to_string(), "submitted").code(0).says(&["duplicate", "is submitted after all"]);
+    let told =
+        resolve(&first.to_string(), "submitted").code(0).says(&["duplicate", "is submitted after all"]);
     assert!(!told.err.contains("the marketplace has"), "a person says so: {told:#?}");
     resolve(&second.to_string(), "not-submitted --allow-new-bid")
         .code(0)

@@ -102,5 +102,10 @@ fn a_marketplace_that_is_not_there_is_named_and_nothing_is_unknown() {
         "{done:?}"
     );
     let done = desk.run("scan feed.json --marketplace example --submit http://127.0.0.1:9 --wait 0s").code(5);
-    done.says(&["error: submit.target (--submit)", "http://127.0.0.1:9 can't be reached", "hint:", "still open"]);
+    done.says(&[
+        "error: submit.target (--submit)",
+        "http://127.0.0.1:9 can't be reached",
+        "hint:",
+        "still open",
+    ]);
 }

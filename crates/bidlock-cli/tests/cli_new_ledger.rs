@@ -50,7 +50,9 @@ fn an_import_may_make_its_ledger_in_the_old_database() {
     let desk = Desk::new();
     postgres.sql(OLD_TABLE);
     let with = With { desk: &desk, variables: vec![("DATABASE_URL", postgres.url())] };
-    with.run(&format!("import legacy {}", old(&postgres))).code(0).says(&["made a new ledger at postgres://"]);
+    with.run(&format!("import legacy {}", old(&postgres)))
+        .code(0)
+        .says(&["made a new ledger at postgres://"]);
 }
 
 #[test]

@@ -140,7 +140,10 @@ fn a_marketplace_that_gets_well_within_the_patience_is_sent_to() {
                 _ => ("402 Payment Required", ""), // what was sent has come here
             };
             let length = body.len();
-            let _ = write!(stream, "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
         }
     });
     let words = ["until it is well", "refused the account (http_402)"];
@@ -155,7 +158,11 @@ fn a_marketplace_that_loses_one_answer_after_the_other_is_sent_no_more() {
     let scan = format!("scan feed.json --marketplace example --submit {} --concurrency 2", market.url);
     let told = ["in a row", "bidlock reconcile", "submit.max_unknown_in_a_row", &market.url];
     let done = desk.run(&scan).refused(8, &told);
-    assert_eq!(done.err.matches("sending has stopped").count(), 2, "one line of the log, and the error: {done:#?}");
+    assert_eq!(
+        done.err.matches("sending has stopped").count(),
+        2,
+        "one line of the log, and the error: {done:#?}"
+    );
     let (sent, _) = record(&desk);
     assert!((5..=6).contains(&sent), "{sent}");
     desk.run("reconcile").code(0);

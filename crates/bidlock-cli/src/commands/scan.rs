@@ -84,9 +84,7 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
                  many by submit.max_unknown_in_a_row"
             ),
         };
-        return Err(
-            CliError::new(Exit::SendingStopped, format!("sending has stopped: {detail}")).hint(hint)
-        );
+        return Err(CliError::new(Exit::SendingStopped, format!("sending has stopped: {detail}")).hint(hint));
     }
     match report.exit() {
         Exit::Unavailable => Err(CliError::unavailable(format!(

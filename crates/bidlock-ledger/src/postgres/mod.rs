@@ -149,7 +149,9 @@ impl PostgresLedger {
         let bounds = (options.lanes, MAX_BATCH_WEIGHT);
         let lanes = Lanes::start(&target, manual, None, bounds, jobs::worker(Arc::clone(&clock)));
         let reader = Reader::new(target.clone(), options.clock, session);
-        Ok(PostgresLedger { inner: Arc::new(Inner { target, id: opening.id, made: opening.made, clock, lanes, reader }) })
+        Ok(PostgresLedger {
+            inner: Arc::new(Inner { target, id: opening.id, made: opening.made, clock, lanes, reader }),
+        })
     }
 
     /// The database, without a password.

@@ -167,7 +167,8 @@ fn look(conn: &Connection) -> rusqlite::Result<Found> {
         return Ok(Found::Nothing);
     }
     if !tables.iter().any(|name| name == "refinery_schema_history") {
-        let is_replaced = conn.query_row(&bare(include_str!("../../queries/sqlite/replaced.sql")), [], |row| row.get(0))?;
+        let is_replaced =
+            conn.query_row(&bare(include_str!("../../queries/sqlite/replaced.sql")), [], |row| row.get(0))?;
         return Ok(if is_replaced { Found::ReplacedSystem } else { Found::SomethingElse });
     }
     let version: Option<i64> =

@@ -191,10 +191,10 @@ async fn last_of(ledger: &dyn LedgerStore, filter: &BidFilter, count: usize) -> 
 /// What stays unknown, or unconfirmed, for too long. What was imported as unknown was so before bidlock came, and may stay
 /// so for as long as the move takes: a person should know, and nothing is unhealthy.
 async fn unknown(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
-    let filter =
-        BidFilter { states: vec![BidState::Unknown, BidState::Withdrawing], ..BidFilter::default() };
+    let filter = BidFilter { states: vec![BidState::Unknown, BidState::Withdrawing], ..BidFilter::default() };
     let bids = last_of(ledger, &filter, MOST_UNKNOWN).await?;
-    let is_imported = |bid: &Bid| bid.state == BidState::Unknown && bid.unknown_cause == Some(UnknownCause::Legacy);
+    let is_imported =
+        |bid: &Bid| bid.state == BidState::Unknown && bid.unknown_cause == Some(UnknownCause::Legacy);
     let (imported, bids): (Vec<Bid>, Vec<Bid>) = bids.into_iter().partition(is_imported);
     match (stays_unknown(&bids), stays_unknown(&imported)) {
         (Some((found, way_out)), _) => Ok(Check::unhealthy(UNKNOWN, found, way_out)),
@@ -203,7 +203,10 @@ async fn unknown(ledger: &dyn LedgerStore) -> Result<Check, CliError> {
         }
         (None, None) => {
             let patience = show_duration(UNKNOWN_PATIENCE);
-            Ok(Check::ok(UNKNOWN, format!("{}, none for longer than {patience}", bids.len() + imported.len())))
+            Ok(Check::ok(
+                UNKNOWN,
+                format!("{}, none for longer than {patience}", bids.len() + imported.len()),
+            ))
         }
     }
 }

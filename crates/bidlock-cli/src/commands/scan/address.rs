@@ -63,16 +63,21 @@ async fn once_well(
     let mut outage = Outage::default();
     loop {
         let error = match marketplace.look_up(probe).await {
-            Err(
-                error @ (LookUpError::Unanswered { .. } | LookUpError::Status { status: 500..=599, .. }),
-            ) => error,
+            Err(error @ (LookUpError::Unanswered { .. } | LookUpError::Status { status: 500..=599, .. })) => {
+                error
+            }
             other => return Ok(other),
         };
         let now = SystemClock.now();
         if now.since(since) >= patience {
             let setting = app.config()?.named("submit.target");
-            return Err(CliError::unavailable(format!("{setting}: the marketplace is ill: {}", chain_of(&error)))
-                .hint("a bid sent now would rather end as unknown; nothing was sent: scan again once it is well"));
+            return Err(CliError::unavailable(format!(
+                "{setting}: the marketplace is ill: {}",
+                chain_of(&error)
+            ))
+            .hint(
+                "a bid sent now would rather end as unknown; nothing was sent: scan again once it is well",
+            ));
         }
         if outage.goes_on(now).1 {
             tracing::warn!(%error, patience_s = patience.as_secs(), "the marketplace is ill; nothing is sent until it is well");
