@@ -84,6 +84,11 @@ pub enum What {
         /// One line.
         text: String,
     },
+    /// The host itself stood still, and with it everything that runs on it: from so long before this line on, until now.
+    HostStalled {
+        /// How long, in milliseconds.
+        ms: u64,
+    },
     /// From here on nothing is broken any more, and nothing new appears in the feed.
     QuietBegins,
     /// The last scan over the whole feed begins.

@@ -58,6 +58,7 @@ pub async fn run(
     }
     quiet(&mut world).await?;
     last_scan(&mut world).await?;
+    world.host = None;
     dump::ledger(&world).await?;
     world.recorder.add(What::Ended { notes_left_out: world.recorder.notes_left_out() });
     world.recorder.check()?;
@@ -147,13 +148,16 @@ impl Director {
 
 /// Nothing is broken any more, and nothing new appears: everything must come to rest. Half-way the operator looks up what is
 /// unknown and asks again for withdrawals, as a person or a timer does; claims that the faults left have run out by then.
+/// Time in which the host itself stood still is added, up to as much again: nobody could come to rest in it.
 async fn quiet(world: &mut World) -> Result<(), RigError> {
     world.desk.close().await?;
     world.sandbox.set_modes(calm(&world.plan)?);
     world.recorder.add(What::QuietBegins);
     let (begun_ms, lasts_ms) = (world.clock.ms(), world.plan.quiet_ms());
     let mut reconcile = None;
-    while world.clock.ms() < begun_ms + lasts_ms {
+    let stalled_before_ms = world.stalled_ms();
+    let stalled_ms = |world: &World| (world.stalled_ms() - stalled_before_ms).min(lasts_ms);
+    while world.clock.ms() < begun_ms + lasts_ms + stalled_ms(world) {
         tokio::time::sleep(TICK).await;
         let now_ms = world.clock.ms();
         world.crew.tend(now_ms).await?;

@@ -190,7 +190,7 @@ fn is_unrest(state: BidState) -> bool {
 }
 
 /// L1: at rest at the end, and already when the last scan began, but for what was abandoned and no feed shows (`is_gone`)
-/// to anybody before that scan.
+/// to anybody before that scan. Time in which the host stood still does not count.
 fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, is_gone: bool, found: &mut Findings) {
     let (Some(quiet_ms), Some(last_scan_ms)) = (around.timeline.quiet_ms, around.timeline.last_scan_ms)
     else {
@@ -206,11 +206,15 @@ fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, is_gone: bool, f
     // What began before the quiet, and was moved on by the last scan alone.
     let before = events.iter().rfind(|event| around.at_ms(event) < last_scan_ms);
     let known = events.iter().all(|event| around.is_known(event));
+    let had_ms = |event: &BidEvent| {
+        let from_ms = quiet_ms.max(around.at_ms(event));
+        last_scan_ms - from_ms - around.timeline.covered_ms((from_ms, last_scan_ms), |_| false)
+    };
     if let Some(event) = before
         && known
         && is_unrest(event.to)
         && !(event.to == BidState::Abandoned && is_gone)
-        && last_scan_ms - quiet_ms.max(around.at_ms(event)) >= around.rest_ms()
+        && had_ms(event) >= around.rest_ms()
     {
         let what = format!("bid {} was still {} {waited_s} s after the faults", bid.id, event.to);
         found.violated(Invariant::L1, at(), what);
@@ -218,7 +222,7 @@ fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, is_gone: bool, f
 }
 
 /// L2: once a killed claimant's claim has run out, somebody moves the row on. Time in which something was broken that
-/// could keep the others from it does not count.
+/// could keep the others from it, or the host stood still, does not count.
 fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
     for pair in events.windows(2) {
         let [claimed, next] = pair else { continue };

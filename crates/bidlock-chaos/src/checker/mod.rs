@@ -8,7 +8,7 @@
 //! | `bids` | one bid at a time: S2, S4 to S8, L1, L2, L4; the law itself is [`bidlock_ledger::lawful`] |
 //! | `marketplace` | one posting at a time: S1, S3, S5, S9, L3 |
 //! | `leases` | S10, and S4 on the locks |
-//! | `unknowns` | the fault behind each unknown outcome |
+//! | `unknowns` | the fault behind each unknown outcome, or the host's stall |
 //! | `evidence` | the lines that show a violation |
 //!
 //! Files are read line by line. What is kept of a posting is a few numbers and its bids' names, so that a million of them
@@ -32,11 +32,12 @@ use std::collections::{BTreeMap, HashMap};
 use bidlock_ledger::{Bid, BidEvent, PostingId};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::unknowns::HOST_STALLED;
 use self::{bids::Around, leases::Leases, market::Market, postings::Postings, verdict::Findings};
 pub use self::{
     invariant::Invariant,
     market::Sent,
-    timeline::{Life, Span, Timeline},
+    timeline::{Life, Span, Stall, Timeline},
     verdict::{Finding, MAX_TOLD, Shown, Verdict, Violation},
 };
 use crate::{
@@ -103,7 +104,7 @@ pub struct Tick {
 pub struct Unknown {
     /// What the ledger calls the cause.
     pub cause: String,
-    /// The fault behind it; `nothing` is a violation.
+    /// The fault behind it; `host_stalled` is none of the rig's, `nothing` is a violation.
     pub fault: String,
     /// How often.
     pub count: u64,

@@ -23,6 +23,9 @@ pub struct Timeline {
     pub faults: Vec<Span>,
     /// Faults that were planned and did not take place, and why.
     pub skipped: Vec<(FaultKind, String)>,
+    /// When the host itself stood still, in order; no two of them overlap.
+    #[serde(default)]
+    pub stalls: Vec<Stall>,
     /// When the quiet period began, if the run came so far.
     pub quiet_ms: Option<i64>,
     /// When the last scan over the whole feed began.
@@ -75,6 +78,15 @@ pub struct Span {
     /// When it began.
     pub from_ms: i64,
     /// When all was whole again; where that was not written down, when it should have been.
+    pub to_ms: i64,
+}
+
+/// A time in which the host itself stood still: no fault of the rig's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stall {
+    /// When everything should have gone on.
+    pub from_ms: i64,
+    /// When it did.
     pub to_ms: i64,
 }
 
@@ -137,6 +149,10 @@ impl Timeline {
                 // It began, and injecting it failed. No other has begun since.
                 self.faults.pop_if(|span| span.id == *id);
                 self.skipped.push((*fault, why.clone()));
+            }
+            What::HostStalled { ms } => {
+                let from_ms = at_ms.saturating_sub_unsigned(*ms);
+                self.stalls.push(Stall { from_ms, to_ms: at_ms });
             }
             What::QuietBegins => self.quiet_ms = Some(at_ms),
             What::LastScanBegins => self.last_scan_ms = Some(at_ms),
@@ -216,6 +232,13 @@ impl Timeline {
         near.find(|span| span.lies_before(process, place)).map(|span| span.fault)
     }
 
+    /// The times in which the host stood still that overlap this one.
+    pub(super) fn stalls_in(&self, (from_ms, to_ms): (i64, i64)) -> &[Stall] {
+        let first = self.stalls.partition_point(|stall| stall.to_ms <= from_ms);
+        let last = self.stalls.partition_point(|stall| stall.from_ms < to_ms);
+        self.stalls.get(first..last.max(first)).unwrap_or_default()
+    }
+
     /// Whether an event's time can't be told: on SQLite whoever writes an event dates it, by a wall clock that a fault may
     /// have moved. `at_ms` is what it says, on the run's time.
     pub(super) fn is_doubtful(&self, ledger: Place, actor: &str, at_ms: i64) -> bool {
@@ -233,13 +256,17 @@ impl Timeline {
         })
     }
 
-    /// How much of this time at least one of these faults lasted, in milliseconds.
+    /// How much of this time at least one of these faults lasted or the host stood still, in milliseconds.
     pub(super) fn covered_ms(&self, (from_ms, to_ms): (i64, i64), counts: impl Fn(&Span) -> bool) -> i64 {
+        let faults = self.near(from_ms, to_ms).filter(|span| counts(span));
+        let faults = faults.map(|span| (span.from_ms, span.to_ms + AFTERMATH_MS));
+        let stalls = self.stalls_in((from_ms, to_ms)).iter().map(|stall| (stall.from_ms, stall.to_ms));
+        let mut times: Vec<(i64, i64)> = faults.chain(stalls).collect();
+        times.sort_unstable();
         let mut reached = from_ms;
         let mut covered = 0;
-        // In the order of their beginnings.
-        for span in self.near(from_ms, to_ms).filter(|span| counts(span)) {
-            let (from, to) = (span.from_ms.max(reached), (span.to_ms + AFTERMATH_MS).min(to_ms));
+        for (from, to) in times {
+            let (from, to) = (from.max(reached), to.min(to_ms));
             if to > from {
                 covered += to - from;
                 reached = to;

@@ -1,4 +1,4 @@
-//! Why an outcome became unknown: each must have a fault that explains it.
+//! Why an outcome became unknown: each must have a fault that explains it, or a host that stood still.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +20,9 @@ const SILENCING: [FaultKind; 3] = [FaultKind::Kill, FaultKind::Pause, FaultKind:
 /// What makes a process take an answer for lost by itself.
 const INTERRUPTING: [FaultKind; 3] = [FaultKind::Terminate, FaultKind::Pause, FaultKind::Kill];
 
+/// Behind an unknown outcome that no fault explains, and a host that stood still does.
+pub(crate) const HOST_STALLED: &str = "host_stalled";
+
 /// What is counted of them.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -34,6 +37,8 @@ enum Why {
     Fault(FaultKind),
     /// A marketplace that refuses a second bid has one: that of an earlier sending.
     EarlierBid,
+    /// No fault, but the host stood still meanwhile.
+    HostStalled,
 }
 
 impl Why {
@@ -41,6 +46,7 @@ impl Why {
         match self {
             Why::Fault(kind) => kind.name(),
             Why::EarlierBid => "earlier_bid",
+            Why::HostStalled => HOST_STALLED,
         }
     }
 }
@@ -63,6 +69,7 @@ pub(super) fn check(
             Some(Action::SweepSubmitting) => (UnknownCause::ClaimantSilent, case.silent()),
             _ => continue,
         };
+        let why = why.or_else(|| case.stalled(cause));
         found.looked(Invariant::Unknowns, "unknown outcomes", 1);
         let name = why.as_ref().map_or("nothing", Why::name);
         *tally.counts.entry((cause.to_string(), name.to_owned())).or_default() += 1;
@@ -146,8 +153,7 @@ impl Case<'_> {
     /// What the marketplace did to it, if that is of interest.
     fn of_request(&self, is_it: impl Fn(FaultKind) -> bool) -> Option<Why> {
         let sent = self.request()?;
-        let limit_ms = i64::try_from(self.around.begun.plan.time_limit_ms).unwrap_or(i64::MAX);
-        let slow = sent.answered_ms.is_none_or(|at| at - sent.at_ms >= limit_ms - LIMIT_SLACK_MS);
+        let slow = sent.answered_ms.is_none_or(|at| at - sent.at_ms >= self.limit_ms() - LIMIT_SLACK_MS);
         let slow = slow.then_some(FaultKind::MarketSlow);
         sent.fault.filter(|fault| is_it(*fault)).or(slow.filter(|fault| is_it(*fault))).map(Why::Fault)
     }
@@ -160,13 +166,37 @@ impl Case<'_> {
         self.around.timeline.on_way(&self.door.actor, place, self.time()).map(Why::Fault)
     }
 
-    /// From the door to the loss. Where that can't be told, the whole life of the claimant.
-    fn time(&self) -> (i64, i64) {
-        let around = self.around;
-        if around.is_known(self.door) && around.is_known(self.event) {
-            return (around.at_ms(self.door) - SLACK_MS, around.at_ms(self.event) + SLACK_MS);
+    /// The host stood still during this very request, in a way that looks like this. A short wait can't be told from a long
+    /// one afterwards: any overlap counts.
+    fn stalled(&self, cause: UnknownCause) -> Option<Why> {
+        use UnknownCause::{ClaimantSilent, ConnectionLost, Timeout};
+        if !matches!(cause, ClaimantSilent | ConnectionLost | Timeout) {
+            return None;
         }
-        let life = around.timeline.life(&self.door.actor);
-        life.map_or((0, i64::MAX / 2), |life| (life.from_ms, life.to_ms.unwrap_or(i64::MAX / 2)))
+        // Where no clock tells its time, the marketplace's record does; a whole life would excuse too much.
+        let of_request = || self.request().map(|sent| (sent.at_ms, sent.at_ms + self.limit_ms()));
+        let time = self.told_time().or_else(of_request)?;
+        (!self.around.timeline.stalls_in(time).is_empty()).then_some(Why::HostStalled)
+    }
+
+    /// How long a request may take.
+    fn limit_ms(&self) -> i64 {
+        i64::try_from(self.around.begun.plan.time_limit_ms).unwrap_or(i64::MAX / 2)
+    }
+
+    /// From the door to the loss, where that can be told.
+    fn told_time(&self) -> Option<(i64, i64)> {
+        let around = self.around;
+        (around.is_known(self.door) && around.is_known(self.event))
+            .then(|| (around.at_ms(self.door) - SLACK_MS, around.at_ms(self.event) + SLACK_MS))
+    }
+
+    /// The same. Where it can't be told, the whole life of the claimant.
+    fn time(&self) -> (i64, i64) {
+        let life = || {
+            let life = self.around.timeline.life(&self.door.actor);
+            life.map_or((0, i64::MAX / 2), |life| (life.from_ms, life.to_ms.unwrap_or(i64::MAX / 2)))
+        };
+        self.told_time().unwrap_or_else(life)
     }
 }

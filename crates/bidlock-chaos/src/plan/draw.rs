@@ -206,13 +206,14 @@ mod tests {
             let plan = Plan::draw(&order(seed, Engines::RedisAndPostgres));
             for (n, a) in plan.faults.iter().enumerate() {
                 assert!(a.at_ms >= CALM_MS && a.at_ms + a.lasts_ms < plan.runs_ms);
-                let others = plan.faults[n + 1..].iter().filter(|b| overlap(a, b));
+                // All that last when this one begins: a long one may see many short ones pass, one after the other.
+                let others = plan.faults[..n].iter().filter(|b| overlap(a, b));
                 let (clashes, down): (Vec<_>, Vec<_>) = (
                     others.clone().filter(|b| plan.collide(a, b)).collect(),
                     others.filter(|b| is_down(b)).collect(),
                 );
                 assert!(clashes.is_empty(), "{a:?} and {clashes:?}");
-                assert!(!is_down(a) || down.len() < 4, "{a:?} and {down:?}");
+                assert!(!is_down(a) || down.len() < 2, "half of four scanners work: {a:?} and {down:?}");
             }
             let outages: u64 = plan.faults.iter().filter(|f| is_outage(&plan, f)).map(|f| f.lasts_ms).sum();
             assert!(outages * 100 <= plan.runs_ms * MAX_OUTAGE_PERCENT);

@@ -224,7 +224,11 @@ fn unknowns(page: &mut String, report: &Report<'_>) {
     if report.unknowns.is_empty() {
         page.push_str("<tr><td colspan=\"3\" class=\"soft\">None was.</tr>");
     }
-    page.push_str("</table></div><h2>Where bids ended</h2><div class=\"scroll\"><table>");
+    page.push_str("</table></div>");
+    if let Some(stalled) = report.host_stalled() {
+        let _ = write!(page, "<p class=\"soft\">The host itself {stalled}.</p>");
+    }
+    page.push_str("<h2>Where bids ended</h2><div class=\"scroll\"><table>");
     for (state, n) in report.states {
         let _ = write!(page, r#"<tr><td>{}<td class="amount">{}</tr>"#, escaped(state), number(*n));
     }
@@ -236,7 +240,8 @@ fn not_exercised(page: &mut String, report: &Report<'_>) {
         .not_exercised_invariants()
         .map(|finding| (finding.invariant.name(), finding.why.clone().unwrap_or_default()));
     let faults = report.not_exercised.iter().map(|kind| (kind.fault.name(), kind.why.clone()));
-    let all: Vec<(&str, String)> = invariants.chain(faults).collect();
+    let host = report.host_was_too_busy().map(|why| ("unknowns", why));
+    let all: Vec<(&str, String)> = invariants.chain(faults).chain(host).collect();
     if all.is_empty() {
         return;
     }

@@ -17,12 +17,27 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use self::words::{count, number};
 use crate::{
-    checker::{Checked, Finding, Invariant, Unknown, Verdict},
+    checker::{Checked, Finding, HOST_STALLED, Invariant, Unknown, Verdict},
     fault::FaultKind,
     history::NotExercised,
     plan::Engines,
 };
+
+/// A run of whose unknown outcomes more than one in so many are explained by nothing but the host's own stalls says so.
+const STALLS_SAY_LITTLE: u64 = 20;
+
+/// What the host itself did to a run: none of the rig's faults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HostStalls {
+    /// How often it stood still.
+    pub count: u64,
+    /// For how long at the most, in milliseconds.
+    pub longest_ms: i64,
+    /// How many unknown outcomes nothing else explains.
+    pub unknowns: u64,
+}
 
 /// What a run came to. As JSON, its field names stay as they are.
 #[derive(Clone, Debug, Serialize)]
@@ -68,6 +83,8 @@ pub struct Report<'a> {
     pub unknowns_total: u64,
     /// See `unknowns_total`.
     pub unknowns_named: u64,
+    /// How often the host itself stood still.
+    pub host_stalls: HostStalls,
     /// One for each invariant, in order.
     pub findings: &'a [Finding],
     /// Kinds of faults that could not be injected on this host.
@@ -113,6 +130,7 @@ impl<'a> Report<'a> {
             unknowns,
             unknowns_total: counted(false),
             unknowns_named: counted(true),
+            host_stalls: host_stalls(checked),
             findings,
             not_exercised: &begun.not_exercised,
             replay: replay.to_owned(),
@@ -130,7 +148,36 @@ impl<'a> Report<'a> {
         html::page(self)
     }
 
+    /// What the host did, where it did anything.
+    fn host_stalled(&self) -> Option<String> {
+        let HostStalls { count: stalls, longest_ms, unknowns } = self.host_stalls;
+        let (stalls, unknowns) = (count(stalls, "time"), count(unknowns, "unknown outcome"));
+        (self.host_stalls.count > 0)
+            .then(|| format!("stalled {stalls}, for {longest_ms} ms at most; behind {unknowns}"))
+    }
+
+    /// Why the invariant of unknown outcomes rests on less than it seems to, if it does.
+    fn host_was_too_busy(&self) -> Option<String> {
+        let (stalled, all) = (self.host_stalls.unknowns, self.unknowns_total);
+        (stalled * STALLS_SAY_LITTLE > all).then(|| {
+            let (stalled, all) = (number(stalled), number(all));
+            format!(
+                "stalls of the host, no faults, explain {stalled} of {all} outcomes; run it on a quieter host"
+            )
+        })
+    }
+
     fn not_exercised_invariants(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.verdict == Verdict::NotExercised)
+    }
+}
+
+fn host_stalls(checked: &Checked) -> HostStalls {
+    let stalls = &checked.timeline.stalls;
+    let unknowns = checked.unknowns.iter().filter(|unknown| unknown.fault == HOST_STALLED);
+    HostStalls {
+        count: stalls.len() as u64,
+        longest_ms: stalls.iter().map(|stall| stall.to_ms - stall.from_ms).max().unwrap_or_default(),
+        unknowns: unknowns.map(|unknown| unknown.count).sum(),
     }
 }

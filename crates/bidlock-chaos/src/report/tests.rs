@@ -114,6 +114,7 @@ fn the_json_keeps_its_names() {
             "unknowns",
             "unknowns_total",
             "unknowns_named",
+            "host_stalls",
             "findings",
             "not_exercised",
             "replay",

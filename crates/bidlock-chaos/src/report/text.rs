@@ -46,6 +46,9 @@ pub(super) fn page(report: &Report<'_>) -> String {
         "unknown",
         report.unknowns.iter().map(|u| format!("{} by {} {}", u.cause, u.fault, number(u.count))),
     );
+    if let Some(stalled) = report.host_stalled() {
+        page.list("host", std::iter::once(stalled));
+    }
     page.line(String::new());
     for finding in report.findings {
         page.line(format!(
@@ -79,7 +82,8 @@ fn not_exercised(report: &Report<'_>, page: &mut Page) {
         .not_exercised_invariants()
         .map(|finding| format!("{}: {}", finding.invariant, finding.why.as_deref().unwrap_or_default()));
     let faults = report.not_exercised.iter().map(|kind| format!("{}: {}", kind.fault, kind.why));
-    let all: Vec<String> = invariants.chain(faults).collect();
+    let host = report.host_was_too_busy().map(|why| format!("unknowns: {why}"));
+    let all: Vec<String> = invariants.chain(faults).chain(host).collect();
     if !all.is_empty() {
         page.line(String::new());
         page.line("not exercised".to_owned());

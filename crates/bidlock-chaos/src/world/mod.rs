@@ -9,12 +9,14 @@
 //! | `desk` | the operator |
 //! | `small_disk`, `clock_file` | a disk that can be full, a wall clock that can jump |
 //! | `recorder`, `clock` | the history, and the run's own time |
+//! | `host` | notices when the host itself stalls |
 
 pub(crate) mod clock;
 pub(crate) mod clock_file;
 pub(crate) mod crew;
 pub(crate) mod desk;
 pub(crate) mod feed;
+pub(crate) mod host;
 pub(crate) mod launcher;
 pub(crate) mod ledger_file;
 pub(crate) mod listener;
@@ -33,8 +35,8 @@ use bidlock_sandbox::{Sandbox, SandboxOptions};
 
 pub use self::launcher::Launch;
 use self::{
-    clock::RunClock, crew::Crew, desk::Desk, launcher::Launcher, news::News, recorder::Recorder,
-    servers::Servers, small_disk::SmallDisk, ways::Ways,
+    clock::RunClock, crew::Crew, desk::Desk, host::HostWatch, launcher::Launcher, news::News,
+    recorder::Recorder, servers::Servers, small_disk::SmallDisk, ways::Ways,
 };
 use crate::{
     error::RigError,
@@ -53,6 +55,8 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) clock: RunClock,
     pub(crate) recorder: Arc<Recorder>,
+    /// While processes run.
+    pub(crate) host: Option<HostWatch>,
     // Dropped in this order: processes before what they talk to.
     pub(crate) crew: Crew,
     pub(crate) desk: Desk,
@@ -93,6 +97,7 @@ impl World {
             plan: plan.clone(),
             clock,
             recorder,
+            host: None,
             crew,
             desk,
             ways,
@@ -123,6 +128,7 @@ impl World {
             canary,
             not_exercised: self.not_exercised(),
         })));
+        self.host = Some(HostWatch::start(self.clock, Arc::clone(&self.recorder))?);
         for n in 1..=self.plan.scanners {
             self.start_scanner(&format!("scanner-{n}"), self.news.feed(), &[]).await?;
         }
@@ -133,6 +139,11 @@ impl World {
             self.start_worker(&format!("worker-{n}")).await?;
         }
         Ok(())
+    }
+
+    /// How long the host itself has stalled so far, in milliseconds.
+    pub(crate) fn stalled_ms(&self) -> u64 {
+        self.host.as_ref().map_or(0, HostWatch::stalled_ms)
     }
 
     /// The ledger's file, where it is one.

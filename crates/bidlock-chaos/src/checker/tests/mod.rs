@@ -1,6 +1,7 @@
 //! For each invariant a small made-up run that breaks it, and one that does not.
 
 pub(crate) mod made_up;
+mod stalls;
 
 use bidlock_ledger::{Action, BidState};
 use serde_json::json;
