@@ -112,7 +112,7 @@ async fn write_down_alone(app: &App, place: &Place, actor: &Actor) -> Result<Exi
     let place = place.shown().map_err(|e| beside::refused(&origin, e))?;
     let ledger = app.ledger(Access::Existing).await?;
     let known = Coexistence::of(&*ledger).await?;
-    let there: Vec<&System> = known.at_place(&place).take(1).collect();
+    let there: Vec<&System> = known.at_place(&place).collect();
     if there.is_empty() {
         let all: Vec<String> = known.systems().iter().map(beside::told).collect();
         return Err(CliError::usage(format!("this ledger remembers no replaced system at {place}")).hint(
