@@ -20,7 +20,7 @@
 //! | `history` | what happened, in order |
 //! | `checker` | the invariants |
 //! | `report` | what one seed came to |
-//! | `sabotage` | what can be taken out, to see that the checker misses it |
+//! | `sabotage` | what can be taken out, to see that the checker notices |
 //! | [`randomness`] | why the same seed gives the same history |
 
 mod body;

@@ -1,4 +1,4 @@
-//! What can be taken out of a simulation, to see that the checker misses it.
+//! What can be taken out of a simulation, to see that the checker notices.
 
 use bidlock_ledger::memory::{CANARIES, Canary};
 

@@ -15,7 +15,7 @@ Examples:
   bidlock chaos replay run/history.jsonl           the same plan once more
 
 Needs redis-server and PostgreSQL on this host for the engines of these names; nothing of yours is touched.
-Exit codes: 0 everything was proven, 2 usage, 5 the rig can't run here, 7 an invariant is violated.";
+Exit codes: 0 no invariant is violated, 2 usage, 5 the rig can't run here, 7 an invariant is violated.";
 
 /// Break things on purpose: real scanners on real engines, faults drawn from a seed, and a check of what came of it.
 ///
