@@ -1,6 +1,6 @@
 //! `bidlock chaos`: translates the command line for the fault rig, and its verdict into an exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bidlock_chaos::{
     Launch, RigError, checker,
@@ -9,11 +9,11 @@ use bidlock_chaos::{
     report::Report,
     worker::{self, WorkerOptions},
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     app::App,
     args::{ChaosArgs, ChaosCommand, ChaosRunArgs, ReplayArgs, ResultArgs, WorkerArgs},
+    commands::own_folder::{OwnFolder, interrupted},
     exit::Exit,
     failure::{CliError, chain_of},
     stores,
@@ -87,7 +87,8 @@ async fn rig(
     again: String,
     results: &ResultArgs,
 ) -> Result<Exit, CliError> {
-    let kept = Kept::new(results.keep.as_deref())?;
+    let kept =
+        OwnFolder::new(results.keep.as_deref(), "chaos", "an earlier run's files are not written over")?;
     let folder = RunFolder::at(kept.path());
     app.out.say(format!(
         "seed {}, {}: {} faults in {:.1} minutes on {} scanners and {} postings; everything is in {}",
@@ -174,59 +175,4 @@ async fn work(app: &App, args: WorkerArgs) -> Result<Exit, CliError> {
     let say = move |line: &serde_json::Value| drop(out.json_line(line));
     worker::run(locks, backend, options, say, interrupted()).await;
     Ok(Exit::Ok)
-}
-
-/// The run's folder: kept where the user said so, else gone at the end.
-enum Kept {
-    There(PathBuf),
-    Temporary(tempfile::TempDir),
-}
-
-impl Kept {
-    fn new(keep: Option<&Path>) -> Result<Kept, CliError> {
-        let unwritable = |path: &Path, e: &std::io::Error| {
-            CliError::unavailable(format!("can't write in {}: {e}", path.display()))
-                .hint("name another folder: --keep DIR, or TMPDIR")
-        };
-        let Some(path) = keep else {
-            let made = tempfile::Builder::new().prefix("bidlock-chaos-").tempdir();
-            return made.map(Kept::Temporary).map_err(|e| unwritable(&std::env::temp_dir(), &e));
-        };
-        std::fs::create_dir_all(path).map_err(|e| unwritable(path, &e))?;
-        // Children run elsewhere, so the path must not be relative.
-        let path = path.canonicalize().map_err(|e| unwritable(path, &e))?;
-        let is_empty = std::fs::read_dir(&path).map_err(|e| unwritable(&path, &e))?.next().is_none();
-        if !is_empty {
-            return Err(CliError::usage(format!("--keep: {} is not empty", path.display()))
-                .hint("name a new folder: an earlier run's files are not written over"));
-        }
-        Ok(Kept::There(path))
-    }
-
-    /// Is not taken away at the end.
-    fn stay(self) {
-        if let Kept::Temporary(folder) = self {
-            let _ = folder.keep();
-        }
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Kept::There(path) => path,
-            Kept::Temporary(folder) => folder.path(),
-        }
-    }
-}
-
-async fn interrupted() {
-    let wait = async |kind: SignalKind| match signal(kind) {
-        Ok(mut signals) => drop(signals.recv().await),
-        // Then the signal does what it does by default: it ends us, and the kernel our children.
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::hangup()) => {}
-    }
 }

@@ -31,10 +31,7 @@ use bidlock_ledger::PostingId;
 use bidlock_market::{ReadOptions, expand, read};
 use bidlock_sandbox::{Sandbox, SandboxOptions};
 use serde_json::Value;
-use tokio::{
-    io::AsyncReadExt,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::io::AsyncReadExt;
 
 use self::{
     child::Launcher,
@@ -46,6 +43,7 @@ use self::{
 use crate::{
     app::App,
     args::DemoArgs,
+    commands::own_folder::{OwnFolder, interrupted, unwritable},
     exit::Exit,
     failure::{CliError, chain_of},
 };
@@ -74,7 +72,7 @@ pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<Exit, CliError> {
 }
 
 async fn demo(app: &App, args: &DemoArgs) -> Result<Exit, CliError> {
-    let folder = Folder::new(args.keep.as_deref())?;
+    let folder = OwnFolder::new(args.keep.as_deref(), "demo", "an earlier ledger would remember its bids")?;
     let failed = |e: std::io::Error| unwritable(folder.path(), &e);
     let feed = folder.path().join("feed");
     feed::write(&feed, args.postings, args.seed).map_err(failed)?;
@@ -109,7 +107,7 @@ async fn demo(app: &App, args: &DemoArgs) -> Result<Exit, CliError> {
     screen.clear()?;
     if screen.is_for_people() {
         proof::print(&screen, &bidlock, &naive, &books)?;
-        screen.line(&folder.farewell(), None)?;
+        screen.line(&farewell(&folder), None)?;
     } else {
         screen.json(&proof::to_json(&screen, &bidlock, &naive, &books))?;
     }
@@ -232,42 +230,11 @@ impl Stage<'_> {
     }
 }
 
-/// The demo's folder: kept where the user said so, else gone at the end.
-enum Folder {
-    Kept(PathBuf),
-    Temporary(tempfile::TempDir),
-}
-
-impl Folder {
-    fn new(keep: Option<&Path>) -> Result<Folder, CliError> {
-        let Some(path) = keep else {
-            let made = tempfile::Builder::new().prefix("bidlock-demo-").tempdir();
-            return made.map(Folder::Temporary).map_err(|e| unwritable(&std::env::temp_dir(), &e));
-        };
-        std::fs::create_dir_all(path).map_err(|e| unwritable(path, &e))?;
-        // Children run elsewhere, so the path must not be relative.
-        let path = path.canonicalize().map_err(|e| unwritable(path, &e))?;
-        let empty = std::fs::read_dir(&path).map_err(|e| unwritable(&path, &e))?.next().is_none();
-        if !empty {
-            return Err(CliError::usage(format!("--keep: {} is not empty", path.display()))
-                .hint("name a new folder: an earlier ledger would remember its bids"));
-        }
-        Ok(Folder::Kept(path))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Folder::Kept(path) => path,
-            Folder::Temporary(folder) => folder.path(),
-        }
-    }
-
-    fn farewell(&self) -> String {
-        match self {
-            Folder::Kept(path) => format!("Feeds, ledger and records are in {}", path.display()),
-            Folder::Temporary(_) => {
-                "Both had the same feed, ids and faults. --keep DIR keeps all records.".to_owned()
-            }
+fn farewell(folder: &OwnFolder) -> String {
+    match folder {
+        OwnFolder::Kept(path) => format!("Feeds, ledger and records are in {}", path.display()),
+        OwnFolder::Temporary(_) => {
+            "Both had the same feed, ids and faults. --keep DIR keeps all records.".to_owned()
         }
     }
 }
@@ -284,24 +251,6 @@ fn count(feed: &Path, now: jiff::Timestamp) -> Result<(HashSet<PostingId>, usize
         }
     }
     Ok((postings, sightings))
-}
-
-async fn interrupted() {
-    let wait = async |kind: SignalKind| match signal(kind) {
-        Ok(mut signals) => drop(signals.recv().await),
-        // Then the signal does what it does by default: it ends the demo, and the kernel its children.
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::hangup()) => {}
-    }
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::unavailable(format!("can't write in {}: {error}", path.display()))
-        .hint("name another folder: --keep DIR, or TMPDIR")
 }
 
 /// Seconds as people read them.
