@@ -1,7 +1,10 @@
-//! No bytes make a feed reader panic, in any format; what it reads is sound: canonical ids are stable, rows
-//! are numbered, texts are bounded.
+//! No bytes make a feed reader panic, in any format; what it reads is sound: canonical ids are stable, rows are numbered in
+//! order, texts are bounded, the same bytes give the same rows, and one id under two titles is never bid on silently.
 #![no_main]
 
+use std::collections::HashMap;
+
+use bidlock_ledger::PostingId;
 use bidlock_market::posting::{MAX_DESCRIPTION_BYTES, MAX_TEXT_BYTES};
 use bidlock_market::{Format, ReadOptions, canonical, read_bytes};
 use libfuzzer_sys::fuzz_target;
@@ -23,10 +26,20 @@ fuzz_target!(|data: &[u8]| {
         ..ReadOptions::auto(jiff::Timestamp::UNIX_EPOCH)
     };
     let Ok(fetch) = read_bytes("fuzz", bytes, &options) else { return };
+    let again = read_bytes("fuzz", bytes, &options).expect("it was read before");
+    assert_eq!(fetch.rows, again.rows, "another reading");
+    let numbers: Vec<u64> = fetch.rows.iter().map(|row| row.as_ref().map_or_else(|bad| bad.row, |row| row.source.row)).collect();
+    assert!(numbers.first().is_none_or(|first| *first >= 1) && numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    let mut titles: HashMap<&PostingId, String> = HashMap::new();
     for row in fetch.rows.iter().flatten() {
         assert!(row.title.len() <= MAX_TEXT_BYTES && row.description.len() <= MAX_DESCRIPTION_BYTES);
-        assert!(row.source.row >= 1);
         let again = canonical(row.id.marketplace(), row.id.posting());
         assert_eq!(again.as_ref(), Ok(&row.id), "not stable");
+        // Case and blanks aside, what is not marked has one title.
+        let title = row.title.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
+        if row.ambiguity.is_none() {
+            let first = titles.entry(&row.id).or_insert_with(|| title.clone());
+            assert_eq!(*first, title, "two titles under {}", row.id);
+        }
     }
 });

@@ -6,14 +6,15 @@ use std::{cell::OnceCell, sync::Arc};
 use bidlock::backends::redis::RedisOptions;
 use bidlock::layers::fallback::{Fallback, FallbackStatus};
 use bidlock::{HolderId, LockBackend, LockManager, Shared};
+use bidlock_config::{Config, LedgerPlace, LockPlace, Override, Surroundings};
 use bidlock_ledger::LedgerStore;
 use bidlock_market::{HttpOptions, Marketplace, Target, place_of};
 use bidlock_pipeline::Stop;
 
 use crate::{
-    args::{GlobalArgs, Override},
+    args::GlobalArgs,
     binding::{self, Binding, Bound},
-    config::{Config, LedgerPlace, LockPlace, Surroundings},
+    engines::ENGINES,
     failure::{CliError, chain_of},
     output::Output,
 };
@@ -65,7 +66,7 @@ impl App {
             return Ok(config);
         }
         let file = self.global.config.as_deref();
-        let config = Config::load(Surroundings::of_this_process(), file, &self.overrides)?;
+        let config = Config::load(Surroundings::of_this_process(), file, &self.overrides, ENGINES)?;
         config.warnings.iter().for_each(|w| self.out.warn(w));
         Ok(self.config.get_or_init(|| config))
     }

@@ -11,15 +11,12 @@ use bidlock::{
     LedgerBinding, LockBackend,
     backends::redis::{RedisBackend, RedisOptions},
 };
+use bidlock_config::{LedgerPlace, LockChoice, ServerUrl};
 use bidlock_ledger::{Actor, LedgerStore, NewNote};
 use bidlock_pipeline::Stop;
 use tokio::task::JoinHandle;
 
-use crate::{
-    config::{LedgerPlace, LockChoice, ServerUrl},
-    exit::Exit,
-    failure::CliError,
-};
+use crate::{exit::Exit, failure::CliError};
 
 /// How long the lock server remembers the ledger after the last word of any scanner: longer than a fleet's night.
 const MEMORY: Duration = Duration::from_secs(24 * 3_600);

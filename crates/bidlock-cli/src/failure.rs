@@ -80,6 +80,13 @@ impl From<std::io::Error> for CliError {
     }
 }
 
+/// Settings that can't be used.
+impl From<bidlock_config::ConfigError> for CliError {
+    fn from(error: bidlock_config::ConfigError) -> CliError {
+        CliError { hint: error.hint, ..CliError::usage(error.message) }
+    }
+}
+
 /// The text of an error with those underneath it, each once.
 pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
     /// Deeper chains say nothing more to a person.

@@ -9,13 +9,10 @@ use bidlock::{
         retry::Retry,
     },
 };
+use bidlock_config::{Config, LedgerPlace, LockChoice, LockPlace, SecondLocks};
 use bidlock_metrics::FALLBACK_ACTIVE;
 
-use crate::{
-    config::{Config, LedgerPlace, LockChoice, LockPlace, SecondLocks},
-    failure::CliError,
-    stores,
-};
+use crate::{failure::CliError, stores};
 
 /// The locks that the settings choose, each engine asked again as often as `lock.retry_count` says; and what they
 /// fall back to, where they do.

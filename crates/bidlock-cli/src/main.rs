@@ -5,7 +5,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`args`] | the command line |
-//! | [`config`] | settings with their origins |
+//! | [`engines`] | how the engines read a URL, for the settings (`bidlock-config`) |
 //! | [`app`] | what commands work with: configuration, ledger, locks, marketplace |
 //! | [`binding`] | locks that serve one ledger and no other |
 //! | [`stores`] | opening ledger and locks, and their errors in words for people |
@@ -18,7 +18,7 @@ mod app;
 mod args;
 mod binding;
 mod commands;
-mod config;
+mod engines;
 mod exit;
 mod failure;
 mod fallback;

@@ -10,6 +10,7 @@ use bidlock::{
         sqlite::SqliteBackend,
     },
 };
+use bidlock_config::{Config, LedgerPlace, LockChoice, LockPlace, ServerUrl};
 use bidlock_ledger::{
     Effect, ErrorKind, LedgerError, LedgerStore, PostgresLedger, SqliteLedger, postgres::PostgresOptions,
     sqlite::Options,
@@ -17,7 +18,6 @@ use bidlock_ledger::{
 
 use crate::{
     app::Access,
-    config::{Config, LedgerPlace, LockChoice, LockPlace, ServerUrl},
     exit::Exit,
     failure::{CliError, chain_of},
     telemetry,

@@ -13,13 +13,14 @@ use std::{
 };
 
 use bidlock::{LockBackend, LockManagerBuilder, layers};
+use bidlock_config::Config;
 use bidlock_ledger::LedgerStore;
 use bidlock_metrics::{BUILD_INFO, FALLBACK_ACTIVE, Kind, Marketplaces};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub(crate) use self::watch::Watched;
-use crate::{app::App, config::Config, failure::CliError};
+use crate::{app::App, failure::CliError};
 
 /// How often the recorder puts away what was observed since: observations wait in memory until then.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);

@@ -34,7 +34,7 @@ fn show_says_where_each_value_comes_from() {
         .code(0);
     let line = |key: &str| done.out.lines().find(|l| l.starts_with(key)).unwrap().to_owned();
     assert!(line("ledger.url\t").contains("here.db\t--database"), "{}", done.out);
-    assert!(line("lock.ttl\t").contains("50\tREDIS_LOCK_TTL"), "{}", done.out);
+    assert!(line("lock.ttl\t").contains("50s\tREDIS_LOCK_TTL"), "{}", done.out);
     assert!(line("scan.wait\t").contains("3s\tBIDLOCK_SCAN__WAIT"), "{}", done.out);
     assert!(line("scan.batch\t").contains("bidlock.toml:scan.batch"), "{}", done.out);
     assert!(line("lock.timeout\t").contains("10s\tdefault"), "{}", done.out);

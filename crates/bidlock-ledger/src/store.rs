@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub use self::{
     change::{Actor, Applied, Cap, Change, Move, NotMoved, UnknownCause},
-    claim::{ClaimOutcome, ImportOutcome, NewClaim, NewImport, idempotency_key},
+    claim::{ClaimOutcome, ImportOutcome, LEGACY_HOLDER, NewClaim, NewImport, idempotency_key},
 };
 
 #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]

@@ -11,6 +11,7 @@
 
 use async_trait::async_trait;
 use bidlock::{Attempt, Held, Lease, LeaseView, LockKey, Renewed};
+pub use bidlock_ledger::LEGACY_HOLDER;
 use bidlock_ledger::{
     Applied, Bid, BidBrief, BidEvent, BidFilter, BidId, BidState, Change, ClaimId, ImportOutcome, Move,
     NewImport, Page, PostingId, WallTime,
@@ -31,9 +32,6 @@ const LOCKED_AT_ONCE: usize = 16;
 
 /// How often a row that others move meanwhile is shut again before it counts as a fault.
 const ROUNDS: usize = 8;
-
-/// As whom bids of the replaced system stand in the ledger: its table has them already.
-pub const LEGACY_HOLDER: &str = "legacy";
 
 /// A name under which the replaced system may know a posting: nothing in it is brought into one form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

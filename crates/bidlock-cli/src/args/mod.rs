@@ -13,6 +13,7 @@ mod tools;
 
 use std::path::PathBuf;
 
+use bidlock_config::Override;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use self::{
@@ -54,13 +55,20 @@ Exit codes:
   8  sending has stopped: the marketplace refused the account, or is not at its address
   9  `doctor` found something unhealthy";
 
+/// What `--version` says: of a build whose mechanisms can be removed, that they can.
+const VERSION: &str = if cfg!(feature = "canary") {
+    concat!(env!("CARGO_PKG_VERSION"), " (with canaries)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// At most one bid per marketplace posting.
 ///
 /// bidlock makes sure that at most one bid is ever sent per posting, however many scanners see it and
 /// however they crash. Settings come from flags, the environment (BIDLOCK_*), bidlock.toml and defaults, in
 /// this order; `bidlock config show --origin` says which counts.
 #[derive(Debug, Parser)]
-#[command(name = "bidlock", version, after_help = ROOT_HELP, after_long_help = ROOT_HELP)]
+#[command(name = "bidlock", version = VERSION, after_help = ROOT_HELP, after_long_help = ROOT_HELP)]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(max_term_width = 110)]
 pub(crate) struct Cli {
@@ -130,22 +138,11 @@ impl Command {
     }
 }
 
-/// A flag that stands for a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Override {
-    /// The setting, such as `ledger.url`.
-    pub(crate) key: &'static str,
-    /// As typed.
-    pub(crate) value: String,
-    /// The flag, for error messages.
-    pub(crate) flag: &'static str,
-}
-
 /// Collects the flags that were given.
 pub(crate) fn given(flags: &[(&'static str, &'static str, Option<String>)]) -> Vec<Override> {
     flags
         .iter()
-        .filter_map(|(flag, key, value)| value.clone().map(|value| Override { key, value, flag }))
+        .filter_map(|(flag, key, value)| value.clone().map(|value| Override::new(*key, value, *flag)))
         .collect()
 }
 
@@ -188,6 +185,9 @@ impl StoreArgs {
 }
 
 #[cfg(test)]
+mod compose_tests;
+
+#[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
@@ -221,7 +221,7 @@ mod tests {
         let overrides = cli.command.overrides();
         assert_eq!(overrides.len(), 16);
         for o in overrides {
-            assert!(crate::config::is_setting(o.key), "{} -> {}", o.flag, o.key);
+            assert!(bidlock_config::is_setting(&o.key), "{} -> {}", o.by, o.key);
         }
     }
 }

@@ -4,17 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use bidlock::{Clock, Moment, SystemClock, backends::redis::RedisOptions};
+use bidlock_config::{LedgerPlace, LockPlace, ServerUrl};
 use bidlock_ledger::{Actor, LedgerStore, WallTime};
 use bidlock_legacy::{Coexistence, Earlier, Instances, LegacyDatabase, Place, System, coexistence};
 use bidlock_pipeline::{LegacyBids, LegacyError, PipelineError, Stop};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::{
-    app::App,
-    config::{LedgerPlace, LockPlace, ServerUrl},
-    failure::CliError,
-};
+use crate::{app::App, failure::CliError};
 
 /// How often a scan that runs looks whether it may go on, and shows to old instances what others have bid since. It reads
 /// one row of the ledger, and beside an old table the bids of the last minutes.

@@ -6,16 +6,14 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::{evaluation::Evaluation, posting};
+use bidlock_config::{Config, commented_reference};
+
 use crate::{
     app::App,
     args::{ConfigArgs, ConfigCommand, InitArgs, ShowConfigArgs},
-    config::Config,
     exit::Exit,
     failure::CliError,
 };
-
-/// Every setting with its default and meaning; `init` writes it as it is.
-pub(crate) const REFERENCE: &str = include_str!("../../../../bidlock.reference.toml");
 
 /// Runs it.
 pub(crate) async fn run(app: &App, args: ConfigArgs) -> Result<Exit, CliError> {
@@ -152,25 +150,11 @@ fn init(app: &App, args: &InitArgs) -> Result<Exit, CliError> {
             }
             _ => cannot(&e, path),
         })?;
-    file.write_all(commented(REFERENCE).as_bytes()).map_err(|e| cannot(&e, path))?;
+    file.write_all(commented_reference().as_bytes()).map_err(|e| cannot(&e, path))?;
     if app.out.json {
         app.out.json_document(&json!({ "written": path }))?;
     } else {
         app.out.say(format!("wrote {}; every setting stands in it as a comment", path.display()));
     }
     Ok(Exit::Ok)
-}
-
-/// The reference with every setting as a comment: a start that changes nothing.
-pub(crate) fn commented(reference: &str) -> String {
-    let is_setting = |line: &str| !line.is_empty() && !line.starts_with(['#', '[']);
-    let mut text = String::with_capacity(reference.len() + 256);
-    for line in reference.lines() {
-        if is_setting(line) {
-            text.push_str("# ");
-        }
-        text.push_str(line);
-        text.push('\n');
-    }
-    text
 }

@@ -3,15 +3,12 @@
 
 use std::sync::Arc;
 
+use bidlock_config::{Config, read_bounded};
 use bidlock_ledger::Currency;
 use bidlock_market::Posting;
 use bidlock_pipeline::{Decision, DeclineReason, Evaluator, EverythingSuits, RuleSet, check_template};
 
-use crate::{
-    args::MinAmount,
-    config::{Config, read_bounded},
-    failure::CliError,
-};
+use crate::{args::MinAmount, failure::CliError};
 
 /// A larger file of rules is a mistake.
 const MAX_RULES_BYTES: u64 = 1 << 20;

@@ -2,13 +2,13 @@
 
 use std::fmt::Display;
 
+use bidlock_config::LedgerPlace;
 use bidlock_ledger::{LedgerError, PostgresLedger, SqliteLedger};
 use serde_json::{Value, json};
 
 use crate::{
     app::App,
     args::{MigrateArgs, MigrateCommand},
-    config::LedgerPlace,
     exit::Exit,
     failure::CliError,
 };

@@ -1,12 +1,12 @@
 //! What is looked at before a ledger is begun, or sent from: bids that it would know nothing of.
 
+use bidlock_config::LedgerPlace;
 use bidlock_ledger::{BidFilter, LedgerStore, Page};
 use bidlock_legacy::{Coexistence, presence};
 
 use super::{beside, migrate};
 use crate::{
     app::{Access, App},
-    config::{LedgerPlace, default_ledger},
     failure::CliError,
     stores,
 };
@@ -80,7 +80,7 @@ pub(super) async fn refuse_a_database_of_old_bids(app: &App, known: &Coexistence
 /// A user who moves from a file to a server, or has mistyped where the ledger is, would bid twice.
 async fn refuse_beside_the_default_ledger(app: &App, place: &LedgerPlace) -> Result<(), CliError> {
     // Without a home there is no default.
-    let Ok(path) = default_ledger() else { return Ok(()) };
+    let Ok(path) = app.config()?.default_ledger() else { return Ok(()) };
     if !path.try_exists().unwrap_or(true) {
         return Ok(());
     }

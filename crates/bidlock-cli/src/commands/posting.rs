@@ -1,5 +1,6 @@
 //! `bidlock posting evaluate|canonical`.
 
+use bidlock_config::{Config, read_bounded};
 use bidlock_ledger::PostingId;
 use bidlock_market::{FieldMap, InvalidRow, Posting, ReadOptions, expand, read};
 use bidlock_pipeline::{Decision, Evaluator};
@@ -9,7 +10,6 @@ use super::evaluation::Evaluation;
 use crate::{
     app::App,
     args::{CanonicalArgs, EvaluateArgs, PostingArgs, PostingCommand},
-    config::{Config, read_bounded},
     exit::Exit,
     failure::CliError,
     output::money,

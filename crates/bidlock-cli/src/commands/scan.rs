@@ -8,10 +8,12 @@ mod told;
 use std::{cell::RefCell, pin::pin, sync::Arc};
 
 use bidlock::{Clock, SystemClock};
+use bidlock_config::Approval;
 use bidlock_ledger::Claimant;
 use bidlock_market::Marketplace;
 use bidlock_pipeline::{
-    BidMetrics, Caps, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions, Scan, ScanOptions, Stop,
+    ApprovalPolicy, BidMetrics, Caps, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions, Scan,
+    ScanOptions, Stop,
 };
 use futures::{
     StreamExt,
@@ -27,7 +29,6 @@ use crate::{
     app::{Access, App},
     args::ScanArgs,
     binding::Binding,
-    config,
     exit::Exit,
     failure::CliError,
     stores,
@@ -216,7 +217,11 @@ async fn open(
         ttl: config.lock.ttl,
         max_age: config.scan.max_age,
         concurrency: config.scan.concurrency,
-        approval: config.submit.approval,
+        approval: match config.submit.approval {
+            Approval::ByMarketplace => ApprovalPolicy::ByMarketplace,
+            Approval::Always => ApprovalPolicy::Always,
+            Approval::Never => ApprovalPolicy::Never,
+        },
         caps: caps(config),
         max_unknown_in_a_row: config.submit.max_unknown_in_a_row,
         run_limit: args.max_bids.map(u64::from).filter(|_| sends),
@@ -233,7 +238,7 @@ async fn open(
     Ok(Opened { pipeline, binding, watched, beside })
 }
 
-fn caps(config: &config::Config) -> Caps {
+fn caps(config: &bidlock_config::Config) -> Caps {
     let mut per_day: std::collections::HashMap<String, u64> =
         config.caps.per_day.iter().map(|(name, cap)| (name.clone(), *cap)).collect();
     let default = per_day.remove("default");

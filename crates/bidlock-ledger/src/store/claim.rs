@@ -101,8 +101,7 @@ impl NewClaim {
 }
 
 /// As whom imported bids stand in the ledger: no scanner of ours ever held them.
-#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
-pub(crate) const LEGACY_HOLDER: &str = "legacy";
+pub const LEGACY_HOLDER: &str = "legacy";
 
 #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 impl NewImport {

@@ -47,11 +47,11 @@ impl FromStr for Target {
         }
         // What looks like a misspelt name must not be read as a URL scheme ("localhost:8080").
         let Some((scheme, _)) = text.split_once("://") else {
-            return Err(TargetError::Unknown(text.to_owned()));
+            return Err(TargetError::Unknown(without_user(text)));
         };
         let url = Url::parse(text).map_err(|why| TargetError::BadUrl(why.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(TargetError::Scheme(scheme.to_owned()));
+            return Err(TargetError::Scheme(without_user(scheme)));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(TargetError::Credentials);
@@ -61,6 +61,11 @@ impl FromStr for Target {
         }
         Ok(Target::Http(url))
     }
+}
+
+/// What stands before an `@` may be a password, also where it is at the wrong place.
+fn without_user(text: &str) -> String {
+    text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("***@{rest}"))
 }
 
 impl std::fmt::Display for Target {
@@ -167,6 +172,8 @@ mod tests {
             ("http://user:hunter2@x.example", "token by file or variable"),
             ("http://x.example/?token=hunter2", "leave out"),
             ("http://x.example/#hunter2", "leave out"),
+            ("user:hunter2@x.example", "`***@x.example` is nowhere"),
+            ("ftp://user:hunter2@x.example", "`ftp://`"),
         ] {
             let error = text.parse::<Target>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

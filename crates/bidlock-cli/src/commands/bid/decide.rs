@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bidlock_config::{read_bounded, show_duration};
 use bidlock_ledger::{
     Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Liveness, Move, NotMoved, Page,
 };
@@ -11,7 +12,6 @@ use super::{due, find, view};
 use crate::{
     app::{Access, App},
     args::{ApproveArgs, DeclineArgs, ResolveArgs, ResolveAs},
-    config::{read_bounded, values::show_duration},
     exit::Exit,
     failure::CliError,
 };
@@ -192,6 +192,14 @@ pub(super) async fn moved(
             Ok(*bid)
         }
         Some(Applied::Already(bid)) => Ok(*bid),
+        Some(Applied::Not(NotMoved::WrongState(other))) if other.id != change.at.bid => {
+            let name = other.external_ref.as_deref().unwrap_or_default();
+            Err(CliError::usage(format!(
+                "what the marketplace has as {name} is bid {} on {} in the ledger already, {}",
+                other.id, other.posting, other.state
+            ))
+            .hint(format!("look at it with `bidlock bid show {}`; one bid is not counted twice", other.id)))
+        }
         Some(Applied::Not(NotMoved::WrongState(bid))) => Err(wrong_state(&bid, word, from)),
         Some(Applied::Not(
             NotMoved::StaleClaim(bid) | NotMoved::Expired(bid) | NotMoved::CapReached(bid),

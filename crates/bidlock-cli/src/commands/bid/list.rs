@@ -11,7 +11,6 @@ use super::{
 use crate::{
     app::{Access, App},
     args::ListArgs,
-    config::values,
     exit::Exit,
     failure::CliError,
 };
@@ -105,7 +104,7 @@ fn point_in_time(flag: &str, text: &str, now: Timestamp) -> Result<WallTime, Cli
         CliError::usage(format!("{flag}: `{text}` is no time"))
             .hint("write a duration such as 24h (ago), a date such as 2026-03-01, or 2026-03-01T12:00:00Z")
     };
-    let at = if let Ok(ago) = values::duration(text) {
+    let at = if let Ok(ago) = bidlock_config::duration(text) {
         let ago = jiff::SignedDuration::try_from(ago).map_err(|_| wrong())?;
         now.checked_sub(ago).map_err(|_| wrong())?
     } else if let Ok(at) = text.parse::<Timestamp>() {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use bidlock_config::show_duration;
 use bidlock_ledger::{Bid, BidEvent, WallTime};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-use crate::config::values::show_duration;
 
 /// RFC 3339 in UTC, to the second.
 pub(in crate::commands) fn time(at: WallTime) -> String {

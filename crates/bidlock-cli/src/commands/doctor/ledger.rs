@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bidlock::{Clock, SystemClock};
+use bidlock_config::{LedgerPlace, show_duration};
 use bidlock_ledger::{
     Bid, BidFilter, BidState, Health, LedgerStore, Page, UnknownCause, WallTime, chain, store::MAX_PAGE,
 };
@@ -11,7 +12,6 @@ use super::Check;
 use crate::{
     app::{Access, App},
     commands::{bid::view, migrate},
-    config::{LedgerPlace, values::show_duration},
     failure::CliError,
 };
 
@@ -34,7 +34,7 @@ const APPROVALS: &str = "approvals";
 
 /// All rows about the ledger.
 pub(super) async fn ledger(app: &App) -> Vec<Check> {
-    let place = match app.config().and_then(|c| c.ledger_place()) {
+    let place = match app.config().and_then(|c| Ok(c.ledger_place()?)) {
         Ok(place) => place,
         // The configuration's own row says so.
         Err(_) => return Vec::new(),

@@ -6,12 +6,12 @@ use bidlock::{
     Attempt, Health, LockBackend, LockKey, Released, Shared,
     backends::redis::{RedisBackend, RedisOptions},
 };
+use bidlock_config::{LedgerPlace, LockChoice, LockPlace};
 
 use super::Check;
 use crate::{
     app::{Access, App},
     commands::migrate,
-    config::{LedgerPlace, LockChoice, LockPlace},
     failure::CliError,
 };
 
@@ -23,7 +23,7 @@ const FALLBACK: &str = "lock fall-back";
 
 /// All rows about the locks.
 pub(super) async fn locks(app: &App) -> Vec<Check> {
-    let choice = match app.config().and_then(|c| c.lock_choice()) {
+    let choice = match app.config().and_then(|c| Ok(c.lock_choice()?)) {
         Ok(choice) => choice,
         Err(error) => return vec![Check::failed(NAME, error)],
     };
@@ -94,7 +94,7 @@ async fn engine(app: &App, choice: &LockChoice) -> Vec<Check> {
         Err(error) => vec![Check::failed(ENGINE, CliError::from(error).because_of(&choice.place_by))],
     };
     checks.push(probe(app, Arc::clone(&backend)).await.unwrap_or_else(named));
-    let ledger = app.config().and_then(|c| c.ledger_place());
+    let ledger = app.config().and_then(|c| Ok(c.ledger_place()?));
     if let (Shared::Fleet, Ok(LedgerPlace::Sqlite(path))) = (backend.capability().shared, ledger) {
         checks.push(Check::warning(
             "locks and ledger",

@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bidlock_config::LedgerPlace;
 use rustix::fs::{Access, access, statfs, statvfs};
 
 use super::Check;
-use crate::{app::App, config::LedgerPlace};
+use crate::app::App;
 
 /// Below this a ledger can't be trusted to go on: a full disk stops sending.
 const LEAST_FREE_BYTES: u64 = 100 << 20;
@@ -29,7 +30,7 @@ const TMPFS: u64 = 0x0102_1994;
 /// Permissions, free space, the kind of file system; nothing where the ledger is on a server.
 pub(super) fn data_folder(app: &App) -> Vec<Check> {
     const NAME: &str = "data folder";
-    let path = match app.config().and_then(|c| c.ledger_place()) {
+    let path = match app.config().and_then(|c| Ok(c.ledger_place()?)) {
         Ok(LedgerPlace::Sqlite(path)) => path,
         // Where the configuration names none, its own row says so.
         Ok(LedgerPlace::Postgres(_)) | Err(_) => return Vec::new(),

@@ -1,5 +1,6 @@
 //! The replaced system: what the ledger remembers of it, and whether a scan could work beside its instances.
 
+use bidlock_config::LockPlace;
 use bidlock_ledger::Actor;
 use bidlock_legacy::{Coexistence, Instances, LegacyDatabase, Look, look::MOST_COUNTED};
 
@@ -7,7 +8,6 @@ use super::Check;
 use crate::{
     app::{Access, App},
     commands::{beside, migrate, new_ledger},
-    config::LockPlace,
     failure::CliError,
 };
 
@@ -109,7 +109,7 @@ async fn table(app: &App, database: &LegacyDatabase) -> Check {
 
 /// Where old instances must lock.
 fn locks(app: &App) -> Check {
-    let Ok(choice) = app.config().and_then(|config| config.lock_choice()) else {
+    let Ok(choice) = app.config().and_then(|config| Ok(config.lock_choice()?)) else {
         return Check::skipped(LOCKS, "see the locks' own row");
     };
     match (&choice.place, beside::meets_old_instances(app)) {

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bidlock::{
     Acquire, Acquired, FencingToken, Grant, HolderId, LockBackend, LockKey, Nonce, Released, Renewed,
 };
+use bidlock_config::{LockPlace, show_duration};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::json;
 
@@ -15,7 +16,6 @@ use super::{held, key_of, key_text};
 use crate::{
     app::App,
     args::{AcquireArgs, ReleaseArgs, RenewArgs},
-    config::{LockPlace, values::show_duration},
     exit::Exit,
     failure::CliError,
 };

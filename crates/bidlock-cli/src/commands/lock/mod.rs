@@ -58,7 +58,7 @@ fn key_text(key: &LockKey) -> String {
 
 /// The end of a command that found the lock held.
 fn held(key: &LockKey, held: &bidlock::Held) -> CliError {
-    let left = crate::config::values::show_duration(held.remaining);
+    let left = bidlock_config::show_duration(held.remaining);
     CliError::new(
         Exit::Held,
         format!("{} is held by {} for another {left}, unless it renews", key_text(key), held.holder),

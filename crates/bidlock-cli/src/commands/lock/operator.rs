@@ -1,13 +1,13 @@
 //! `lock list`, `show`, `force-release`: what an operator sees and does.
 
 use bidlock::{Actor, HeldLock, KeyFilter, Page, Released};
+use bidlock_config::show_duration;
 use serde_json::{Value, json};
 
 use super::{key_of, key_text};
 use crate::{
     app::App,
     args::{ForceReleaseArgs, LockListArgs, LockShowArgs},
-    config::values::show_duration,
     exit::Exit,
     failure::CliError,
 };

@@ -3,6 +3,7 @@
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use bidlock::{Attempt, Wait};
+use bidlock_config::show_duration;
 use rustix::{
     process::{Pid, Signal, getpgrp, kill_process},
     termios::tcgetpgrp,
@@ -13,7 +14,7 @@ use tokio::{
 };
 
 use super::{held, key_of, key_text};
-use crate::{app::App, args::RunArgs, config::values::show_duration, exit::Exit, failure::CliError};
+use crate::{app::App, args::RunArgs, exit::Exit, failure::CliError};
 
 /// How long a command may take to end itself after its lock was lost.
 const GRACE: Duration = Duration::from_secs(5);

@@ -1,10 +1,11 @@
 //! Reads feeds on a thread of its own, ahead of the pipeline, by a bounded queue.
 
+use bidlock_config::Config;
 use bidlock_market::{FeedInput, InvalidRow, Posting, ReadOptions, expand, read};
 use futures::{Stream, stream};
 use tokio::sync::mpsc;
 
-use crate::{app::App, commands::posting::read_options, config::Config, failure::CliError};
+use crate::{app::App, commands::posting::read_options, failure::CliError};
 
 /// How many rows the reader may be ahead: a batch is being filled while the last one is worked on.
 const READ_AHEAD: usize = 2_048;

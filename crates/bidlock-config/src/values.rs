@@ -5,29 +5,31 @@ use std::{
     time::Duration,
 };
 
+use crate::hiding::quoted;
+
 /// Parses `300s`, `24h`, `100ms`, `1h 30m`, `7d`.
 ///
 /// # Errors
 /// The text has no unit, is negative, or is no duration.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let accepted = "write a number with its unit, such as 100ms, 30s, 5m, 24h or 7d";
     let text = text.trim();
     if text.is_empty() {
         return Err(format!("it is empty; {accepted}"));
     }
     if text.bytes().all(|b| b.is_ascii_digit()) && text != "0" {
-        return Err(format!("`{text}` has no unit; {accepted}"));
+        return Err(format!("{} has no unit; {accepted}", quoted(text)));
     }
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let wrong = || format!("`{text}` is not a duration; {accepted}");
+    let wrong = || format!("{} is not a duration; {accepted}", quoted(text));
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
     let relative = jiff::SpanRelativeTo::days_are_24_hours();
     let signed = span
         .to_duration(relative)
         .map_err(|_| format!("{}; months and years have no fixed length", wrong()))?;
-    Duration::try_from(signed).map_err(|_| format!("`{text}` is negative; {accepted}"))
+    Duration::try_from(signed).map_err(|_| format!("{} is negative; {accepted}", quoted(text)))
 }
 
 /// As [`duration`], but a plain number means seconds: what users of the replaced system's variables know.
@@ -39,7 +41,7 @@ pub(crate) fn duration_or_seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration as a person writes it: `300ms`, `5m`, `1h 30m`.
-pub(crate) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     /// Nanoseconds and microseconds would only distract.
     const MILLIS_PER_SECOND: u128 = 1_000;
     let millis = duration.as_millis();
@@ -74,6 +76,42 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     parts.join(" ")
 }
 
+/// A duration in full, so that it reads back as it is: what [`show_duration`] leaves out would be lost.
+pub(crate) fn exact_duration(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
+    let (seconds, nanos) = (duration.as_secs(), u64::from(duration.subsec_nanos()));
+    let parts = [
+        (seconds / 3_600, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+        (nanos / 1_000_000, "ms"),
+        (nanos / 1_000 % 1_000, "us"),
+        (nanos % 1_000, "ns"),
+    ];
+    let written = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+    written.collect::<Vec<_>>().join(" ")
+}
+
+/// The levels of logs, as `log.level` names them; a number from 0 to 5 stands for each as well.
+pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A level, or several with what they are for: `info,bidlock=debug`.
+///
+/// # Errors
+/// A part is no level.
+pub(crate) fn log_level(text: &str) -> Result<String, String> {
+    let is_level = |level: &str| {
+        LEVELS.iter().any(|word| word.eq_ignore_ascii_case(level))
+            || level.parse::<usize>().is_ok_and(|number| number < LEVELS.len())
+    };
+    if text.split(',').all(|part| is_level(part.rsplit('=').next().unwrap_or_default().trim())) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} is not a level; use {}", quoted(text), LEVELS.join(", ")))
+}
+
 /// true/1/yes/on or false/0/no/off.
 ///
 /// # Errors
@@ -82,7 +120,7 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(format!("`{text}` is neither true (1, yes, on) nor false (0, no, off)")),
+        _ => Err(format!("{} is neither true (1, yes, on) nor false (0, no, off)", quoted(text))),
     }
 }
 
@@ -95,7 +133,7 @@ pub(crate) fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
         .parse::<u64>()
         .ok()
         .filter(|n| (least..=most).contains(n))
-        .ok_or_else(|| format!("`{text}` is not a whole number from {least} to {most}"))
+        .ok_or_else(|| format!("{} is not a whole number from {least} to {most}", quoted(text)))
 }
 
 /// An address to listen at: `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`, or a port alone for this host only.
@@ -110,7 +148,8 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     }
     text.parse().map_err(|_| {
         format!(
-            "`{text}` is no address to listen at; write 127.0.0.1:9464, or a port alone for this host only"
+            "{} is no address to listen at; write 127.0.0.1:9464, or a port alone for this host only",
+            quoted(text)
         )
     })
 }
@@ -122,29 +161,10 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) fn one_of(text: &str, words: &[&'static str]) -> Result<&'static str, String> {
     let asked = text.trim().to_ascii_lowercase();
     words.iter().find(|w| **w == asked).copied().ok_or_else(|| {
-        let near = super::settings::nearest(&asked, words.iter().copied());
+        let near = crate::settings::nearest(&asked, words.iter().copied());
         let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-        format!("`{text}` is not one of {}{near}", words.join(", "))
+        format!("{} is not one of {}{near}", quoted(text), words.join(", "))
     })
-}
-
-/// A URL as it may be shown: with its user, never with a password. On the web a user name without one is a token.
-pub(crate) fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    let shown = match authority.rsplit_once('@') {
-        None => authority.to_owned(),
-        Some((user, host)) if user.contains(':') => {
-            let name = user.split(':').next().unwrap_or_default();
-            format!("{name}:***@{host}")
-        }
-        Some((_, host)) if scheme.starts_with("http") => format!("***@{host}"),
-        Some((user, host)) => format!("{user}@{host}"),
-    };
-    // Queries carry passwords too (`?password=…`, `?token=…`); nothing of them is needed to know the place.
-    let tail = tail.split_once('?').map_or(tail.to_owned(), |(path, _)| format!("{path}?***"));
-    format!("{scheme}://{shown}{tail}")
 }
 
 #[cfg(test)]
@@ -196,13 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn passwords_never_show() {
-        assert_eq!(without_password("postgres://u:s3cret@h/db?password=s3cret"), "postgres://u:***@h/db?***");
-        assert_eq!(without_password("https://s3cret@h:1/x@y"), "https://***@h:1/x@y");
-        assert_eq!(without_password("redis://:s3@cret@h:6379/0"), "redis://:***@h:6379/0");
-        assert_eq!(without_password("/a/path.db"), "/a/path.db");
-        for url in ["postgres://bidlock@h/db", "redis://bob@h:6379/0", "postgresql+asyncpg://bidlock@h/db"] {
-            assert_eq!(without_password(url), url, "a user is no secret");
+    fn durations_in_full_read_back() {
+        for nanos in [0, 1, 999, 50_000_001, 86_400_000_000_000, 90_061_001_002_003, 31_622_400_000_000_000] {
+            let duration = Duration::from_nanos(nanos);
+            assert_eq!(super::duration(&exact_duration(duration)).unwrap(), duration);
         }
     }
 }

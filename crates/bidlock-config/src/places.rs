@@ -3,16 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    layers::{Layers, Origin, Raw, Surroundings},
-    named,
-    server_url::ServerUrl,
+use crate::{
+    ConfigError, ServerUrl, Surroundings,
+    hiding::{is_server_without_scheme, quoted},
+    origin::{Origin, Raw, named},
+    reader::Sources,
 };
-use crate::failure::CliError;
 
 /// Where the ledger is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LedgerPlace {
+pub enum LedgerPlace {
     /// In this SQLite file: for the scanners of one host.
     Sqlite(PathBuf),
     /// In this PostgreSQL database: for the scanners of many hosts.
@@ -30,7 +30,7 @@ impl std::fmt::Display for LedgerPlace {
 
 /// A relative path counts from the folder of the configuration file it stands in, so that every scanner with
 /// that file means the same place; from a flag or a variable it counts from the working folder.
-pub(super) fn resolve(text: &str, origin: &Origin, around: &Surroundings) -> PathBuf {
+pub(crate) fn resolve(text: &str, origin: &Origin, around: &Surroundings) -> PathBuf {
     let base = match origin {
         Origin::File(file, _) => file.parent().unwrap_or(Path::new("")).to_owned(),
         _ => around.working_folder.clone(),
@@ -40,31 +40,24 @@ pub(super) fn resolve(text: &str, origin: &Origin, around: &Surroundings) -> Pat
     whole.components().collect()
 }
 
-/// See [`super::Config::ledger_place`].
-pub(super) fn ledger(layers: &Layers, around: &Surroundings) -> Result<LedgerPlace, CliError> {
-    match layers.get("ledger.url") {
-        Some(raw) => database("ledger.url", raw, around),
-        None => default_ledger().map(LedgerPlace::Sqlite),
+/// See [`crate::Config::ledger_place`].
+pub(crate) fn ledger(from: &Sources) -> Result<LedgerPlace, ConfigError> {
+    match from.layers.get("ledger.url") {
+        Some(raw) => database("ledger.url", raw, from),
+        None => default_ledger(from).map(LedgerPlace::Sqlite),
     }
 }
 
-/// The ledger where nothing names another: a file of this user on this host.
-///
-/// # Errors
-/// The user has no home.
-pub(crate) fn default_ledger() -> Result<PathBuf, CliError> {
-    Ok(data_folder()?.join("ledger.db"))
+/// See [`crate::Config::legacy_place`].
+pub(crate) fn legacy(from: &Sources) -> Result<Option<LedgerPlace>, ConfigError> {
+    from.layers.get("legacy.url").map(|raw| database("legacy.url", raw, from)).transpose()
 }
 
-/// See [`super::Config::legacy_place`].
-pub(super) fn legacy(layers: &Layers, around: &Surroundings) -> Result<Option<LedgerPlace>, CliError> {
-    layers.get("legacy.url").map(|raw| database("legacy.url", raw, around)).transpose()
-}
-
-fn data_folder() -> Result<PathBuf, CliError> {
-    match directories::ProjectDirs::from("", "", "bidlock") {
-        Some(dirs) => Ok(dirs.data_dir().to_owned()),
-        None => Err(CliError::usage(
+/// See [`crate::Config::default_ledger`].
+pub(crate) fn default_ledger(from: &Sources) -> Result<PathBuf, ConfigError> {
+    match &from.around.data_folder {
+        Some(folder) => Ok(folder.join("ledger.db")),
+        None => Err(ConfigError::new(
             "cannot tell your data folder: HOME is not set, so there is no default ledger",
         )
         .hint("set HOME, or say where the ledger is with --database FILE or DATABASE_URL")),
@@ -75,14 +68,19 @@ fn data_folder() -> Result<PathBuf, CliError> {
 ///
 /// # Errors
 /// It names none that bidlock knows.
-pub(super) fn database(key: &str, raw: &Raw, around: &Surroundings) -> Result<LedgerPlace, CliError> {
+pub(crate) fn database(key: &str, raw: &Raw, from: &Sources) -> Result<LedgerPlace, ConfigError> {
     let name = named(key, Some(raw));
     let text = raw.text.trim();
     let (scheme, rest) = split_scheme(text);
-    let file = |path: &str| plain_file(&name, path, raw, around).map(LedgerPlace::Sqlite);
-    if scheme.is_none() {
+    let file = |path: &str| plain_file(&name, path, raw, &from.around).map(LedgerPlace::Sqlite);
+    let Some(scheme) = scheme else {
+        if is_server_without_scheme(text) {
+            return Err(ConfigError::new(format!("{name}: {} is no URL and no path", quoted(text))).hint(
+                "write postgres://user:password@host:5432/database; a path like this one begins with ./",
+            ));
+        }
         return file(text);
-    }
+    };
     match engine_of(text).unwrap_or_default().as_str() {
         "sqlite" => {
             // Three slashes: relative. Four: absolute. None (`sqlite:x.db`): as written.
@@ -92,15 +90,15 @@ pub(super) fn database(key: &str, raw: &Raw, around: &Surroundings) -> Result<Le
             };
             file(path.split('?').next().unwrap_or_default())
         }
-        "postgres" | "postgresql" => match bidlock_postgres::Target::parse(text) {
+        "postgres" | "postgresql" => match (from.engines.postgres)(text) {
             Ok(_) => Ok(LedgerPlace::Postgres(ServerUrl::new(text))),
-            Err(error) => Err(CliError::usage(format!("{name}: {}", error.message()))
-                .hint(error.hint().unwrap_or("write postgres://user:password@host:5432/database"))),
+            Err(error) => Err(error.because_of(&name)),
         },
-        other => {
+        _ => {
             let known =
                 "use postgres://user@host/database, sqlite:///relative.db, sqlite:////absolute.db or a path";
-            let error = CliError::usage(format!("{name}: `{other}` is no engine that bidlock knows"));
+            let error =
+                ConfigError::new(format!("{name}: {} is no engine that bidlock knows", quoted(scheme)));
             Err(error.hint(if key == "lock.url" {
                 "use redis://host:6379/0, postgres://user@host/database, memory: or a path"
             } else {
@@ -112,35 +110,41 @@ pub(super) fn database(key: &str, raw: &Raw, around: &Surroundings) -> Result<Le
 
 /// The engine that a URL names. SQLAlchemy writes its driver behind a plus: `sqlite+aiosqlite`,
 /// `postgresql+asyncpg`. `None` for a path.
-pub(super) fn engine_of(text: &str) -> Option<String> {
+pub(crate) fn engine_of(text: &str) -> Option<String> {
     let scheme = split_scheme(text).0?;
     Some(scheme.split('+').next().unwrap_or_default().to_ascii_lowercase())
 }
 
 fn split_scheme(text: &str) -> (Option<&str>, &str) {
+    if text.starts_with(['/', '.', '~']) {
+        return (None, text);
+    }
+    // Whatever stands before `://` is meant for a scheme, also where it can be none (a quotation mark, say): as a path it
+    // would make a ledger that nobody meant.
     match text.split_once(':') {
-        Some((scheme, rest))
-            if !scheme.is_empty()
-                && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+' || c == '_')
-                && (rest.starts_with("//") || scheme.to_ascii_lowercase().starts_with("sqlite")) =>
-        {
-            (Some(scheme), rest)
+        Some((_, rest)) if rest.starts_with("//") => {}
+        Some((scheme, rest)) if scheme.to_ascii_lowercase().starts_with("sqlite") => {
+            return (Some(scheme), rest);
         }
-        _ => (None, text),
+        _ if text.contains("://") => {}
+        _ => return (None, text),
+    }
+    match text.split_once("://") {
+        Some((scheme, _)) => (Some(scheme), &text[scheme.len() + 1..]),
+        None => (None, text),
     }
 }
 
-fn bad_slashes(name: &str) -> CliError {
-    CliError::usage(format!(
+fn bad_slashes(name: &str) -> ConfigError {
+    ConfigError::new(format!(
         "{name}: a SQLite URL has three slashes before a relative path and four before an absolute one"
     ))
     .hint("write sqlite:///relative.db or sqlite:////absolute.db, or a plain path")
 }
 
-fn plain_file(name: &str, text: &str, raw: &Raw, around: &Surroundings) -> Result<PathBuf, CliError> {
+fn plain_file(name: &str, text: &str, raw: &Raw, around: &Surroundings) -> Result<PathBuf, ConfigError> {
     if text.is_empty() || text == ":memory:" || text.starts_with("memory:") {
-        return Err(CliError::usage(format!(
+        return Err(ConfigError::new(format!(
             "{name} names no file: what is in memory would forget every bid"
         ))
         .hint("write a path, sqlite:///relative.db or sqlite:////absolute.db"));

@@ -3,8 +3,7 @@
 use clap::Parser;
 use serde_yaml_ng::Value;
 
-use super::settings;
-use crate::args::Cli;
+use super::Cli;
 
 fn compose() -> Value {
     let mut file: Value = serde_yaml_ng::from_str(include_str!("../../../../compose.yaml")).unwrap();
@@ -23,7 +22,10 @@ fn what_compose_tells_scanners_is_known() {
         let service = &file["services"][name];
         for (variable, _) in service["environment"].as_mapping().unwrap() {
             let variable = variable.as_str().unwrap();
-            assert!(settings::is_known_variable(variable), "{name} sets {variable}, and nothing reads it");
+            assert!(
+                bidlock_config::is_known_variable(variable),
+                "{name} sets {variable}, and nothing reads it"
+            );
         }
         for words in [&service["command"], &service["healthcheck"]["test"]] {
             let words = texts(words);

@@ -6,19 +6,18 @@
 
 use std::path::PathBuf;
 
-use super::{
-    layers::{Layers, Origin, Raw, Surroundings},
-    named,
-    places::{self, LedgerPlace},
-    redis,
-    server_url::ServerUrl,
-    values,
+use crate::{
+    ConfigError, LedgerPlace, ServerUrl,
+    layers::Layers,
+    origin::{Raw, named},
+    places,
+    reader::Sources,
+    redis, values,
 };
-use crate::failure::CliError;
 
 /// Where locks are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LockPlace {
+pub enum LockPlace {
     /// In this process alone.
     Memory,
     /// In this SQLite file.
@@ -45,17 +44,17 @@ impl std::fmt::Display for LockPlace {
 
 /// The engine of the locks, and why this one.
 #[derive(Clone, Debug)]
-pub(crate) struct LockChoice {
+pub struct LockChoice {
     /// Where locks are.
-    pub(crate) place: LockPlace,
+    pub place: LockPlace,
     /// What chose this engine: `lock.manager_type (BID_LOCK_MANAGER_TYPE)`.
-    pub(crate) chosen_by: String,
+    pub chosen_by: String,
     /// What says where it is: `redis.host (REDIS_HOST)`. This is what to mend where it does not answer.
-    pub(crate) place_by: String,
+    pub place_by: String,
     /// What contradicts the choice.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
     /// What is set and has no effect.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +89,9 @@ impl Vote<'_> {
     }
 }
 
-/// See [`super::Config::lock_choice`].
-pub(super) fn choose(layers: &Layers, around: &Surroundings) -> Result<LockChoice, CliError> {
+/// See [`crate::Config::lock_choice`].
+pub(crate) fn choose(from: &Sources) -> Result<LockChoice, ConfigError> {
+    let layers = &from.layers;
     let votes = votes(layers)?;
     let winner = best(&votes, |_| true);
     let kind_vote = match winner {
@@ -114,13 +114,13 @@ pub(super) fn choose(layers: &Layers, around: &Surroundings) -> Result<LockChoic
         Kind::Memory => {}
         Kind::GrantAll => choice.place = LockPlace::GrantAll,
         Kind::Redis => {
-            let server = redis_server(&votes, layers)?;
+            let server = redis_server(&votes, from)?;
             choice.place = LockPlace::Redis(server.url);
             choice.place_by = server.by;
             unused = server.unused;
         }
         Kind::Database | Kind::NotRedis => {
-            (choice.place, choice.place_by) = database(&votes, layers, around)?;
+            (choice.place, choice.place_by) = database(&votes, from)?;
         }
     }
     for vote in votes.iter().filter(|vote| !vote.agrees_with(kind) && !vote.is_mere_presence()) {
@@ -145,7 +145,7 @@ fn best<'a, 'b>(votes: &'b [Vote<'a>], wanted: impl Fn(&Vote<'_>) -> bool) -> Op
 }
 
 /// What the settings say, the more definite first.
-fn votes(layers: &Layers) -> Result<Vec<Vote<'_>>, CliError> {
+fn votes(layers: &Layers) -> Result<Vec<Vote<'_>>, ConfigError> {
     let mut votes = Vec::new();
     if let Some(raw) = layers.get("lock.url") {
         votes.push(Vote { kind: kind_of_url(raw), key: "lock.url", raw });
@@ -160,7 +160,7 @@ fn votes(layers: &Layers) -> Result<Vec<Vote<'_>>, CliError> {
     }
     if let Some(raw) = layers.get("lock.use_redis") {
         let yes = values::boolean(&raw.text).map_err(|why| {
-            CliError::usage(format!("{}: {why}", named("lock.use_redis", Some(raw))))
+            ConfigError::new(format!("{}: {why}", named("lock.use_redis", Some(raw))))
                 .hint("unset it to let the other settings decide")
         })?;
         votes.push(Vote { kind: if yes { Kind::Redis } else { Kind::NotRedis }, key: "lock.use_redis", raw });
@@ -173,9 +173,9 @@ fn votes(layers: &Layers) -> Result<Vec<Vote<'_>>, CliError> {
     Ok(votes)
 }
 
-fn kind_of_word(raw: &Raw) -> Result<&'static str, CliError> {
+fn kind_of_word(raw: &Raw) -> Result<&'static str, ConfigError> {
     values::one_of(&raw.text, &["database", "memory", "redis"]).map_err(|why| {
-        CliError::usage(format!("{}: {why}", named("lock.manager_type", Some(raw))))
+        ConfigError::new(format!("{}: {why}", named("lock.manager_type", Some(raw))))
             .hint("`database` keeps locks beside the ledger and is the default")
     })
 }
@@ -193,57 +193,40 @@ fn kind_of_url(raw: &Raw) -> Kind {
 }
 
 /// Of several servers, the one that the highest layer names: by a URL, else by parts.
-fn redis_server(votes: &[Vote<'_>], layers: &Layers) -> Result<redis::RedisServer, CliError> {
+fn redis_server(votes: &[Vote<'_>], from: &Sources) -> Result<redis::RedisServer, ConfigError> {
     let named_one =
         best(votes, |vote| vote.kind == Kind::Redis && matches!(vote.key, "lock.url" | "redis.url"));
     match named_one {
         Some(vote) => {
-            let mut server = redis::of_url(vote.key, vote.raw, layers)?;
-            if vote.key == "lock.url" && layers.get("redis.url").is_some() {
+            let mut server = redis::of_url(vote.key, vote.raw, from)?;
+            if vote.key == "lock.url" && from.layers.get("redis.url").is_some() {
                 server.unused.insert(0, "redis.url");
             }
             Ok(server)
         }
-        None => redis::of_parts(layers),
+        None => redis::of_parts(from),
     }
 }
 
-fn database(
-    votes: &[Vote<'_>],
-    layers: &Layers,
-    around: &Surroundings,
-) -> Result<(LockPlace, String), CliError> {
+fn database(votes: &[Vote<'_>], from: &Sources) -> Result<(LockPlace, String), ConfigError> {
     if let Some(vote) = votes.iter().find(|vote| vote.key == "lock.url" && vote.kind == Kind::Database) {
-        let place = match places::database("lock.url", vote.raw, around)? {
+        let place = match places::database("lock.url", vote.raw, from)? {
             LedgerPlace::Sqlite(path) => LockPlace::Sqlite(path),
             LedgerPlace::Postgres(url) => LockPlace::Postgres(url),
         };
         return Ok((place, vote.named()));
     }
-    let by = named("ledger.url", layers.get("ledger.url"));
-    Ok((beside(places::ledger(layers, around)?), by))
+    let by = from.named("ledger.url");
+    Ok((beside(places::ledger(from)?), by))
 }
 
 /// `ledger-locks.db` beside `ledger.db`; in the same PostgreSQL database.
-pub(super) fn beside(ledger: LedgerPlace) -> LockPlace {
+pub(crate) fn beside(ledger: LedgerPlace) -> LockPlace {
     match ledger {
         LedgerPlace::Postgres(url) => LockPlace::Postgres(url),
         LedgerPlace::Sqlite(path) => {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             LockPlace::Sqlite(path.with_file_name(format!("{stem}-locks.db")))
-        }
-    }
-}
-
-impl Origin {
-    /// Which layer counts first.
-    fn rank(&self) -> u8 {
-        match self {
-            Origin::Flag(_) => 4,
-            Origin::Variable(name) | Origin::SecretFile(name, _) if name.starts_with("BIDLOCK_") => 3,
-            Origin::Variable(_) | Origin::SecretFile(..) => 2,
-            Origin::File(..) => 1,
-            Origin::Default => 0,
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Where old instances lock, as far as this environment tells: they read the variables `REDIS_*`. A scan that stands
 //! beside them and locks elsewhere keeps none of them away.
 
-use bidlock::backends::redis::RedisOptions;
-
-use super::{layers::Surroundings, server_url::ServerUrl};
+use crate::{ServerUrl, reader::Sources};
 
 /// A server's address, as far as something names it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,10 +17,11 @@ const DEFAULTS: [(&str, &str); 3] = [("REDIS_HOST", "localhost"), ("REDIS_PORT",
 /// The variables of old instances that name another server or database than these locks are in, with what they name. `None`
 /// where they name none, or the same. A host that has two names looks like two, and so does a server that is reached by a
 /// socket: what can't be compared counts as another.
-pub(super) fn another(around: &Surroundings, locks: &ServerUrl) -> Option<String> {
-    let ours = address(locks.with_password());
+pub(crate) fn another(from: &Sources, locks: &ServerUrl) -> Option<String> {
+    let around = &from.around;
+    let ours = address(from, locks.with_password());
     if let Some(url) = around.variable("REDIS_URL") {
-        let theirs = address(url);
+        let theirs = address(from, url);
         let same = (theirs.is_some() && theirs == ours) || url == locks.with_password();
         return (!same).then(|| format!("REDIS_URL ({})", ServerUrl::new(url)));
     }
@@ -42,8 +41,8 @@ pub(super) fn another(around: &Surroundings, locks: &ServerUrl) -> Option<String
 }
 
 /// `None` for what is no URL of a server that is reached by TCP.
-fn address(url: &str) -> Option<Address> {
-    let place = RedisOptions::from_url(url).ok()?.place();
+fn address(from: &Sources, url: &str) -> Option<Address> {
+    let place = (from.engines.redis)(url).ok()?;
     let (scheme, rest) = place.split_once("://")?;
     let (server, db) = rest.rsplit_once('/')?;
     let (host, port) = server.rsplit_once(':')?;
@@ -74,13 +73,15 @@ fn one_name(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Surroundings, layers::Layers, tests::ENGINES};
 
     #[test]
     fn another_server_or_database_is_told_and_the_same_is_not() {
         let found = |locks: &str, variables: &[(&str, &str)]| {
             let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             let around = Surroundings { variables: variables.collect(), ..Surroundings::default() };
-            another(&around, &ServerUrl::new(locks))
+            let from = Sources { layers: Layers::default(), around, engines: ENGINES };
+            another(&from, &ServerUrl::new(locks))
         };
         let locks = "redis://:secret@cache.example:6379/0";
         for same in [

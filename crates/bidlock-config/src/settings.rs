@@ -3,19 +3,19 @@
 
 /// A setting: its name, its default, its variables.
 #[derive(Debug)]
-pub(crate) struct Setting {
+pub struct Setting {
     /// The TOML key, such as `lock.ttl`. One that ends in `.*` stands for a table with free keys.
-    pub(crate) key: &'static str,
+    pub key: &'static str,
     /// As it would stand in TOML; `None` is "not set".
-    pub(crate) default: Option<&'static str>,
+    pub default: Option<&'static str>,
     /// Variables of the replaced system and of common usage, best first. `BIDLOCK_*` goes without saying.
-    pub(crate) known_names: &'static [&'static str],
+    pub known_names: &'static [&'static str],
     /// Never shown; may be given as `NAME_FILE`.
-    pub(crate) secret: bool,
+    pub secret: bool,
     /// A URL that may hold a password: shown without it; may be given as `NAME_FILE`.
-    pub(crate) url: bool,
+    pub url: bool,
     /// A path: relative ones in a file are relative to that file's folder.
-    pub(crate) path: bool,
+    pub path: bool,
 }
 
 const fn plain(key: &'static str, default: Option<&'static str>) -> Setting {
@@ -34,8 +34,11 @@ const fn url(key: &'static str, names: &'static [&'static str]) -> Setting {
     Setting { url: true, ..named(key, None, names) }
 }
 
+/// The table of caps; below it stand names of marketplaces.
+pub(crate) const CAPS: &str = "caps.per_day.";
+
 /// Every setting there is.
-pub(crate) const SETTINGS: &[Setting] = &[
+pub const SETTINGS: &[Setting] = &[
     url("ledger.url", &["DATABASE_URL"]),
     named("lock.manager_type", None, &["BID_LOCK_MANAGER_TYPE"]),
     url("lock.url", &[]),
@@ -101,14 +104,29 @@ pub(crate) fn find(key: &str) -> Option<&'static Setting> {
     })
 }
 
+/// The key under which a value is kept. A marketplace is named as postings name it: under another spelling a cap would
+/// never count.
+pub(crate) fn one_form(key: String) -> String {
+    match key.strip_prefix(CAPS) {
+        Some(name) => format!("{CAPS}{}", bidlock_market::marketplace_name(name)),
+        None => key,
+    }
+}
+
 /// `BIDLOCK_LOCK__TTL` for `lock.ttl`.
 pub(crate) fn variable_of(key: &str) -> String {
     format!("BIDLOCK_{}", key.to_uppercase().replace('.', "__"))
 }
 
-/// `lock.ttl` for `BIDLOCK_LOCK__TTL`.
+/// `lock.ttl` for `BIDLOCK_LOCK__TTL`; `None` where no setting has this variable, in just these letters.
 pub(crate) fn key_of(variable: &str) -> Option<String> {
-    Some(variable.strip_prefix("BIDLOCK_")?.to_lowercase().replace("__", "."))
+    let key = variable.strip_prefix("BIDLOCK_")?.to_lowercase().replace("__", ".");
+    (find(&key).is_some() && variable_of(&key) == variable).then_some(key)
+}
+
+/// Whether a key names a setting.
+pub fn is_setting(key: &str) -> bool {
+    find(key).is_some()
 }
 
 /// Whether a `BIDLOCK_*` variable may stand in the environment without being a setting.
@@ -117,12 +135,11 @@ pub(crate) fn is_other_variable(name: &str) -> bool {
 }
 
 /// Whether anything reads this variable: settings, known names, their `_FILE` forms.
-#[cfg(test)]
-pub(crate) fn is_known_variable(name: &str) -> bool {
+pub fn is_known_variable(name: &str) -> bool {
     let known = |name: &str| {
         SETTINGS.iter().any(|s| s.known_names.contains(&name))
             || OTHER_VARIABLES.contains(&name)
-            || key_of(name).is_some_and(|key| find(&key).is_some())
+            || key_of(name).is_some()
             || ["NO_COLOR", "ENV", "RUST_LOG"].contains(&name)
     };
     known(name) || name.strip_suffix("_FILE").is_some_and(known)
@@ -150,6 +167,7 @@ mod tests {
         assert_eq!(key_of("BIDLOCK_LOCK__TTL").as_deref(), Some("lock.ttl"));
         assert_eq!(key_of("BIDLOCK_CAPS__PER_DAY__UPWORK").as_deref(), Some("caps.per_day.upwork"));
         assert!(find("caps.per_day.upwork").is_some());
+        assert_eq!(key_of("BIDLOCK_lock__ttl"), None, "a second name would make it unclear which counts");
         assert!(find("caps.per_day").is_none() && find("caps.per_day.").is_none());
         assert!(is_other_variable("BIDLOCK_SERVICE_HOST") && is_other_variable("BIDLOCK_PORT_80_TCP"));
     }

@@ -1,18 +1,18 @@
 //! The URL of a server, which may hold a password.
 
-use super::values::without_password;
+use crate::without_password;
 
 /// Shows no password, neither to people nor in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct ServerUrl(String);
+pub struct ServerUrl(String);
 
 impl ServerUrl {
-    pub(super) fn new(url: impl Into<String>) -> ServerUrl {
+    pub(crate) fn new(url: impl Into<String>) -> ServerUrl {
         ServerUrl(url.into())
     }
 
     /// The whole URL, for whoever connects.
-    pub(crate) fn with_password(&self) -> &str {
+    pub fn with_password(&self) -> &str {
         &self.0
     }
 }

@@ -1,36 +1,35 @@
 //! Where Redis is: a URL, or its parts; the password fills a missing one.
 
-use bidlock::backends::redis::RedisOptions;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{
-    layers::{Layers, Raw},
-    named,
-    server_url::ServerUrl,
+use crate::{
+    ConfigError, ServerUrl,
+    origin::{Raw, named},
+    reader::Sources,
     values,
 };
-use crate::failure::CliError;
 
 /// The settings that stand for a server without a URL.
-pub(super) const PARTS: [&str; 3] = ["redis.host", "redis.port", "redis.db"];
+pub(crate) const PARTS: [&str; 3] = ["redis.host", "redis.port", "redis.db"];
 /// All settings that say something about Redis alone.
-pub(super) const SETTINGS: [&str; 5] =
+pub(crate) const SETTINGS: [&str; 5] =
     ["redis.url", "redis.host", "redis.port", "redis.db", "redis.password"];
 
 /// A server, and the settings that named it.
-pub(super) struct RedisServer {
-    pub(super) url: ServerUrl,
+pub(crate) struct RedisServer {
+    pub(crate) url: ServerUrl,
     /// As `redis.host (REDIS_HOST), redis.port (REDIS_PORT)`.
-    pub(super) by: String,
+    pub(crate) by: String,
     /// Settings that were set and say nothing new.
-    pub(super) unused: Vec<&'static str>,
+    pub(crate) unused: Vec<&'static str>,
 }
 
 /// The server of a URL that stands under this setting.
 ///
 /// # Errors
 /// It is no URL of Redis.
-pub(super) fn of_url(key: &str, raw: &Raw, layers: &Layers) -> Result<RedisServer, CliError> {
+pub(crate) fn of_url(key: &str, raw: &Raw, from: &Sources) -> Result<RedisServer, ConfigError> {
+    let layers = &from.layers;
     let given = raw.text.trim();
     let name = named(key, Some(raw));
     let filled = layers.get("redis.password").and_then(|password| fill_password(given, &password.text));
@@ -38,7 +37,7 @@ pub(super) fn of_url(key: &str, raw: &Raw, layers: &Layers) -> Result<RedisServe
     if filled.is_none() && layers.get("redis.password").is_some() {
         unused.push("redis.password");
     }
-    let url = checked(&name, filled.unwrap_or_else(|| given.to_owned()))?;
+    let url = checked(from, &name, filled.unwrap_or_else(|| given.to_owned()))?;
     Ok(RedisServer { url, by: name, unused })
 }
 
@@ -46,9 +45,10 @@ pub(super) fn of_url(key: &str, raw: &Raw, layers: &Layers) -> Result<RedisServe
 ///
 /// # Errors
 /// One of them can't be used.
-pub(super) fn of_parts(layers: &Layers) -> Result<RedisServer, CliError> {
+pub(crate) fn of_parts(from: &Sources) -> Result<RedisServer, ConfigError> {
+    let layers = &from.layers;
     let refuse = |key: &str, why: String| {
-        CliError::usage(format!("{}: {why}", named(key, layers.get(key))))
+        ConfigError::new(format!("{}: {why}", named(key, layers.get(key))))
             .hint("host, port and database number stand alone; a whole URL goes into REDIS_URL")
     };
     let text = |key: &str| layers.get(key).map(|raw| raw.text.trim());
@@ -69,16 +69,14 @@ pub(super) fn of_parts(layers: &Layers) -> Result<RedisServer, CliError> {
     let by: Vec<String> =
         PARTS.iter().filter_map(|key| layers.get(key).map(|raw| named(key, Some(raw)))).collect();
     let by = if by.is_empty() { "redis.host (default)".to_owned() } else { by.join(", ") };
-    let url = checked(&by, filled.unwrap_or(url))?;
+    let url = checked(from, &by, filled.unwrap_or(url))?;
     Ok(RedisServer { url, by, unused: Vec::new() })
 }
 
-fn checked(name: &str, url: String) -> Result<ServerUrl, CliError> {
-    match RedisOptions::from_url(&url) {
+fn checked(from: &Sources, name: &str, url: String) -> Result<ServerUrl, ConfigError> {
+    match (from.engines.redis)(&url) {
         Ok(_) => Ok(ServerUrl::new(url)),
-        // It does not repeat the URL, which may hold a password.
-        Err(error) => Err(CliError::usage(format!("{name}: {}", error.message()))
-            .hint(error.hint().unwrap_or("write redis://HOST:PORT/DB"))),
+        Err(error) => Err(error.because_of(name)),
     }
 }
 
