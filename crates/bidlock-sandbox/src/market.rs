@@ -22,12 +22,13 @@ pub(crate) struct Decision {
     pub(crate) fault: Option<String>,
     pub(crate) accepted: Option<AcceptedBid>,
     pub(crate) replayed: Option<String>,
+    pub(crate) duplicate_of: Option<String>,
     pub(crate) withdrawn: Option<String>,
 }
 
 impl Decision {
     pub(crate) fn reply(reply: Reply) -> Decision {
-        Decision { reply, fault: None, accepted: None, replayed: None, withdrawn: None }
+        Decision { reply, fault: None, accepted: None, replayed: None, duplicate_of: None, withdrawn: None }
     }
 
     fn instead(instead: Instead) -> Decision {
@@ -42,6 +43,7 @@ impl Decision {
             fault: self.fault.clone(),
             accepted: self.accepted.clone(),
             replayed: self.replayed.clone(),
+            duplicate_of: self.duplicate_of.clone(),
             withdrawn: self.withdrawn.clone(),
         })
     }
@@ -142,12 +144,15 @@ impl Market {
             let id = self.bids[first].bid.id.clone();
             return Decision { replayed: Some(id.clone()), ..Decision::reply(accepted(&id)) };
         }
-        let live = self
-            .postings
-            .get(&key(submission))
-            .is_some_and(|p| p.bids.iter().any(|at| !self.bids[*at].withdrawn));
-        if modes.duplicates == Duplicates::Refused && live {
-            return Decision::reply(Reply::refusal(409, "duplicate_bid", "you have a bid on this posting"));
+        if modes.duplicates == Duplicates::Refused
+            && let Some(live) = self.live(submission)
+        {
+            let message = "you have a bid on this posting";
+            let body = json!({ "code": "duplicate_bid", "message": message, "id": live });
+            return Decision {
+                duplicate_of: Some(live.to_owned()),
+                ..Decision::reply(Reply::json(409, &body))
+            };
         }
         if self.bids.len() >= MAX_BIDS {
             return Decision::reply(Reply::refusal(503, "full", "the sandbox remembers no more bids"));
@@ -161,6 +166,13 @@ impl Market {
         self.store(bid.clone(), now);
         let reply = accepted(&bid.id);
         Decision { accepted: Some(bid), ..Decision::reply(reply) }
+    }
+
+    /// The first bid on the same posting that is not withdrawn.
+    fn live(&self, submission: &SubmissionSeen) -> Option<&str> {
+        let posting = self.postings.get(&key(submission))?;
+        let stored = posting.bids.iter().map(|at| &self.bids[*at]).find(|stored| !stored.withdrawn)?;
+        Some(&stored.bid.id)
     }
 
     fn store(&mut self, bid: AcceptedBid, at: Timestamp) {

@@ -28,12 +28,18 @@ async fn by_default_every_bid_is_accepted_duplicates_too() {
 async fn duplicates_are_refused_until_the_bid_is_withdrawn() {
     let (sandbox, _dir) = sandbox("duplicates=refused").await;
     assert_eq!(submit(&sandbox, "p", "k1").await.unwrap().status, 201);
-    assert_eq!(submit(&sandbox, "p", "k2").await.unwrap().status, 409);
+    let refused = submit(&sandbox, "p", "k2").await.unwrap();
+    assert_eq!(
+        (refused.status, &refused.json()["id"]),
+        (409, &"sb-1".into()),
+        "it names the one that there is"
+    );
     assert_eq!(submit(&sandbox, "q", "k3").await.unwrap().status, 201);
     assert_eq!(withdraw(&sandbox, "sb-1").await.status, 200);
     assert_eq!(submit(&sandbox, "p", "k4").await.unwrap().status, 201);
     let report = sandbox.report().unwrap();
     assert_eq!((report.accepted, report.duplicates, report.accepted_after_withdrawal), (3, 0, 1));
+    assert_eq!(report.duplicates_refused, 1);
 }
 
 #[tokio::test]

@@ -93,6 +93,9 @@ pub struct AnswerLine {
     /// The first answer, that of the bid with this id, was given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed: Option<String>,
+    /// Refused, because the posting has this bid, which is not withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<String>,
     /// The bid that was withdrawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn: Option<String>,
@@ -153,6 +156,7 @@ mod tests {
             fault: None,
             accepted: None,
             replayed: None,
+            duplicate_of: None,
             withdrawn: None,
         };
         let good = serde_json::to_string(&Line::Answer(answer)).unwrap();

@@ -26,6 +26,8 @@ pub struct Report {
     pub accepted: u64,
     /// Bids accepted on a posting that had one which was not withdrawn. The proof: 0.
     pub duplicates: u64,
+    /// Bids refused because the posting had one which was not withdrawn: duplicates anywhere else.
+    pub duplicates_refused: u64,
     /// Bids accepted on a posting again after all earlier ones were withdrawn. Not duplicates.
     pub accepted_after_withdrawal: u64,
     /// Bids withdrawn.
@@ -134,6 +136,7 @@ impl Tally {
         if let Some(bid) = answer.accepted {
             self.accepted(bid);
         }
+        self.report.duplicates_refused += u64::from(answer.duplicate_of.is_some());
         if let Some(id) = answer.withdrawn
             && let Some(posting) = self.bids.get(&id).and_then(|at| self.report.postings.get_mut(at))
         {
@@ -198,6 +201,8 @@ mod tests {
 {"kind":"answer","seq":4,"at":"2026-03-01T12:00:00Z","answer":"200","withdrawn":"b2"}
 {"kind":"request","seq":5,"at":"2026-03-01T12:00:00Z","peer":"a","method":"POST","path":"/bids","submission":{"marketplace":"n","posting_id":"p","idempotency_key":"k3"}}
 {"kind":"answer","seq":5,"at":"2026-03-01T12:00:00Z","answer":"201","accepted":{"id":"b4","marketplace":"n","posting_id":"p"}}
+{"kind":"request","seq":7,"at":"2026-03-01T12:00:00Z","peer":"a","method":"POST","path":"/bids","submission":{"marketplace":"n","posting_id":"p","idempotency_key":"k4"}}
+{"kind":"answer","seq":7,"at":"2026-03-01T12:00:00Z","answer":"409","duplicate_of":"b4"}
 {"kind":"request","seq":6,"at":"2026-03-01T12:00:00Z","peer":"a","method":"POST","path":"/bids","submission":{"marketplace":"m","posting_id":"q","followed_redirect":true}}
 {"kind":"ans"#;
 
@@ -208,14 +213,18 @@ mod tests {
         std::fs::write(&path, RECORD).unwrap();
         let report = Report::read(&path).unwrap();
         let counts = (report.requests, report.submissions, report.accepted, report.withdrawn);
-        assert_eq!(counts, (6, 5, 4, 1));
+        assert_eq!(counts, (7, 6, 4, 1));
         assert_eq!((report.duplicates, report.accepted_after_withdrawal), (1, 1));
+        assert_eq!(report.duplicates_refused, 1);
         let (at, posting) = report.duplicated().next().unwrap();
         assert_eq!((at.0.as_str(), posting.received), ("m", 2));
         assert_eq!(posting.accepted, ["b1", "b3"]);
         assert_eq!((report.keys_seen_again, report.followed_redirects), (1, 1));
         assert_eq!((report.unanswered, report.unreadable_lines, report.postings_accepted()), (1, 1, 2));
-        assert_eq!(report.answers, [("201".to_owned(), 3), ("reset".to_owned(), 1)].into());
+        assert_eq!(
+            report.answers,
+            [("201".to_owned(), 3), ("409".to_owned(), 1), ("reset".to_owned(), 1)].into()
+        );
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["postings"][0]["posting_id"], "p");
         assert!(Report::read(dir.path().join("absent")).unwrap_err().to_string().contains("absent"));
