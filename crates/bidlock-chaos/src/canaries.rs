@@ -60,6 +60,7 @@ fn base() -> Plan {
         // Long beside what answers take here: a busy host must not look like a fault.
         time_limit_ms: 900,
         asking: 0,
+        twins: false,
         allow_rebid: false,
         market: "duplicates=accepted,seed=1".to_owned(),
         faults: Vec::new(),

@@ -37,6 +37,8 @@ pub enum FaultKind {
     RedisKill,
     /// Redis is stopped (SIGSTOP), then goes on.
     RedisPause,
+    /// The wall clock of Redis leaps, and later leaps back.
+    RedisClock,
     /// Redis forgets everything: FLUSHALL.
     RedisFlush,
     /// Redis forgets its scripts: SCRIPT FLUSH.
@@ -75,7 +77,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind, in order.
-    pub const ALL: [FaultKind; 30] = [
+    pub const ALL: [FaultKind; 31] = [
         FaultKind::Pause,
         FaultKind::Kill,
         FaultKind::Terminate,
@@ -89,6 +91,7 @@ impl FaultKind {
         FaultKind::Trickle,
         FaultKind::RedisKill,
         FaultKind::RedisPause,
+        FaultKind::RedisClock,
         FaultKind::RedisFlush,
         FaultKind::RedisScriptFlush,
         FaultKind::PostgresKill,
@@ -124,6 +127,7 @@ impl FaultKind {
             FaultKind::Trickle => "trickle",
             FaultKind::RedisKill => "redis_kill",
             FaultKind::RedisPause => "redis_pause",
+            FaultKind::RedisClock => "redis_clock",
             FaultKind::RedisFlush => "redis_flush",
             FaultKind::RedisScriptFlush => "redis_script_flush",
             FaultKind::PostgresKill => "postgres_kill",
@@ -159,6 +163,7 @@ impl FaultKind {
             FaultKind::Delay | FaultKind::Trickle => &[34],
             FaultKind::RedisKill => &[9, 11],
             FaultKind::RedisPause => &[34],
+            FaultKind::RedisClock => &[12, 13],
             FaultKind::RedisFlush | FaultKind::RedisScriptFlush => &[15],
             FaultKind::PostgresKill | FaultKind::PostgresPause | FaultKind::PostgresTerminate => &[18, 19],
             FaultKind::DiskFull => &[22],

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::files::{HistoryError, Lines, RunFolder, read_begun, read_lines};
 use crate::{
-    fault::{FaultKind, Target},
+    fault::{FaultKind, Place, Target},
     plan::Plan,
 };
 
 /// The form of these files. Raised when an older reader would misread them.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// One line of `history.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub enum What {
         /// Which.
         id: u32,
     },
+    /// A way threw an answer away, and reset its connection: what [`FaultKind::LoseReply`] waits for.
+    ReplyLost(ReplyLost),
     /// A planned fault did not take place. Where its beginning stands before, injecting it failed.
     FaultSkipped {
         /// Which.
@@ -136,8 +138,11 @@ pub struct NotExercised {
 pub struct Started {
     /// Its name through all incarnations, such as `scanner-2`: what [`Target`] names.
     pub process: String,
-    /// This incarnation's own name, such as `scanner-2.3`: the holder in locks and bids.
+    /// This incarnation's own name, such as `scanner-2.3`: the holder in locks and bids, unless it goes by another.
     pub holder: String,
+    /// The name by which it goes in locks and bids, where that is not its own: others go by it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_by: Option<String>,
     /// What it does.
     pub role: Role,
     /// Its id.
@@ -188,6 +193,17 @@ pub struct FaultLine {
     /// The incarnation that was hit, where it is one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
+}
+
+/// An answer that was thrown away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyLost {
+    /// Whose answer it was, through all incarnations.
+    pub process: String,
+    /// Who had given it.
+    pub place: Place,
+    /// The port of the connection, as whoever had given it saw it: the marketplace's record names it too.
+    pub port: u16,
 }
 
 /// What a scanner says of a sighting, as `scan --json` does.

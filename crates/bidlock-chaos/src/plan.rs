@@ -114,6 +114,9 @@ pub struct Plan {
     pub time_limit_ms: u64,
     /// Scanners whose bids wait for a person's approval: the last so many.
     pub asking: u32,
+    /// The first two scanners go by one name, and so do the first two workers: a configured name that somebody gave twice.
+    #[serde(default)]
+    pub twins: bool,
     /// A confirmed withdrawal frees the posting.
     pub allow_rebid: bool,
     /// How the marketplace behaves: the sandbox's `--mode`.
@@ -147,8 +150,23 @@ impl Plan {
     }
 
     /// The promise of L1: once the faults have ended, every posting is settled within TTL + sweep + 5 s. In milliseconds.
-    pub fn quiet_ms(&self) -> u64 {
+    pub fn rest_ms(&self) -> u64 {
         self.ttl_ms + self.ttl_ms / 3 + 5_000
+    }
+
+    /// How long the quiet end is: the same, and as long as leases of the dead may last beyond their TTL because the lock
+    /// store's clock went back.
+    pub fn quiet_ms(&self) -> u64 {
+        let leaps = self.faults.iter().filter(|planned| planned.fault == FaultKind::RedisClock);
+        let longest_s = leaps.filter_map(|planned| u64::try_from(planned.amount).ok()).max();
+        self.rest_ms() + longest_s.unwrap_or_default() * 1_000
+    }
+
+    /// The name by which a process goes, where that is not its own.
+    pub(crate) fn goes_by(&self, process: &str) -> Option<String> {
+        let (role, number) = process.rsplit_once('-')?;
+        let is_twin = self.twins && matches!(role, "scanner" | "worker") && matches!(number, "1" | "2");
+        is_twin.then(|| format!("{role}-twin"))
     }
 
     /// When the n-th posting (from 0) appears in the feed, in milliseconds.

@@ -4,7 +4,7 @@
 //! arrives later, or its connection ends.
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -29,6 +29,8 @@ const MAX_CONNECTIONS: usize = 256;
 const CHUNK_BYTES: usize = 16 * 1024;
 /// The pause after the system refused a connection, such as for want of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How a connection ends whose answer was thrown away. No other ends so.
+const LOST: io::ErrorKind = io::ErrorKind::Interrupted;
 
 /// How bytes travel in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,24 +65,35 @@ pub(crate) struct Proxy {
     listener: JoinHandle<()>,
 }
 
-#[derive(Debug)]
 struct Shared {
     server: SocketAddr,
     weather: watch::Sender<Weather>,
     /// So many of the next replies are thrown away, each with its connection.
     to_lose: AtomicU32,
+    /// Is told of each, with the port of the connection to the server.
+    lost: Box<dyn Fn(u16) + Send + Sync>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 impl Proxy {
-    /// A way to this server. It need not be up.
+    /// A way to this server, which need not be up. `lost` is told of each answer that is thrown away, with the port of its
+    /// connection as the server sees it.
     ///
     /// # Errors
     /// No port can be listened at.
-    pub(crate) async fn to(server: SocketAddr) -> io::Result<Proxy> {
+    pub(crate) async fn to(
+        server: SocketAddr,
+        lost: impl Fn(u16) + Send + Sync + 'static,
+    ) -> io::Result<Proxy> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared =
-            Arc::new(Shared { server, weather: watch::Sender::default(), to_lose: AtomicU32::new(0) });
+        let (weather, to_lose) = (watch::Sender::default(), AtomicU32::new(0));
+        let shared = Arc::new(Shared { server, weather, to_lose, lost: Box::new(lost) });
         let listener = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Proxy { address, shared, listener })
     }
@@ -149,8 +162,12 @@ async fn connection(mut client: TcpStream, shared: &Shared) {
         // Whoever waits for small packets would measure Nagle's algorithm.
         let _ = stream.set_nodelay(true);
     }
+    let port = server.local_addr().map_or(0, |own| own.port());
     let ended = carry_both(client.split(), server.split(), shared, &mut weather).await;
-    if ended.is_err() {
+    if let Err(why) = ended {
+        if why.kind() == LOST {
+            (shared.lost)(port);
+        }
         // Both ends meet a reset, and not a farewell.
         let _ = (client.set_zero_linger(), server.set_zero_linger());
     }
@@ -200,7 +217,7 @@ async fn carry(
     loop {
         let length = from.read(&mut chunk).await?;
         if direction == Direction::Replies && length > 0 && shared.loses_one() {
-            return Err(io::ErrorKind::ConnectionReset.into());
+            return Err(LOST.into());
         }
         let is_open = |weather: &Weather| direction.way(weather) != Way::Held;
         let now = weather.wait_for(is_open).await.map(|weather| direction.way(&weather));
@@ -239,6 +256,7 @@ mod tests {
     struct Echo {
         address: SocketAddr,
         heard: watch::Receiver<Vec<u8>>,
+        peers: watch::Receiver<Vec<u16>>,
     }
 
     impl Echo {
@@ -246,9 +264,11 @@ mod tests {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let address = listener.local_addr().unwrap();
             let (hears, heard) = watch::channel(Vec::new());
+            let (meets, peers) = watch::channel(Vec::new());
             tokio::spawn(async move {
                 loop {
-                    let (mut client, _) = listener.accept().await.unwrap();
+                    let (mut client, peer) = listener.accept().await.unwrap();
+                    meets.send_modify(|all| all.push(peer.port()));
                     let hears = hears.clone();
                     tokio::spawn(async move {
                         let mut buffer = [0; 256];
@@ -261,7 +281,7 @@ mod tests {
                     });
                 }
             });
-            Echo { address, heard }
+            Echo { address, heard, peers }
         }
 
         async fn hears(&mut self, text: &[u8]) {
@@ -277,14 +297,14 @@ mod tests {
 
     async fn start() -> (Echo, Proxy, TcpStream) {
         let echo = Echo::start().await;
-        let proxy = Proxy::to(echo.address).await.unwrap();
+        let proxy = Proxy::to(echo.address, drop).await.unwrap();
         let client = TcpStream::connect(proxy.address()).await.unwrap();
         (echo, proxy, client)
     }
 
     /// Asks and is answered by another way, so often that whatever was under way on the first one has arrived.
     async fn meanwhile(echo: &Echo) {
-        let proxy = Proxy::to(echo.address).await.unwrap();
+        let proxy = Proxy::to(echo.address, drop).await.unwrap();
         let mut client = TcpStream::connect(proxy.address()).await.unwrap();
         for _ in 0..50 {
             client.write_all(b".").await.unwrap();
@@ -319,13 +339,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lost_reply_was_asked_for_and_ends_its_connection() {
-        let (mut echo, proxy, mut client) = start().await;
+    async fn a_lost_reply_was_asked_for_is_told_of_and_ends_its_connection() {
+        let mut echo = Echo::start().await;
+        let (tell, told) = std::sync::mpsc::channel();
+        let proxy = Proxy::to(echo.address, move |port| tell.send(port).unwrap()).await.unwrap();
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
         proxy.lose_replies(1);
         client.write_all(b"one").await.unwrap();
         echo.hears(b"one").await;
         let broken = client.read(&mut [0; 8]).await.unwrap_err();
         assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [*echo.peers.borrow().last().unwrap()]);
         let mut again = TcpStream::connect(proxy.address()).await.unwrap();
         again.write_all(b"two").await.unwrap();
         reads(&mut again, b"two").await;
@@ -360,7 +384,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let proxy = Proxy::to(address).await.unwrap();
+        let proxy = Proxy::to(address, drop).await.unwrap();
         let mut client = TcpStream::connect(proxy.address()).await.unwrap();
         assert!(client.read(&mut [0; 8]).await.is_err());
         let back = TcpListener::bind(address).await.unwrap();

@@ -41,8 +41,8 @@ pub struct WorkerOptions {
     pub counters: PathBuf,
     /// The boot-time clock at the beginning of the run, in nanoseconds.
     pub began_ns: u64,
-    /// This incarnation's name.
-    pub holder: String,
+    /// This incarnation, by a name that nobody else has, whatever it goes by in locks.
+    pub incarnation: String,
 }
 
 /// Works until `stop` is ready, and says by `say` what it does: a JSON line each.
@@ -138,7 +138,7 @@ impl Worker {
             return Ok(None);
         }
         // In one step: whoever reads meanwhile must not find half a number.
-        let draft = counter.with_extension(&self.options.holder);
+        let draft = counter.with_extension(&self.options.incarnation);
         std::fs::write(&draft, (read + 1).to_string())?;
         std::fs::rename(&draft, counter)?;
         let deadline_us = self.micros(lease.deadline());
@@ -169,7 +169,7 @@ impl Worker {
 
     fn tell(&self, key: &str, step: LeaseStep) {
         let at_us = self.micros(SystemClock.now());
-        let line = LeaseLine { holder: self.options.holder.clone(), at_us, key: key.to_owned(), step };
+        let line = LeaseLine { holder: self.options.incarnation.clone(), at_us, key: key.to_owned(), step };
         (self.say)(&json!({ LEASE: line }));
     }
 

@@ -73,7 +73,14 @@ async fn open_database(url: &ServerUrl, access: Access) -> Result<(Arc<dyn Ledge
 pub(crate) async fn open_lock_backend(choice: &LockChoice) -> Result<Arc<dyn LockBackend>, CliError> {
     let opened = match &choice.place {
         LockPlace::Memory => return in_memory().await,
-        LockPlace::GrantAll => bidlock::backends::open("unsafe-grant-all:").await,
+        LockPlace::GrantAll if cfg!(feature = "canary") => bidlock::backends::open("unsafe-grant-all:").await,
+        LockPlace::GrantAll => {
+            let why = "`unsafe-grant-all:` gives every lock to everybody, and is in builds for tests alone";
+            return Err(CliError::usage(why).because_of(&choice.place_by).hint(
+                "name a lock store, or none: locks \
+                are kept beside the ledger then",
+            ));
+        }
         LockPlace::Sqlite(path) => open_lock_file(path).await?,
         LockPlace::Redis(url) => open_redis(url).await,
         LockPlace::Postgres(url) => PostgresBackend::open(url.with_password()).await.map(shared),

@@ -21,6 +21,22 @@ fn the_program_as_it_is_released_has_no_canaries() {
     assert!(lines.iter().all(|line| line.contains("[]")), "{lines:?}");
 }
 
+/// Nor locks that exclude nobody.
+#[cfg(not(feature = "canary"))]
+#[test]
+fn the_program_as_it_is_released_has_no_locks_that_grant_everything() {
+    let home = tempfile::tempdir().unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_bidlock"))
+        .args(["lock", "list", "--locks", "unsafe-grant-all:"])
+        .env("HOME", home.path())
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("in builds for tests alone"), "{said}");
+}
+
 #[cfg(feature = "canary")]
 mod armed {
     use std::{collections::BTreeMap, process::Command};
@@ -45,6 +61,23 @@ mod armed {
             panic!("{:?} and no report: {}", rig.status, String::from_utf8_lossy(&rig.stderr));
         }
         (rig.status.code(), report)
+    }
+
+    /// A canary has a plan of its own: an option that would not count is not taken.
+    #[test]
+    fn other_options_beside_a_canary_are_refused_and_the_version_says_that_there_are_canaries() {
+        let bidlock = |words: &str| {
+            let words = words.split_whitespace();
+            Command::new(env!("CARGO_BIN_EXE_bidlock")).args(words).output().unwrap()
+        };
+        for other in ["--seed 5", "--minutes 1", "--engines sqlite", "--postings 9", "--scanners 2"] {
+            let refused = bidlock(&format!("chaos run --canary no-door {other}"));
+            let said = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(2), "{other}: {said}");
+            assert!(said.contains("cannot be used with"), "{other}: {said}");
+        }
+        let version = bidlock("--version");
+        assert!(String::from_utf8_lossy(&version.stdout).trim_end().ends_with(" (with canaries)"));
     }
 
     fn is_noticed(canary: Canary) {

@@ -218,6 +218,7 @@ fn what_the_rig_needs_and_does_not_find_is_named() {
         ("run --engines mysql", 2, "sqlite, redis+postgres or postgres"),
         ("run --minutes 0", 2, "0.05 to 1440"),
         ("replay nowhere", 2, "nowhere"),
+        ("replay nowhere --check-only --keep kept", 2, "--keep"),
     ] {
         let output = chaos(words, home.path());
         let stderr = String::from_utf8_lossy(&output.stderr);

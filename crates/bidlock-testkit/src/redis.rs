@@ -1,5 +1,6 @@
 //! A Redis server of a test's own.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -22,6 +23,7 @@ pub struct RedisServer {
     child: Child,
     port: u16,
     args: Vec<String>,
+    variables: Vec<(OsString, OsString)>,
     folder: tempfile::TempDir,
 }
 
@@ -34,6 +36,11 @@ impl RedisServer {
         RedisServer::start_program(&program(), args)
     }
 
+    /// The same with these variables in its environment, also when it is started again.
+    pub fn start_with(args: &[&str], variables: Vec<(OsString, OsString)>) -> Option<RedisServer> {
+        RedisServer::begin(&program(), args, variables)
+    }
+
     /// Whether there is a program to start.
     pub fn is_installed() -> bool {
         runs(&program())
@@ -41,6 +48,10 @@ impl RedisServer {
 
     /// The same with this program.
     pub fn start_program(program: &Path, args: &[&str]) -> Option<RedisServer> {
+        RedisServer::begin(program, args, Vec::new())
+    }
+
+    fn begin(program: &Path, args: &[&str], variables: Vec<(OsString, OsString)>) -> Option<RedisServer> {
         if !runs(program) {
             crate::missing("redis", &format!("no {}", program.display()));
             return None;
@@ -49,8 +60,15 @@ impl RedisServer {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         for _ in 0..MAX_STARTS {
             let port = free_port();
-            if let Some(child) = spawn(program, port, &args, folder.path()) {
-                return Some(RedisServer { program: program.to_owned(), child, port, args, folder });
+            if let Some(child) = spawn(program, port, &args, &variables, folder.path()) {
+                return Some(RedisServer {
+                    program: program.to_owned(),
+                    child,
+                    port,
+                    args,
+                    variables,
+                    folder,
+                });
             }
         }
         panic!("redis-server does not start: {}", last_words(folder.path()));
@@ -66,6 +84,11 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
+    /// The id of its process: another one after each start.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -79,8 +102,8 @@ impl RedisServer {
 
     /// Starts it again on the same port, after [`RedisServer::kill`]; empty, since nothing was saved.
     pub fn start_again(&mut self) {
-        self.child =
-            spawn(&self.program, self.port, &self.args, self.folder.path()).expect("the port was ours");
+        let started = spawn(&self.program, self.port, &self.args, &self.variables, self.folder.path());
+        self.child = started.expect("the port was ours");
     }
 
     /// Stops its process in the middle of whatever it does: connections stay, answers don't come.
@@ -121,7 +144,13 @@ fn free_port() -> u16 {
 }
 
 /// A server that is ready, or `None` if it ended at once, as it does when its port is taken.
-fn spawn(program: &Path, port: u16, args: &[String], folder: &Path) -> Option<Child> {
+fn spawn(
+    program: &Path,
+    port: u16,
+    args: &[String],
+    variables: &[(OsString, OsString)],
+    folder: &Path,
+) -> Option<Child> {
     let log = std::fs::File::create(folder.join("log")).unwrap();
     let mut command = Command::new(program);
     command
@@ -129,6 +158,7 @@ fn spawn(program: &Path, port: u16, args: &[String], folder: &Path) -> Option<Ch
         .arg("--dir")
         .arg(folder)
         .args(args)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(Stdio::null());

@@ -48,13 +48,29 @@ impl Around<'_> {
         i64::try_from(self.begun.plan.ttl_ms).unwrap_or(i64::MAX)
     }
 
+    /// Whether nothing could be had of this place at this time by whoever goes by this name: by all of them, where it is more
+    /// than one.
+    fn is_away(&self, place: Place, name: &str, at_ms: i64) -> bool {
+        let mut lives = self.timeline.lives_in(name, (at_ms, at_ms)).peekable();
+        lives.peek().is_some()
+            && lives.all(|life| {
+                self.timeline.near(at_ms, at_ms).any(|span| {
+                    span.is_outage()
+                        && span.lies_before(&life.process, place)
+                        && (span.from_ms..=span.to_ms).contains(&at_ms)
+                })
+            })
+    }
+
     fn claim_slack_ms(&self) -> i64 {
         if self.ledger() == Place::Sqlite { SLACK_MS } else { POSTGRES_CLAIM_SLACK_MS }
     }
 
-    /// How long whatever was broken may take to come to rest.
-    fn rest_ms(&self) -> i64 {
-        i64::try_from(self.begun.plan.quiet_ms()).unwrap_or(i64::MAX)
+    /// How long whatever was broken may take to come to rest, and what was claimed at this time. A lease whose holder has
+    /// died lasts longer where the lock store's clock went back.
+    fn rest_ms(&self, from_ms: i64) -> i64 {
+        let promised = i64::try_from(self.begun.plan.rest_ms()).unwrap_or(i64::MAX / 2);
+        promised + self.timeline.prolonged_ms((from_ms - self.ttl_ms(), from_ms + self.ttl_ms()))
     }
 }
 
@@ -141,12 +157,7 @@ fn behind_the_door(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &
 fn ledger_away(events: &[BidEvent], around: &Around<'_>, sent: &Sent) -> bool {
     let claims = events.iter().filter(|event| event.action.is_none() || makes_claim(event));
     let claimant = claims.take_while(|event| around.at_ms(event) <= sent.at_ms).last().or(events.first());
-    let Some(life) = claimant.and_then(|event| around.timeline.life(&event.actor)) else { return false };
-    around.timeline.near(sent.at_ms, sent.at_ms).any(|span| {
-        span.is_outage()
-            && span.lies_before(&life.process, around.ledger())
-            && (span.from_ms..=span.to_ms).contains(&sent.at_ms)
-    })
+    claimant.is_some_and(|event| around.is_away(around.ledger(), &event.actor, sent.at_ms))
 }
 
 /// S8: what the ledger calls submitted, the marketplace has, and had when it was called so.
@@ -214,7 +225,7 @@ fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, is_gone: bool, f
         && known
         && is_unrest(event.to)
         && !(event.to == BidState::Abandoned && is_gone)
-        && had_ms(event) >= around.rest_ms()
+        && had_ms(event) >= around.rest_ms(around.at_ms(event))
     {
         let what = format!("bid {} was still {} {waited_s} s after the faults", bid.id, event.to);
         found.violated(Invariant::L1, at(), what);
@@ -227,7 +238,9 @@ fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Fin
     for pair in events.windows(2) {
         let [claimed, next] = pair else { continue };
         let moved_on = matches!(next.action, Some(Action::TakeOver | Action::SweepClaimed));
-        let killed = around.timeline.life(&claimed.actor).is_some_and(|life| life.signal == Some(9));
+        let at_ms = around.at_ms(claimed);
+        let mut lives = around.timeline.lives_in(&claimed.actor, (at_ms, at_ms)).peekable();
+        let killed = lives.peek().is_some() && lives.all(|life| life.signal == Some(9));
         if claimed.to != BidState::Claimed || !moved_on || !killed {
             continue;
         }
@@ -237,7 +250,7 @@ fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Fin
         found.looked(Invariant::L2, "claims of the killed that others took over", 1);
         let (from_ms, to_ms) = (around.at_ms(claimed), around.at_ms(next));
         let hindered = around.timeline.covered_ms((from_ms, to_ms), Span::lasts);
-        if to_ms - from_ms - hindered > around.rest_ms() {
+        if to_ms - from_ms - hindered > around.rest_ms(from_ms) {
             let what =
                 format!("bid {} waited for {} ms after its claimant was killed", bid.id, to_ms - from_ms);
             found.violated(Invariant::L2, At::posting(&bid.posting), what);
@@ -249,13 +262,7 @@ fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Fin
 fn without_redis(events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
     for event in doors(events).filter(|event| around.is_known(event)) {
         let at_ms = around.at_ms(event);
-        let process = around.timeline.life(&event.actor).map(|life| life.process.as_str());
-        let away = around.timeline.near(at_ms, at_ms).any(|span| {
-            span.is_outage()
-                && process.is_some_and(|process| span.lies_before(process, Place::Redis))
-                && (span.from_ms..=span.to_ms).contains(&at_ms)
-        });
-        if away {
+        if around.is_away(Place::Redis, &event.actor, at_ms) {
             found.looked(Invariant::L4, "doors passed while Redis was away", 1);
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! A worker writes a step of work down only where its own deadline had not passed when the step ended, whatever paused
 //! it meanwhile: it believed in its lease until then. That may be after another's grant only where the store forgot a
-//! grant, or another store stood in for it, and such faults are known.
+//! grant, its clock leapt forward, or another store stood in for it, and such faults are known.
 
 use std::collections::HashMap;
 
@@ -104,8 +104,8 @@ impl Leases {
             found.violated(Invariant::S4, At::key(&key), what);
         }
         for Overlap { key, first, second } in self.overlaps {
-            if is_excused(timeline, first.granted_us, first.worked_us) {
-                found.looked(Invariant::S10, "overlaps where the store had forgotten a lease", 1);
+            if let Some(excuse) = excuse(timeline, first.granted_us, first.worked_us) {
+                found.looked(Invariant::S10, excuse, 1);
                 continue;
             }
             let what = format!(
@@ -120,11 +120,15 @@ impl Leases {
     }
 }
 
-/// The lock store forgot in this time, or another one stood in for it.
-fn is_excused(timeline: &Timeline, from_us: u64, to_us: u64) -> bool {
+/// What the lock store did in this time that takes a lease from its holder without a word: it forgot, or another one stood in
+/// for it; or its clock leapt.
+fn excuse(timeline: &Timeline, from_us: u64, to_us: u64) -> Option<&'static str> {
     let ms = |us: u64| i64::try_from(us / 1_000).unwrap_or(i64::MAX);
-    timeline.near(ms(from_us), ms(to_us)).any(|span| {
+    let time = (ms(from_us), ms(to_us));
+    let forgot = timeline.near(time.0, time.1).any(|span| {
         matches!(span.fault, FaultKind::RedisKill | FaultKind::RedisFlush)
             || (span.is_outage() && span.target.place == Some(Place::Redis))
-    })
+    });
+    let leapt = || timeline.store_leapt(time).then_some("overlaps where the store's clock had leapt");
+    forgot.then_some("overlaps where the store had forgotten a lease").or_else(leapt)
 }

@@ -24,8 +24,15 @@ pub struct Sent {
     pub fault: Option<FaultKind>,
     /// The marketplace's name for the bid that it accepted.
     pub accepted: Option<String>,
-    /// When that bid was withdrawn.
+    /// It was not accepted because the marketplace has this bid of ours already: it refused a second one, or knew the key of
+    /// the first one and gave its answer again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub already: Option<String>,
+    /// When the bid that was accepted was withdrawn.
     pub withdrawn_ms: Option<i64>,
+    /// The port from which it came: that of the way's connection.
+    #[serde(skip)]
+    pub(super) port: Option<u16>,
     /// It came by following a redirect.
     pub followed_redirect: bool,
     /// The posting's number.
@@ -79,7 +86,9 @@ impl Market {
             answered_ms: None,
             fault: None,
             accepted: None,
+            already: None,
             withdrawn_ms: None,
+            port: request.peer.rsplit_once(':').and_then(|(_, port)| port.parse().ok()),
             followed_redirect: seen.followed_redirect,
             posting,
         });
@@ -99,6 +108,7 @@ impl Market {
         let Some(index) = self.open.remove(&answer.seq) else { return };
         let sent = &mut self.sent[index];
         (sent.answered_ms, sent.fault) = (Some(at_ms), fault);
+        sent.already = answer.duplicate_of.clone().or_else(|| answer.replayed.clone());
         if let Some(bid) = &answer.accepted {
             sent.accepted = Some(bid.id.clone());
             self.accepted.insert(bid.id.clone(), index);

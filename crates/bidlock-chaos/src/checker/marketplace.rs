@@ -22,21 +22,33 @@ pub(super) fn check(postings: &Postings, market: &Market, written: &Written, fou
     one_identity(postings, market, written, found);
 }
 
-/// S1: one submission is accepted, and another only after the ledger recorded that it may be.
+/// S1: one submission is accepted, and another only after the ledger recorded that it may be. One that the marketplace turned
+/// away because it has a bid counts as accepted: another marketplace would have taken it.
 fn accepted_once(facts: &Facts, market: &Market, found: &mut Findings) {
-    let mut accepted = 0;
+    let (mut accepted, mut taken, mut turned_away) = (0_usize, 0_u64, 0_u64);
     for sent in facts.sent.iter().map(|index| &market.sent[*index]) {
-        let Some(name) = &sent.accepted else { continue };
+        let (did, name) = match (&sent.accepted, &sent.already) {
+            (Some(name), _) => ("accepted", name),
+            (None, Some(name)) => ("has, and was asked to accept again,", name),
+            (None, None) => continue,
+        };
         accepted += 1;
+        *(if sent.accepted.is_some() { &mut taken } else { &mut turned_away }) += 1;
         let at_ms = sent.answered_ms.unwrap_or(sent.at_ms);
         let freed = facts.freed_ms.iter().filter(|freed| **freed <= at_ms).count();
         if accepted > 1 + freed {
-            let what = format!("the marketplace accepted bid {accepted} on {}: {name}", facts.id);
+            let what = format!("the marketplace {did} bid {accepted} on {}: {name}", facts.id);
             found.violated(Invariant::S1, At::posting(&facts.id), what);
         }
     }
-    found.looked(Invariant::S1, "submissions accepted", accepted as u64);
-    found.looked(Invariant::S1, "postings with one", u64::from(accepted > 0));
+    found.looked(Invariant::S1, "submissions accepted", taken);
+    found.looked(
+        Invariant::S1,
+        "of them further ones, once it was recorded that they may be",
+        taken.saturating_sub(1),
+    );
+    found.looked(Invariant::S1, "second ones that the marketplace refused or recognised", turned_away);
+    found.looked(Invariant::S1, "postings with one", u64::from(taken > 0));
     let live = facts.rows.iter().filter(|row| !row.rebid_allowed).count();
     if live > 1 {
         let what = format!("{} has {live} live rows", facts.id);

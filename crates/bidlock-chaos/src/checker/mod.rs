@@ -52,8 +52,10 @@ use crate::{
 /// Exit codes of a scanner that are its daily bread: done, engine away, outcomes unknown, sending refused.
 const GOOD_CODES: [i32; 4] = [0, 5, 6, 8];
 
-/// Without Redis for so long, in all, and nothing sent: not by chance.
-const LONG_AWAY_MS: i64 = 5_000;
+/// A scanner asks Redis again for so long, before it takes its locks in the database.
+const ASKS_AGAIN_MS: i64 = 4_000;
+/// Without Redis for so long beyond that, in all, and nothing sent: not by chance.
+const LONG_AWAY_MS: i64 = 2_000;
 /// Fewer submissions in a run than this may well miss an outage.
 const MUCH_SENT: usize = 50;
 
@@ -269,10 +271,13 @@ fn processes(timeline: &Timeline, found: &mut Findings) {
 /// L4: it would be odd if nothing at all was sent for so long, where much was sent otherwise.
 fn went_on(timeline: &Timeline, sent: usize, found: &mut Findings) {
     let outages = timeline.faults.iter().filter(|span| span.is_outage() && span.hits_all(Place::Redis));
-    let away_ms: i64 = outages.map(|span| span.to_ms - span.from_ms).sum();
+    let away_ms: i64 = outages.map(|span| (span.to_ms - span.from_ms - ASKS_AGAIN_MS).max(0)).sum();
     let doors = found.count(Invariant::L4, "doors passed while Redis was away");
     if doors == 0 && away_ms >= LONG_AWAY_MS && sent >= MUCH_SENT {
-        let what = format!("Redis was away for {away_ms} ms in all, and nothing was sent meanwhile");
+        let what = format!(
+            "Redis was away for {away_ms} ms in all beyond the {ASKS_AGAIN_MS} ms of each time in which it is asked again, and \
+             nothing was sent meanwhile"
+        );
         found.violated(Invariant::L4, verdict::At::nowhere(), what);
     }
 }
@@ -304,6 +309,11 @@ fn counted(timeline: &Timeline, market: &Market) -> BTreeMap<FaultKind, u64> {
     let mut faults: BTreeMap<FaultKind, u64> = BTreeMap::new();
     for span in &timeline.faults {
         *faults.entry(span.fault).or_default() += 1;
+    }
+    // One that waits for an answer to lose has struck where it lost one.
+    faults.remove(&FaultKind::LoseReply);
+    if timeline.lost_replies() > 0 {
+        faults.insert(FaultKind::LoseReply, timeline.lost_replies());
     }
     for (kind, count) in &market.faults {
         *faults.entry(*kind).or_default() += count;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fault::{FaultKind, Place, Target},
-    history::{Entry, Exited, FaultLine, Role, Started, What},
+    history::{Entry, Exited, FaultLine, ReplyLost, Role, Started, What},
 };
 
 /// How long after its end a fault may still show at the most: connections are made anew, waits run out.
@@ -32,9 +32,15 @@ pub struct Timeline {
     pub last_scan_ms: Option<i64>,
     /// When the run ended.
     pub ended_ms: Option<i64>,
-    /// Where each holder's life stands.
+    /// Where each incarnation's life stands.
     #[serde(skip)]
-    by_holder: HashMap<String, usize>,
+    by_incarnation: HashMap<String, usize>,
+    /// The lives of all that go by a name in locks and bids: of one, mostly.
+    #[serde(skip)]
+    by_name: HashMap<String, Vec<usize>>,
+    /// Answers that were thrown away, in order.
+    #[serde(skip)]
+    lost: Vec<(i64, ReplyLost)>,
     /// Where the faults are that move a clock.
     #[serde(skip)]
     jumps: Vec<usize>,
@@ -96,10 +102,9 @@ impl Span {
         self.to_ms > self.from_ms
     }
 
-    /// Until when it shows. One that loses the next answer waits for it.
+    /// Until when it shows.
     fn shows_until_ms(&self) -> i64 {
-        let waits = self.fault == FaultKind::LoseReply;
-        self.to_ms + if waits { AFTERMATH_MS } else { SHORT_AFTERMATH_MS }
+        self.to_ms + SHORT_AFTERMATH_MS
     }
 
     /// Nothing can be had of what it hits while it lasts.
@@ -121,6 +126,15 @@ impl Span {
         kind && self.lasts()
     }
 
+    /// When the lock store's clock leapt forward by it, about: leases ended before their holders could know.
+    fn leapt_ms(&self) -> Option<i64> {
+        (self.fault == FaultKind::RedisClock).then_some(if self.amount > 0 {
+            self.from_ms
+        } else {
+            self.to_ms
+        })
+    }
+
     /// Whether it is this place's, for everybody.
     pub(super) fn hits_all(&self, place: Place) -> bool {
         self.target.place == Some(place) && self.target.process.is_none()
@@ -139,6 +153,7 @@ impl Timeline {
             What::ProcessStarted(started) => self.started(at_ms, started),
             What::ProcessExited(exited) => self.exited(at_ms, exited),
             What::FaultBegins(line) => self.begins(at_ms, line),
+            What::ReplyLost(lost) => self.lost.push((at_ms, lost.clone())),
             What::FaultEnds { id } => {
                 if let Some(span) = self.faults.iter_mut().rev().find(|span| span.id == *id) {
                     span.to_ms = at_ms;
@@ -162,13 +177,14 @@ impl Timeline {
     }
 
     fn started(&mut self, from_ms: i64, started: &Started) {
-        let Started { process, holder, role, .. } = started.clone();
-        self.by_holder.insert(holder.clone(), self.lives.len());
+        let Started { process, holder, role, goes_by, .. } = started.clone();
+        self.by_incarnation.insert(holder.clone(), self.lives.len());
+        self.by_name.entry(goes_by.unwrap_or_else(|| holder.clone())).or_default().push(self.lives.len());
         self.lives.push(Life { process, holder, role, from_ms, to_ms: None, code: None, signal: None });
     }
 
     fn exited(&mut self, at_ms: i64, exited: &Exited) {
-        if let Some(life) = self.by_holder.get(&exited.holder).and_then(|at| self.lives.get_mut(*at)) {
+        if let Some(life) = self.by_incarnation.get(&exited.holder).and_then(|at| self.lives.get_mut(*at)) {
             (life.to_ms, life.code, life.signal) = (Some(at_ms), exited.code, exited.signal);
         }
     }
@@ -183,14 +199,21 @@ impl Timeline {
         self.faults.push(Span { id, fault, target, holder, amount, from_ms, to_ms: from_ms + lasts_ms });
     }
 
-    /// The incarnation of this name.
-    pub(super) fn life(&self, holder: &str) -> Option<&Life> {
-        self.by_holder.get(holder).and_then(|at| self.lives.get(*at))
+    /// The lives of all that go by this name. Of several, nothing but their times tells which is meant.
+    pub(super) fn lives_of(&self, name: &str) -> impl Iterator<Item = &Life> + Clone {
+        self.by_name.get(name).into_iter().flatten().filter_map(|at| self.lives.get(*at))
     }
 
-    /// The process that this incarnation is one of; the name itself where it was never started.
-    fn process<'a>(&'a self, holder: &'a str) -> &'a str {
-        self.life(holder).map_or(holder, |life| &life.process)
+    /// Those of them that lived in this time.
+    pub(super) fn lives_in(
+        &self,
+        name: &str,
+        (from_ms, to_ms): (i64, i64),
+    ) -> impl Iterator<Item = &Life> + Clone {
+        let lived = move |life: &&Life| {
+            life.from_ms <= to_ms && life.to_ms.is_none_or(|end| end + SHORT_AFTERMATH_MS >= from_ms)
+        };
+        self.lives_of(name).filter(lived)
     }
 
     /// The faults that may have shown in this time.
@@ -202,34 +225,56 @@ impl Timeline {
         near.iter().filter(move |span| span.to_ms + AFTERMATH_MS >= from_ms)
     }
 
-    /// The first fault of these kinds that hit this very process in this time.
+    /// The first fault of these kinds that hit this very process in this time, or one of the same name.
     pub(super) fn on_process(
         &self,
-        holder: &str,
+        name: &str,
         kinds: &[FaultKind],
         (from_ms, to_ms): (i64, i64),
     ) -> Option<FaultKind> {
-        let process = self.process(holder);
+        let lives = self.lives_in(name, (from_ms, to_ms));
         let hits = |span: &&Span| {
-            span.target.place.is_none()
-                && span.target.hits(process)
-                && span.holder.as_deref().is_none_or(|hit| hit == holder)
-                && span.shows_until_ms() >= from_ms
+            let hit = |life: &Life| {
+                span.target.hits(&life.process) && span.holder.as_deref().is_none_or(|hit| hit == life.holder)
+            };
+            span.target.place.is_none() && span.shows_until_ms() >= from_ms && lives.clone().any(hit)
         };
         let mut near = kinds.iter().copied();
         near.find(|kind| self.near(from_ms, to_ms).filter(hits).any(|span| span.fault == *kind))
     }
 
-    /// The first fault in this time of a place, or of this process's way to it.
-    pub(super) fn on_way(
+    /// The first fault in this time of a place, or of this process's way to it. One that loses an answer is found where it
+    /// did: see [`lost_reply`](Timeline::lost_reply).
+    pub(super) fn on_way(&self, name: &str, place: Place, (from_ms, to_ms): (i64, i64)) -> Option<FaultKind> {
+        let lives = self.lives_in(name, (from_ms, to_ms));
+        let waits = |span: &&Span| span.fault == FaultKind::LoseReply;
+        let mut near =
+            self.near(from_ms, to_ms).filter(|span| span.shows_until_ms() >= from_ms && !waits(span));
+        let lies_before = |span: &&Span| lives.clone().any(|life| span.lies_before(&life.process, place));
+        near.find(lies_before).map(|span| span.fault)
+    }
+
+    /// Whether an answer of this place to this process was thrown away in this time; one on the connection of this port,
+    /// where that is known.
+    pub(super) fn lost_reply(
         &self,
-        holder: &str,
+        name: &str,
         place: Place,
         (from_ms, to_ms): (i64, i64),
+        port: Option<u16>,
     ) -> Option<FaultKind> {
-        let process = self.process(holder);
-        let mut near = self.near(from_ms, to_ms).filter(|span| span.shows_until_ms() >= from_ms);
-        near.find(|span| span.lies_before(process, place)).map(|span| span.fault)
+        let first = self.lost.partition_point(|(at_ms, _)| *at_ms < from_ms);
+        let during = self.lost.get(first..)?.iter().take_while(|(at_ms, _)| *at_ms <= to_ms);
+        let mut lost = during.filter(|(_, lost)| lost.place == place && port.is_none_or(|p| p == lost.port));
+        lost.any(|(at_ms, lost)| {
+            self.lives_in(name, (*at_ms, *at_ms)).any(|life| life.process == lost.process)
+        })
+        .then_some(FaultKind::LoseReply)
+    }
+
+    /// How many answers were thrown away.
+    pub(super) fn lost_replies(&self) -> u64 {
+        self.lost.len() as u64
     }
 
     /// The times in which the host stood still that overlap this one.
@@ -239,6 +284,20 @@ impl Timeline {
         self.stalls.get(first..last.max(first)).unwrap_or_default()
     }
 
+    /// Whether the lock store's clock leapt forward in this time, or right before it.
+    pub(super) fn store_leapt(&self, (from_ms, to_ms): (i64, i64)) -> bool {
+        // The line is written a moment before the clock is moved, or after it.
+        let leapt = |at_ms: i64| at_ms - SHORT_AFTERMATH_MS <= to_ms && at_ms + AFTERMATH_MS >= from_ms;
+        self.near(from_ms, to_ms + SHORT_AFTERMATH_MS).filter_map(Span::leapt_ms).any(leapt)
+    }
+
+    /// By how much leases of this time may last longer, because the lock store's clock went back.
+    pub(super) fn prolonged_ms(&self, (from_ms, to_ms): (i64, i64)) -> i64 {
+        let leaps = self.near(from_ms, to_ms).filter(|span| span.fault == FaultKind::RedisClock);
+        let back_ms = leaps.map(|span| span.amount.saturating_mul(1_000));
+        back_ms.max().unwrap_or_default().max(0)
+    }
+
     /// Whether an event's time can't be told: on SQLite whoever writes an event dates it, by a wall clock that a fault may
     /// have moved. `at_ms` is what it says, on the run's time.
     pub(super) fn is_doubtful(&self, ledger: Place, actor: &str, at_ms: i64) -> bool {
@@ -246,10 +305,12 @@ impl Timeline {
             return false;
         }
         let name = actor.rsplit(':').next().unwrap_or(actor);
-        let process = self.life(name).map(|life| life.process.as_str());
+        let mut lives = self.lives_of(name).peekable();
+        let nobody = lives.peek().is_none();
+        let is_jumping = |span: &Span| nobody || lives.clone().any(|life| span.target.hits(&life.process));
         self.jumps.iter().filter_map(|at| self.faults.get(*at)).any(|span| {
             // Sweepers do not say in which process they ran.
-            let hit = process.is_none_or(|process| span.target.hits(process));
+            let hit = is_jumping(span);
             let within =
                 |at_ms: i64| at_ms + AFTERMATH_MS >= span.from_ms && at_ms <= span.to_ms + AFTERMATH_MS;
             hit && (within(at_ms) || within(at_ms.saturating_sub(span.amount.saturating_mul(1_000))))

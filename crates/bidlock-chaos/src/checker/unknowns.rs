@@ -121,6 +121,7 @@ impl Case<'_> {
             }
             cause => self
                 .of_request(|fault| fits(cause, fault))
+                .or_else(|| self.reply_lost())
                 .or_else(|| self.on_way(Place::Market))
                 .or_else(|| self.on_process(&INTERRUPTING)),
         };
@@ -131,15 +132,15 @@ impl Case<'_> {
     fn silent(&self) -> Option<Why> {
         self.on_process(&SILENCING)
             .or_else(|| self.on_way(self.around.ledger()))
+            .or_else(|| self.ledgers_reply_lost())
             // The answer came too late to be recorded within the claim.
             .or_else(|| self.of_request(|_| true))
+            .or_else(|| self.reply_lost())
             .or_else(|| self.on_way(Place::Market))
     }
 
     fn has_earlier_bid(&self) -> bool {
-        let own = self.request().map(|sent| sent.seq);
-        let earlier = |sent: &Sent| sent.accepted.is_some() && Some(sent.seq) != own;
-        self.around.market.of_bid(self.bid.id).any(earlier)
+        self.request().is_some_and(|sent| sent.already.is_some())
     }
 
     /// The request of this passage: none where it never arrived.
@@ -164,6 +165,19 @@ impl Case<'_> {
 
     fn on_way(&self, place: Place) -> Option<Why> {
         self.around.timeline.on_way(&self.door.actor, place, self.time()).map(Why::Fault)
+    }
+
+    /// The answer to this very request was thrown away: its connection tells.
+    fn reply_lost(&self) -> Option<Why> {
+        let port = self.request()?.port?;
+        let (market, timeline) = (Place::Market, &self.around.timeline);
+        timeline.lost_reply(&self.door.actor, market, self.time(), Some(port)).map(Why::Fault)
+    }
+
+    /// One of the ledger to its claimant was, meanwhile: which, its connection does not tell.
+    fn ledgers_reply_lost(&self) -> Option<Why> {
+        let (ledger, timeline) = (self.around.ledger(), &self.around.timeline);
+        timeline.lost_reply(&self.door.actor, ledger, self.time(), None).map(Why::Fault)
     }
 
     /// The host stood still during this very request, in a way that looks like this. A short wait can't be told from a long
@@ -194,8 +208,9 @@ impl Case<'_> {
     /// The same. Where it can't be told, the whole life of the claimant.
     fn time(&self) -> (i64, i64) {
         let life = || {
-            let life = self.around.timeline.life(&self.door.actor);
-            life.map_or((0, i64::MAX / 2), |life| (life.from_ms, life.to_ms.unwrap_or(i64::MAX / 2)))
+            let lives = self.around.timeline.lives_of(&self.door.actor);
+            let times = lives.map(|life| (life.from_ms, life.to_ms.unwrap_or(i64::MAX / 2)));
+            times.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1))).unwrap_or((0, i64::MAX / 2))
         };
         self.told_time().unwrap_or_else(life)
     }

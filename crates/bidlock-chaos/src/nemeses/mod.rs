@@ -14,6 +14,7 @@ mod postgres_kill;
 mod postgres_pause;
 mod postgres_terminate;
 mod protocol_floor;
+mod redis_clock;
 mod redis_flush;
 mod redis_kill;
 mod redis_pause;
@@ -48,6 +49,7 @@ pub(crate) static ALL: &[&dyn Nemesis] = &[
     &trickle::Trickle,
     &redis_kill::RedisKill,
     &redis_pause::RedisPause,
+    &redis_clock::RedisClock,
     &redis_flush::RedisFlush(FaultKind::RedisFlush),
     &redis_flush::RedisFlush(FaultKind::RedisScriptFlush),
     &postgres_kill::PostgresKill,

@@ -29,8 +29,7 @@ impl Nemesis for RedisKill {
     }
 
     async fn begin(&self, world: &mut World, _fault: &Planned) -> Result<(), String> {
-        let kill = |running: &mut Running| running.redis.as_mut().map(|redis| redis.kill());
-        world.servers.ask("be killed", kill).await.map(drop).map_err(|why| why.to_string())
+        world.servers.ask("be killed", Running::kill_redis).await.map_err(|why| why.to_string())
     }
 
     async fn end(&self, world: &mut World, _fault: &Planned) -> Result<(), String> {

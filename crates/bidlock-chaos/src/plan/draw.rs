@@ -37,6 +37,7 @@ pub(super) fn plan(order: &Order) -> Plan {
         ttl_ms,
         time_limit_ms: ttl_ms / TIME_LIMIT_PART,
         asking: u32::from(dice.random_ratio(3, 4)),
+        twins: dice.random_ratio(1, 3),
         allow_rebid: dice.random_bool(0.5),
         market: market(&mut dice, ttl_ms / TIME_LIMIT_PART),
         faults: Vec::new(),
@@ -54,15 +55,17 @@ pub(super) fn plan(order: &Order) -> Plan {
     plan
 }
 
-/// How the marketplace behaves: it accepts second bids, so that they show; the rest differs by seed.
+/// How the marketplace behaves. Most accept second bids, so that they show; some refuse them, and what they were asked counts.
+/// The rest differs by seed.
 fn market(dice: &mut StdRng, time_limit_ms: u64) -> String {
     let keys = if dice.random_ratio(1, 4) { "honoured" } else { "ignored" };
+    let second = if dice.random_ratio(1, 4) { "refused" } else { "accepted" };
     let echo = if dice.random_ratio(1, 4) { "no" } else { "yes" };
     let strength: f64 = [1.0, 1.5, 2.0][dice.random_range(0..3)];
     let rate = |share: f64| (share * strength * 1_000.0).round() / 1_000.0;
     let (late, later) = (time_limit_ms / 2, time_limit_ms * 2);
     format!(
-        "duplicates=accepted,keys={keys},echo-keys={echo},seed={},reset={},500={},503={},garbage={},silent={},\
+        "duplicates={second},keys={keys},echo-keys={echo},seed={},reset={},500={},503={},garbage={},silent={},\
          429={}@1s,307={},404={},422={},stale=0.3@700ms,look-up-500={},withdraw-refused=0.1,delay-before={}@{late}ms..{later}ms,\
          delay=1ms..15ms",
         dice.random::<u32>(),

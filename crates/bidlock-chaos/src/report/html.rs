@@ -49,7 +49,10 @@ pub(super) fn page(report: &Report<'_>) -> String {
 
 fn head(page: &mut String, report: &Report<'_>) {
     let (class, verdict) = match (report.clean, report.violated.as_slice()) {
-        (true, _) => ("good", "Every invariant that was exercised held.".to_owned()),
+        (true, _) => match report.not_exercised_invariants().count() as u64 {
+            0 => ("good", "Every invariant held.".to_owned()),
+            n => ("good", format!("No invariant is violated; {} not exercised.", number(n))),
+        },
         (false, violated) => {
             let names: Vec<&str> = violated.iter().map(|invariant| invariant.name()).collect();
             ("bad", format!("Violated: {}.", names.join(", ")))

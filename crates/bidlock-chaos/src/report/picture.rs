@@ -41,8 +41,8 @@ impl Family {
         match kind {
             Pause | Kill | Terminate | ClockJump => Family::Process,
             Cut | CutRequests | CutReplies | Refuse | LoseReply | Delay | Trickle => Family::Network,
-            RedisKill | RedisPause | RedisFlush | RedisScriptFlush | PostgresKill | PostgresPause
-            | PostgresTerminate | DiskFull | WriterStalls | ProtocolFloor => Family::Engine,
+            RedisKill | RedisPause | RedisClock | RedisFlush | RedisScriptFlush | PostgresKill
+            | PostgresPause | PostgresTerminate | DiskFull | WriterStalls | ProtocolFloor => Family::Engine,
             MarketReset | MarketError | MarketGarbage | MarketSilent | MarketSlow | MarketTooMany
             | MarketRedirect | MarketRefuses | MarketLookUp => Family::Market,
         }

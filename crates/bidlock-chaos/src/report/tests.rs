@@ -48,7 +48,9 @@ fn the_text_fits_a_terminal_and_says_what_counts() {
         }
         assert!(text.contains(says) && text.ends_with("again: bidlock chaos replay run\n"), "{text}");
     }
-    let text = Report::of(&clean(), AGAIN).text();
+    let (text, page) = (Report::of(&clean(), AGAIN).text(), Report::of(&clean(), AGAIN).html());
+    assert!(text.contains("none is violated, 3 not exercised."), "{text}");
+    assert!(page.contains("<h1>No invariant is violated; 3 not exercised.</h1>"), "{page}");
     assert!(
         text.contains("connection_lost by market_reset 1") && text.contains("5 faults of 5 types"),
         "{text}"

@@ -71,7 +71,14 @@ pub(super) fn page(report: &Report<'_>) -> String {
 fn conclusion(report: &Report<'_>) -> String {
     if report.clean {
         let shown = report.findings.iter().filter(|finding| finding.verdict == Verdict::Proven).count();
-        return format!("Proven: {shown} of {} invariants; none is violated.", report.findings.len());
+        let missing = match report.not_exercised_invariants().count() {
+            0 => String::new(),
+            n => format!(", {n} not exercised"),
+        };
+        return format!(
+            "Proven: {shown} of {} invariants; none is violated{missing}.",
+            report.findings.len()
+        );
     }
     let names: Vec<&str> = report.violated.iter().map(|invariant| invariant.name()).collect();
     format!("VIOLATED: {}", names.join(", "))

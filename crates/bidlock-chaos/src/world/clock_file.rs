@@ -1,6 +1,7 @@
 //! A wall clock of a process's own: libfaketime, told by a file how far off it is.
 
 use std::{
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
 };
@@ -13,9 +14,23 @@ const PLACES: [&str; 4] = [
     "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
+/// Where distributions put the C library's own allocator as a library that can stand before another.
+const ALLOCATORS: [&str; 4] = [
+    "/lib/x86_64-linux-gnu/libc_malloc_debug.so.0",
+    "/lib/aarch64-linux-gnu/libc_malloc_debug.so.0",
+    "/lib64/libc_malloc_debug.so.0",
+    "/usr/lib/libc_malloc_debug.so.0",
+];
+
 /// The library, where it is installed.
 pub(crate) fn library() -> Option<&'static Path> {
     PLACES.iter().map(Path::new).find(|path| path.is_file())
+}
+
+/// The allocator that a server needs whose own asks for the time, as jemalloc does: libfaketime allocates, and the two
+/// would ask each other without end.
+pub(crate) fn allocator() -> Option<&'static Path> {
+    ALLOCATORS.iter().map(Path::new).find(|path| path.is_file())
 }
 
 /// The clock of one process.
@@ -36,7 +51,7 @@ impl ClockFile {
         Ok(clock)
     }
 
-    /// From the next look on, at most a second later, the clock is off by so many seconds.
+    /// From the next look on the clock is off by so many seconds. A server looks each time, a scanner once a second.
     ///
     /// # Errors
     /// The file can't be written.
@@ -55,6 +70,20 @@ impl ClockFile {
             // What is measured goes on as it is: no clock of a host jumps that way.
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
         ]
+    }
+
+    /// What a server must have in its environment; none where this host lacks what it takes.
+    pub(crate) fn variables_of_server(&self) -> Option<Vec<(OsString, OsString)>> {
+        let mut preload = allocator()?.as_os_str().to_owned();
+        preload.push(":");
+        preload.push(self.library);
+        let variables: [(&str, OsString); 4] = [
+            ("LD_PRELOAD", preload),
+            ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        ];
+        Some(variables.map(|(name, value)| (name.into(), value)).into())
     }
 
     /// Takes away what the library leaves behind of a process that was killed.

@@ -48,6 +48,7 @@ struct Process {
     role: Role,
     words: Vec<String>,
     clock: Option<ClockFile>,
+    goes_by: Option<String>,
     starts: u32,
     holder: String,
     doing: Doing,
@@ -68,7 +69,8 @@ impl Crew {
         Crew { launcher, recorder, processes: Vec::new() }
     }
 
-    /// Takes up a process that runs `bidlock WORDS --holder NAME`, and starts it. With `clock`, its wall clock can be moved.
+    /// Takes up a process that runs `bidlock WORDS --holder NAME`, and starts it. With `clock`, its wall clock can be moved. It
+    /// goes by the name of its incarnation, or by `goes_by` in all of them.
     ///
     /// # Errors
     /// It can't be started.
@@ -78,6 +80,7 @@ impl Crew {
         role: Role,
         words: Vec<String>,
         clock: Option<&Path>,
+        goes_by: Option<String>,
     ) -> Result<(), RigError> {
         let clock = match (clock, clock_file::library()) {
             (Some(file), Some(library)) => {
@@ -90,6 +93,7 @@ impl Crew {
             role,
             words,
             clock,
+            goes_by,
             starts: 0,
             holder: String::new(),
             doing: Doing::Over,
@@ -114,11 +118,16 @@ impl Crew {
         process.starts += 1;
         process.holder = format!("{name}.{}", process.starts);
         let mut words = process.words.clone();
-        words.extend(["--holder".to_owned(), process.holder.clone()]);
+        let name_shown = process.goes_by.as_ref().unwrap_or(&process.holder);
+        words.extend(["--holder".to_owned(), name_shown.clone()]);
+        if process.role == Role::Worker {
+            words.extend(["--incarnation".to_owned(), process.holder.clone()]);
+        }
         let mut child = self.launcher.start(&words, process.clock.as_ref())?;
         self.recorder.add(What::ProcessStarted(Started {
             process: name.to_owned(),
             holder: process.holder.clone(),
+            goes_by: process.goes_by.clone(),
             role: process.role,
             pid: child.id().unwrap_or_default(),
             binary: self.launcher.program(),
@@ -251,6 +260,7 @@ impl Crew {
         self.recorder.add(What::ProcessStarted(Started {
             process: name.to_owned(),
             holder: name.to_owned(),
+            goes_by: None,
             role: Role::Operator,
             pid,
             binary: self.launcher.program(),
@@ -304,6 +314,7 @@ impl Crew {
         self.recorder.add(What::ProcessStarted(Started {
             process: name.to_owned(),
             holder: name.to_owned(),
+            goes_by: None,
             role: Role::Scanner,
             pid,
             binary: self.launcher.program(),

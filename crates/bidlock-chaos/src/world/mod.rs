@@ -35,8 +35,8 @@ use bidlock_sandbox::{Sandbox, SandboxOptions};
 
 pub use self::launcher::Launch;
 use self::{
-    clock::RunClock, crew::Crew, desk::Desk, host::HostWatch, launcher::Launcher, news::News,
-    recorder::Recorder, servers::Servers, small_disk::SmallDisk, ways::Ways,
+    clock::RunClock, clock_file::ClockFile, crew::Crew, desk::Desk, host::HostWatch, launcher::Launcher,
+    news::News, recorder::Recorder, servers::Servers, small_disk::SmallDisk, ways::Ways,
 };
 use crate::{
     error::RigError,
@@ -80,8 +80,13 @@ impl World {
         let home = folder.path().join("home");
         let ledger = home.join("ledger");
         std::fs::create_dir_all(&ledger).map_err(RigError::file(&ledger))?;
-        let servers = Servers::start(plan.engines).await?;
-        let wants_disk = plan.faults.iter().any(|planned| planned.fault == FaultKind::DiskFull);
+        let wants = |fault| plan.faults.iter().any(|planned| planned.fault == fault);
+        let clock = home.join("clock-of-redis");
+        let clock = clock_file::library()
+            .filter(|_| wants(FaultKind::RedisClock))
+            .map(|library| ClockFile::right(library, clock.clone()).map_err(RigError::file(&clock)));
+        let servers = Servers::start(plan.engines, clock.transpose()?).await?;
+        let wants_disk = wants(FaultKind::DiskFull);
         // One that can't be had is told by the fault's own look at the world.
         let small_disk = wants_disk.then(|| SmallDisk::mount(&ledger, plan).ok()).flatten();
         let options = SandboxOptions::new(folder.sandbox()).modes(plan.market.parse()?);
@@ -181,7 +186,7 @@ impl World {
                 other => self.servers.address(*other),
             };
             if let Some(at) = at {
-                self.ways.open(process, *place, at).await?;
+                self.ways.open(process, *place, at, &self.recorder).await?;
             }
         }
         Ok(())
@@ -195,7 +200,8 @@ impl World {
             planned.fault == FaultKind::ClockJump && planned.target.process.as_deref() == Some(name)
         });
         let clock = self.home.join(format!("clock-of-{name}"));
-        self.crew.add(name, Role::Scanner, words, jumps.then_some(clock.as_path()))
+        let goes_by = self.plan.goes_by(name);
+        self.crew.add(name, Role::Scanner, words, jumps.then_some(clock.as_path()), goes_by)
     }
 
     async fn start_worker(&mut self, name: &str) -> Result<(), RigError> {
@@ -210,7 +216,8 @@ impl World {
         std::fs::create_dir_all(&counters).map_err(RigError::file(&counters))?;
         let (counters, began) = (counters.display().to_string(), self.clock.boot_ns().to_string());
         let words = ["chaos", "worker", "--counters", &counters, "--began", &began, "--locks", &locks];
-        self.crew.add(name, Role::Worker, words.map(str::to_owned).into(), None)
+        let goes_by = self.plan.goes_by(name);
+        self.crew.add(name, Role::Worker, words.map(str::to_owned).into(), None, goes_by)
     }
 
     /// The planned kinds that can't be injected here, and why.

@@ -1,6 +1,7 @@
 //! The real engines, on a thread of their own: they die with the thread that has started them.
 
 use std::{
+    ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bidlock_sqlite::{HostClock, SystemHostClock};
 use bidlock_testkit::{PostgresOptions, PostgresServer, RedisServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,10 +18,13 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{error::RigError, fault::Place, plan::Engines};
+use crate::{error::RigError, fault::Place, plan::Engines, world::clock_file::ClockFile};
 
 /// How long a healthy Redis on this host may take for one command of the rig's own.
 const REDIS_LIMIT: Duration = Duration::from_secs(20);
+
+/// How far Redis's clock may be from where it was put, in milliseconds: a second is cut off, and asking takes a moment.
+const CLOCK_SLACK_MS: i64 = 3_000;
 
 /// The servers of a run.
 #[derive(Debug, Default)]
@@ -30,6 +35,28 @@ pub(crate) struct Running {
     pub(crate) postgres: Option<PostgresServer>,
 }
 
+impl Running {
+    /// Kills Redis, and takes away what a clock of its own leaves behind.
+    pub(crate) fn kill_redis(&mut self) {
+        if let Some(redis) = &mut self.redis {
+            let pid = redis.pid();
+            redis.kill();
+            ClockFile::clean_up_after(pid);
+        }
+    }
+
+    fn start_redis(&mut self, variables: Vec<(OsString, OsString)>) -> u16 {
+        self.redis = RedisServer::start_with(&["--maxmemory-policy", "noeviction"], variables);
+        self.redis.as_ref().map_or(0, RedisServer::port)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill_redis();
+    }
+}
+
 type Job = Box<dyn FnOnce(&mut Running) + Send>;
 
 /// Starts servers and tells them what to do. Dropping it stops them.
@@ -38,16 +65,18 @@ pub(crate) struct Servers {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     redis_port: u16,
+    /// The clock of Redis, where it can be moved.
+    redis_clock: Option<ClockFile>,
     postgres_port: u16,
     postgres_url: String,
 }
 
 impl Servers {
-    /// Starts the servers that these engines need.
+    /// Starts the servers that these engines need. With `clock`, that of Redis can be moved.
     ///
     /// # Errors
     /// A program is missing, or a server does not start.
-    pub(crate) async fn start(engines: Engines) -> Result<Servers, RigError> {
+    pub(crate) async fn start(engines: Engines, clock: Option<ClockFile>) -> Result<Servers, RigError> {
         let wants = |place| engines.places().contains(&place);
         if wants(Place::Redis) && !RedisServer::is_installed() {
             return Err(RigError::Missing { program: "redis-server", package: "redis-server" });
@@ -68,15 +97,12 @@ impl Servers {
             jobs: Some(jobs),
             thread: Some(thread),
             redis_port: 0,
+            redis_clock: None,
             postgres_port: 0,
             postgres_url: String::new(),
         };
         if wants(Place::Redis) {
-            let start = |running: &mut Running| {
-                running.redis = RedisServer::start(&["--maxmemory-policy", "noeviction"]);
-                running.redis.as_ref().map_or(0, RedisServer::port)
-            };
-            servers.redis_port = servers.ask("start Redis", start).await?;
+            servers.start_redis(clock).await?;
         }
         if wants(Place::Postgres) {
             let start = |running: &mut Running| {
@@ -87,6 +113,37 @@ impl Servers {
             (servers.postgres_port, servers.postgres_url) = servers.ask("start PostgreSQL", start).await?;
         }
         Ok(servers)
+    }
+
+    /// A Redis that does not start with a clock of its own does without.
+    async fn start_redis(&mut self, clock: Option<ClockFile>) -> Result<(), RigError> {
+        if let Some(variables) = clock.as_ref().and_then(ClockFile::variables_of_server)
+            && let Ok(port) =
+                self.ask("start Redis", |running: &mut Running| running.start_redis(variables)).await
+        {
+            (self.redis_port, self.redis_clock) = (port, clock);
+            return Ok(());
+        }
+        let start = |running: &mut Running| running.start_redis(Vec::new());
+        self.redis_port = self.ask("start Redis", start).await?;
+        Ok(())
+    }
+
+    /// Moves the wall clock of Redis, and sees that it has moved.
+    ///
+    /// # Errors
+    /// It has none of its own, or it does not move.
+    pub(crate) async fn set_redis_clock(&self, seconds: i64) -> Result<(), String> {
+        let clock = self.redis_clock.as_ref().ok_or("this Redis does not start with a clock of its own")?;
+        clock.set(seconds).map_err(|why| why.to_string())?;
+        let answer = self.redis("TIME").await?;
+        // *2, the length of the seconds, the seconds.
+        let told: i64 = answer.lines().nth(2).and_then(|line| line.parse().ok()).unwrap_or_default();
+        let off_ms = told * 1_000 - SystemHostClock.now().wall_ms - seconds * 1_000;
+        if off_ms.abs() < CLOCK_SLACK_MS {
+            return Ok(());
+        }
+        Err(format!("its clock is {off_ms} ms from where it was put"))
     }
 
     /// Runs something on the servers' thread. A panic of it (which is how the servers of tests say that they are unwell)
@@ -205,4 +262,30 @@ impl Drop for Servers {
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::clock_file::{allocator, library};
+
+    #[tokio::test]
+    async fn redis_ends_a_lease_when_its_clock_leaps_forward_and_keeps_one_longer_when_it_goes_back() {
+        let are_there = RedisServer::is_installed() && PostgresServer::is_installed();
+        let (Some(library), Some(_), true) = (library(), allocator(), are_there) else {
+            bidlock_testkit::missing("redis", "no server whose clock can be moved");
+            return;
+        };
+        let home = tempfile::tempdir().unwrap();
+        let clock = ClockFile::right(library, home.path().join("clock")).unwrap();
+        let servers = Servers::start(Engines::RedisAndPostgres, Some(clock)).await.unwrap();
+        let redis = |command| servers.redis(command);
+        redis("SET early x PX 20000").await.unwrap();
+        servers.set_redis_clock(30).await.unwrap();
+        assert!(redis("GET early").await.unwrap().starts_with("$-1"));
+        redis("SET late x PX 20000").await.unwrap();
+        servers.set_redis_clock(0).await.unwrap();
+        let left_ms: i64 = redis("PTTL late").await.unwrap().lines().next().unwrap()[1..].parse().unwrap();
+        assert!(left_ms > 40_000, "{left_ms} ms of a lease of 20 s");
+    }
 }

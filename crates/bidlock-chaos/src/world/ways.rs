@@ -1,11 +1,13 @@
 //! The ways between every process and everything it talks to: one proxy each, so that one process alone can be cut off.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use crate::{
     error::RigError,
     fault::{Place, Target},
+    history::{ReplyLost, What},
     proxy::{Proxy, Weather},
+    world::recorder::Recorder,
 };
 
 /// Every way there is, by process and place. They stay through all incarnations of a process.
@@ -13,12 +15,21 @@ use crate::{
 pub(crate) struct Ways(BTreeMap<(String, Place), Proxy>);
 
 impl Ways {
-    /// Opens the way of a process to a place that is found at this address.
+    /// Opens the way of a process to a place that is found at this address. Which answers are lost on it is recorded.
     ///
     /// # Errors
     /// No port can be listened at.
-    pub(crate) async fn open(&mut self, process: &str, place: Place, at: SocketAddr) -> Result<(), RigError> {
-        let proxy = Proxy::to(at).await.map_err(RigError::proxy)?;
+    pub(crate) async fn open(
+        &mut self,
+        process: &str,
+        place: Place,
+        at: SocketAddr,
+        recorder: &Arc<Recorder>,
+    ) -> Result<(), RigError> {
+        let (name, recorder) = (process.to_owned(), Arc::clone(recorder));
+        let lost =
+            move |port| recorder.add(What::ReplyLost(ReplyLost { process: name.clone(), place, port }));
+        let proxy = Proxy::to(at, lost).await.map_err(RigError::proxy)?;
         self.0.insert((process.to_owned(), place), proxy);
         Ok(())
     }

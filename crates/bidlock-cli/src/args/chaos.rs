@@ -68,9 +68,11 @@ pub(crate) struct ChaosRunArgs {
     /// How many faults are injected a minute, beside those of the marketplace
     #[arg(long, value_name = "F", default_value_t = 120, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) faults_per_minute: u32,
-    /// Take out the mechanism of this canary, and run what shows that it is gone; the other options do not count
+    /// Take out the mechanism of this canary, and run what shows that it is gone, by a plan of its own
     #[cfg(feature = "canary")]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = [
+        "seed", "minutes", "engines", "postings", "scanners", "faults_per_minute",
+    ])]
     pub(crate) canary: Option<bidlock_canary::Canary>,
     /// With --canary: run the same, and take nothing out
     #[cfg(feature = "canary")]
@@ -104,7 +106,7 @@ pub(crate) struct ReplayArgs {
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Run nothing: check the files that are there
-    #[arg(long)]
+    #[arg(long, conflicts_with = "keep")]
     pub(crate) check_only: bool,
     #[command(flatten)]
     pub(crate) results: ResultArgs,
@@ -130,6 +132,9 @@ pub(crate) struct WorkerArgs {
     /// The boot-time clock at the beginning of the run, in nanoseconds
     #[arg(long, value_name = "NS")]
     pub(crate) began: u64,
+    /// A name that no other child has, whatever `--holder` says
+    #[arg(long, value_name = "NAME")]
+    pub(crate) incarnation: String,
     #[command(flatten)]
     pub(crate) stores: StoreArgs,
 }

@@ -169,7 +169,7 @@ async fn work(app: &App, args: WorkerArgs) -> Result<Exit, CliError> {
     let backend = app.lock_backend().await?;
     let locks = stores::lock_manager(std::sync::Arc::clone(&backend), app.config()?, &holder)?;
     let options =
-        WorkerOptions { counters: args.counters, began_ns: args.began, holder: holder.as_str().to_owned() };
+        WorkerOptions { counters: args.counters, began_ns: args.began, incarnation: args.incarnation };
     let out = crate::output::Output::new(true, true, true);
     // A rig that no longer listens has gone, and this child with it.
     let say = move |line: &serde_json::Value| drop(out.json_line(line));

@@ -13,16 +13,18 @@ use uuid::Uuid;
 
 use crate::{
     checker::{Checked, Finding, Invariant, Verdict, check},
-    fault::{FaultKind, Target},
+    fault::{FaultKind, Place, Target},
     history::{
         Begun, Entry, Exited, FORMAT, FaultLine, FeedLine, LeaseLine, LeaseStep, LedgerLine, Lines, Outcome,
-        Role, RunFolder, Started, What,
+        ReplyLost, Role, RunFolder, Started, What,
     },
     plan::{Engines, Plan},
 };
 
 /// The wall clock at the beginning.
 const WALL_MS: i64 = 1_800_000_000_000;
+/// The n-th request comes from this port and n.
+pub(crate) const PORT: u16 = 40_000;
 /// When everything is over, and when the last scan begins.
 pub(crate) const QUIET_MS: u64 = 20_000;
 pub(crate) const LAST_SCAN_MS: u64 = 40_000;
@@ -30,12 +32,15 @@ pub(crate) const LAST_SCAN_MS: u64 = 40_000;
 /// A run that is being made up.
 pub(crate) struct Run {
     pub(crate) engines: Engines,
+    twins: bool,
     history: Vec<Entry>,
     feed: Vec<FeedLine>,
     sandbox: Vec<Value>,
     bids: Vec<Row>,
     requests: u64,
     faults: u32,
+    /// The marketplace turns the next request away, because it has this bid.
+    pub(crate) turned_away_for: Option<&'static str>,
 }
 
 /// A bid that is being made up.
@@ -51,7 +56,17 @@ pub(crate) fn posting(n: u32) -> PostingId {
 impl Run {
     /// Two scanners, one worker, nothing else.
     pub(crate) fn new() -> Run {
+        Run::of(false)
+    }
+
+    /// The same, and both scanners go by one name.
+    pub(crate) fn with_twins() -> Run {
+        Run::of(true)
+    }
+
+    fn of(twins: bool) -> Run {
         let mut run = Run {
+            twins,
             engines: Engines::RedisAndPostgres,
             history: Vec::new(),
             feed: Vec::new(),
@@ -59,6 +74,7 @@ impl Run {
             bids: Vec::new(),
             requests: 0,
             faults: 0,
+            turned_away_for: None,
         };
         for (holder, role) in
             [("scanner-1.1", Role::Scanner), ("scanner-2.1", Role::Scanner), ("worker-1.1", Role::Worker)]
@@ -75,7 +91,13 @@ impl Run {
     pub(crate) fn starts(&mut self, at_ms: u64, holder: &str, role: Role) {
         let process = holder.rsplit_once('.').unwrap().0.to_owned();
         let (holder, binary) = (holder.to_owned(), "bidlock".to_owned());
-        self.add(at_ms, What::ProcessStarted(Started { process, holder, role, pid: 7, binary }));
+        let goes_by = self.twins.then(|| "scanner-twin".to_owned()).filter(|_| role == Role::Scanner);
+        self.add(at_ms, What::ProcessStarted(Started { process, holder, goes_by, role, pid: 7, binary }));
+    }
+
+    /// The answer to the last request of this process is lost on its way.
+    pub(crate) fn loses_reply(&mut self, at_ms: u64, process: &str, place: Place, port: u16) {
+        self.add(at_ms, What::ReplyLost(ReplyLost { process: process.to_owned(), place, port }));
     }
 
     pub(crate) fn ends(&mut self, at_ms: u64, holder: &str, code: Option<i32>, signal: Option<i32>) {
@@ -83,10 +105,22 @@ impl Run {
     }
 
     pub(crate) fn fault(&mut self, from_ms: u64, to_ms: u64, fault: FaultKind, target: Target) {
+        self.fault_of(0, from_ms, to_ms, fault, target);
+    }
+
+    /// A fault of this amount, in its own unit.
+    pub(crate) fn fault_of(
+        &mut self,
+        amount: i64,
+        from_ms: u64,
+        to_ms: u64,
+        fault: FaultKind,
+        target: Target,
+    ) {
         self.faults += 1;
         let id = self.faults;
         let lasts_ms = to_ms - from_ms;
-        let line = FaultLine { id, fault, target, lasts_ms, amount: 0, holder: None };
+        let line = FaultLine { id, fault, target, lasts_ms, amount, holder: None };
         self.add(from_ms, What::FaultBegins(line));
         self.add(to_ms, What::FaultEnds { id });
     }
@@ -133,7 +167,7 @@ impl Run {
         let at = |ms: i64| jiff::Timestamp::from_millisecond(WALL_MS + ms).unwrap();
         let (marketplace, posting_id) = (posting.marketplace(), posting.posting());
         self.sandbox.push(json!({
-            "kind": "request", "seq": seq, "at": at(at_ms), "peer": "127.0.0.1:9", "method": "POST", "path": "/bids",
+            "kind": "request", "seq": seq, "at": at(at_ms), "peer": format!("127.0.0.1:{}", u64::from(PORT) + seq), "method": "POST", "path": "/bids",
             "submission": { "marketplace": marketplace, "posting_id": posting_id, "bid_id": bid.to_string() },
         }));
         let mut answer = json!({ "kind": "answer", "seq": seq, "at": at(at_ms + 10), "answer": "201" });
@@ -142,6 +176,9 @@ impl Run {
         }
         if let Some(fault) = fault {
             answer["fault"] = json!(fault);
+        }
+        if let Some(first) = self.turned_away_for.take() {
+            answer["duplicate_of"] = json!(first);
         }
         self.sandbox.push(answer);
     }
@@ -201,6 +238,7 @@ impl Run {
                 ttl_ms: 1_000,
                 time_limit_ms: 400,
                 asking: 0,
+                twins: false,
                 allow_rebid: false,
                 market: "duplicates=accepted".to_owned(),
                 faults: Vec::new(),

@@ -1,7 +1,10 @@
 //! For each invariant a small made-up run that breaks it, and one that does not.
 
+mod leaps;
 pub(crate) mod made_up;
+mod replies;
 mod stalls;
+mod twins;
 
 use bidlock_ledger::{Action, BidState};
 use serde_json::json;
@@ -325,16 +328,20 @@ fn l4_bidding_goes_on_without_redis() {
         run.check()
     };
     assert!(is_proven(&bids(true), Invariant::L4));
-    let nothing_sent = {
+    let nothing_sent = |outages: &[(u64, u64)]| {
         let mut run = Run::new();
         run.plain(1, 1_000);
         for n in 2..60 {
             run.plain(n, 12_000 + i64::from(n));
         }
-        run.fault(4_000, 11_000, FaultKind::RedisPause, Target::place(Place::Redis));
-        run.check()
+        for (from_ms, to_ms) in outages {
+            run.fault(*from_ms, *to_ms, FaultKind::RedisPause, Target::place(Place::Redis));
+        }
+        violated(&run.check())
     };
-    assert_eq!(violated(&nothing_sent), ["L4"], "seven seconds without Redis, and no bid");
+    assert_eq!(nothing_sent(&[(4_000, 11_000)]), ["L4"], "seven seconds without Redis, and no bid");
+    let short = [(2_000, 4_500), (5_000, 8_400), (8_800, 11_500)];
+    assert_eq!(nothing_sent(&short), NOTHING, "never so long that one does without");
     assert_eq!(of(&bids(false), Invariant::L4).verdict, Verdict::NotExercised);
 }
 
@@ -346,7 +353,7 @@ fn an_unknown_needs_a_fault_that_explains_it() {
         let row = Row::claimed(1, 1, 1_000, "scanner-1.1").door(1_010, "scanner-1.1");
         run.request(1_020, &posting(1), row.bid.id, Some("b1"), fault);
         if cut {
-            run.fault(900, 1_500, FaultKind::LoseReply, Target::between("scanner-1", Place::Market));
+            run.fault(900, 1_500, FaultKind::Cut, Target::between("scanner-1", Place::Market));
         }
         run.row(row.lose(1_040, "scanner-1.1", "connection_lost"));
         run.check()
@@ -354,7 +361,7 @@ fn an_unknown_needs_a_fault_that_explains_it() {
     let by_market = lost(Some("reset-after"), false);
     assert_eq!(violated(&by_market), NOTHING);
     assert_eq!(by_market.unknowns[0].fault, "market_reset");
-    assert_eq!(lost(None, true).unknowns[0].fault, "lose_reply");
+    assert_eq!(lost(None, true).unknowns[0].fault, "cut");
     assert_eq!(violated(&lost(None, false)), ["unknowns"]);
     // An answer was given: no broken way explains a redirect.
     let redirected = |fault: Option<&str>| {
