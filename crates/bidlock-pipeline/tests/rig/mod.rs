@@ -4,9 +4,12 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 
+pub mod database;
 pub mod faulty;
 pub mod market;
 pub mod nth;
+pub mod wire;
+pub mod world;
 
 use std::{
     sync::{
