@@ -15,10 +15,12 @@ use crate::fault::{FaultKind, Place};
 /// How much sooner than its limit a request may end by it: the two ends do not begin to count together.
 const LIMIT_SLACK_MS: i64 = 150;
 
-/// What keeps a process from recording an answer, the likeliest first.
-const SILENCING: [FaultKind; 3] = [FaultKind::Kill, FaultKind::Pause, FaultKind::Terminate];
+/// What keeps a process from recording an answer, the likeliest first. Where newer binaries take over, the older one is killed.
+const SILENCING: [FaultKind; 4] =
+    [FaultKind::Kill, FaultKind::Pause, FaultKind::Terminate, FaultKind::ProtocolFloor];
 /// What makes a process take an answer for lost by itself.
-const INTERRUPTING: [FaultKind; 3] = [FaultKind::Terminate, FaultKind::Pause, FaultKind::Kill];
+const INTERRUPTING: [FaultKind; 4] =
+    [FaultKind::Terminate, FaultKind::Pause, FaultKind::Kill, FaultKind::ProtocolFloor];
 
 /// Behind an unknown outcome that no fault explains, and a host that stood still does.
 pub(crate) const HOST_STALLED: &str = "host_stalled";
