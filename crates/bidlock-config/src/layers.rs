@@ -297,7 +297,7 @@ fn flatten<'a>(
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         let setting = settings::find(&key);
         // `"lock.ttl" = …` in quotes is another key than `ttl` in `[lock]`: which of the two would count?
-        if name.contains('.') && !setting.is_some_and(|s| s.key == format!("{prefix}.*")) {
+        if name.contains('.') && setting.is_none_or(|s| s.key != format!("{prefix}.*")) {
             return Err(unknown_key(&path.display().to_string(), &key));
         }
         match value {
