@@ -298,6 +298,8 @@ pub const TRANSITIONS: &[Rule] = {
         // Afterwards.
         rule(Submitted, Withdraw, Withdrawing, G::Claim),
         rule(Withdrawing, ConfirmWithdrawn, Withdrawn, G::Claim),
+        // Asked for twice, refused to one and granted to the other: what is withdrawn stays so, whichever is recorded first.
+        rule(Submitted, ConfirmWithdrawn, Withdrawn, G::Claim),
         rule(Withdrawing, RefuseWithdrawal, Submitted, G::Claim),
         rule(Submitted, Win, Won, G::Claim),
         rule(Withdrawing, Win, Won, G::Claim),
@@ -379,6 +381,20 @@ mod tests {
         for r in rules_for(Action::Import) {
             assert_eq!(r.to, Unknown, "{r:?}");
             assert!(!r.from.may_have_arrived(), "{r:?}: what is known of our own bid stays");
+        }
+    }
+
+    /// What a scanner may remember without asking again (the settled cache): no scanner, sweep or look-up moves it.
+    #[test]
+    fn what_is_settled_moves_by_a_person_or_the_marketplace_alone() {
+        use Action::*;
+        let afterwards = [Withdraw, ConfirmWithdrawn, Win, Action::Lose, ResolveNotSubmitted];
+        for state in BidState::ALL {
+            let moved_otherwise =
+                TRANSITIONS.iter().any(|r| r.from == state && !afterwards.contains(&r.action));
+            // A posting whose bid was withdrawn may be bid on again.
+            let settled = !moved_otherwise && state != BidState::Withdrawn;
+            assert_eq!(state.is_settled(), settled, "{state}");
         }
     }
 

@@ -96,6 +96,15 @@ pub(crate) fn as_recorded(at: ClaimRef, action: &Move, applied: Applied) -> Resu
         }
         Applied::Already(bid) => Ok(*bid),
         Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, action) => Ok(*bid),
+        // Two rows of a posting, one bid there: a look-up gave it to the other row. It is in the ledger, once.
+        Applied::Not(NotMoved::WrongState(other)) if other.id != at.bid && is_named_so(&other, action) => {
+            tracing::error!(
+                target: "bidlock::alarm", bid = %at.bid, posting = %other.posting, counted_as = %other.id,
+                "the marketplace has accepted a bid whose outcome was in doubt; in the ledger another row of the posting \
+                 bears its name already"
+            );
+            Ok(*other)
+        }
         Applied::Not(why) => Err(PipelineError::Invariant(format!(
             "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
              look at `bidlock bid history {}`",
@@ -118,6 +127,11 @@ pub(crate) fn in_words(answer: &Answer) -> String {
         | Answer::NotHere { detail }
         | Answer::NotSent { detail } => format!("nothing was accepted: {detail}"),
     }
+}
+
+/// The row bears the name under which the marketplace has accepted a bid.
+fn is_named_so(bid: &Bid, action: &Move) -> bool {
+    matches!(action, Move::Accept { external_ref } if bid.external_ref.as_ref() == Some(external_ref))
 }
 
 /// A person may have settled the row the same way in the meantime.

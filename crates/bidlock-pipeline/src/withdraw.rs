@@ -79,7 +79,8 @@ pub async fn withdraw(
             Ok(Withdrawal::Withdrawn(bid))
         }
         Applied::Moved { bid, .. } | Applied::Already(bid) => Ok(Withdrawal::Refused { bid, detail: note }),
-        // The reconciler was faster: the row says what it found.
+        // The reconciler was faster: the row says what it found. What is withdrawn stays so, also where this request
+        // was refused.
         Applied::Not(NotMoved::WrongState(bid)) if bid.state == BidState::Withdrawn => {
             Ok(Withdrawal::Withdrawn(bid))
         }

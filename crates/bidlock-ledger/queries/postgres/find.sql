@@ -10,11 +10,8 @@ UPDATE bidlock.bids AS b SET
 FROM t, unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
     AS c(ord, bid, from_state, claim, guard, event_key, to_state, reason, external_ref)
 WHERE {guard}
+    AND NOT {named}
     AND NOT EXISTS (SELECT 1 FROM bidlock.bids AS o
         WHERE o.marketplace = b.marketplace AND o.posting = b.posting AND NOT o.rebid_allowed AND o.id <> b.id
-            AND (o.external_ref = c.external_ref
-                OR (o.state = 'submitting' AND o.idempotency_key = b.idempotency_key)))
-    AND NOT EXISTS (SELECT 1 FROM bidlock.bids AS o
-        WHERE o.marketplace = b.marketplace AND o.posting = b.posting AND o.rebid_allowed AND o.id <> b.id
-            AND o.external_ref = c.external_ref)
+            AND o.state = 'submitting' AND o.idempotency_key = b.idempotency_key)
 RETURNING {moved};

@@ -1,5 +1,6 @@
--- A "not submitted" was wrong: the marketplace has the bid. The posting is taken again, unless another row is the live
--- one; then the flag stays set, which is how the caller sees the duplicate.
+-- The marketplace has a bid that was unknown, or that a person had settled as not submitted: by a late yes, or a person's
+-- word. Never under the marketplace's name of another bid on the posting: one bid there is not counted twice. The posting
+-- is taken again, unless another row is the live one; then the flag stays set, which is how the caller sees the duplicate.
 -- $1..$8 as in move.sql; $9 external references -> see moved.sql
 WITH t AS MATERIALIZED ({durable})
 UPDATE bidlock.bids AS b SET
@@ -9,5 +10,5 @@ UPDATE bidlock.bids AS b SET
     updated_at_ms = t.now_ms, events = b.events + 1
 FROM t, unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
     AS c(ord, bid, from_state, claim, guard, event_key, to_state, reason, external_ref)
-WHERE {guard}
+WHERE {guard} AND NOT {named}
 RETURNING {moved};

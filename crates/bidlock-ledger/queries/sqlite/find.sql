@@ -7,11 +7,8 @@ UPDATE bids SET
         WHERE l.marketplace = bids.marketplace AND l.posting = bids.posting AND NOT l.rebid_allowed),
     updated_at_ms = ?7, events = events + 1
 WHERE {guard}
+    AND NOT {named}
     AND NOT EXISTS (SELECT 1 FROM bids AS o
         WHERE o.marketplace = bids.marketplace AND o.posting = bids.posting AND NOT o.rebid_allowed
-            AND o.id <> bids.id
-            AND (o.external_ref = ?10 OR (o.state = 'submitting' AND o.idempotency_key = bids.idempotency_key)))
-    AND NOT EXISTS (SELECT 1 FROM bids AS o
-        WHERE o.marketplace = bids.marketplace AND o.posting = bids.posting AND o.rebid_allowed
-            AND o.id <> bids.id AND o.external_ref = ?10)
+            AND o.id <> bids.id AND o.state = 'submitting' AND o.idempotency_key = bids.idempotency_key)
 RETURNING {columns};

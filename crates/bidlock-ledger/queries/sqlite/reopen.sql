@@ -1,10 +1,11 @@
--- A "not submitted" was wrong: the marketplace has the bid. The posting is taken again, unless another row is
--- the live one; then the flag stays set, which is how the caller sees the duplicate.
+-- The marketplace has a bid that was unknown, or that a person had settled as not submitted: by a late yes, or a person's
+-- word. Never under the marketplace's name of another bid on the posting: one bid there is not counted twice. The posting
+-- is taken again, unless another row is the live one; then the flag stays set, which is how the caller sees the duplicate.
 -- ?1..?7 the guard; ?8 state, ?9 reason, ?10 external reference or null -> the row
 UPDATE bids SET
     state = ?8, reason = ?9, external_ref = coalesce(?10, external_ref),
     rebid_allowed = rebid_allowed AND EXISTS (SELECT 1 FROM bids AS l
         WHERE l.marketplace = bids.marketplace AND l.posting = bids.posting AND NOT l.rebid_allowed),
     updated_at_ms = ?7, events = events + 1
-WHERE {guard}
+WHERE {guard} AND NOT {named}
 RETURNING {columns};

@@ -131,6 +131,69 @@ pub async fn s8_one_bid_at_the_marketplace_is_found_for_one_row(rig: &impl Rig) 
     assert!(matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if row.id == first.id), "{answer:?}");
 }
 
+/// A look-up gave the marketplace's one bid to one row; then the other one's claimant wakes up with its "yes", or a person
+/// says so. The ledger has that bid already, and does not count it twice.
+pub async fn s8_a_late_yes_under_the_name_of_another_row_does_not_count_twice(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let named = || Move::ResolveSubmitted { external_ref: Some("remote-1".to_owned()) };
+    for (name, action, withdrawn) in
+        [("told", accept(), false), ("resolved", named(), false), ("withdrawn", accept(), true)]
+    {
+        let job = posting(name);
+        let first = bid_in(&*ledger, &job, BidState::Unknown).await;
+        moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+        let mut later = bid_in(&*ledger, &job, BidState::Unknown).await;
+        later = moved(&*ledger, later.claim_ref(), find("remote-1")).await;
+        if withdrawn {
+            moved(&*ledger, later.claim_ref(), Move::Withdraw).await;
+            // Freed, it is looked for under the other index.
+            later = moved(&*ledger, later.claim_ref(), Move::ConfirmWithdrawn { rebid_allowed: true }).await;
+        }
+        let before = read(&*ledger, &first).await;
+        let answer = attempt(&*ledger, first.claim_ref(), action).await;
+        assert!(
+            matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if **row == later),
+            "{name}: {answer:?}"
+        );
+        assert_eq!(read(&*ledger, &first).await, before, "{name}");
+        let other = Move::Accept { external_ref: "remote-2".to_owned() };
+        let answer = attempt(&*ledger, first.claim_ref(), other).await;
+        assert!(matches!(&answer, Applied::Moved { alarm: Some(_), .. }), "{name}: {answer:?}");
+    }
+    let job = posting("unknown");
+    let first = bid_in(&*ledger, &job, BidState::Unknown).await;
+    moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+    let later = bid_in(&*ledger, &job, BidState::Unknown).await;
+    attempt(&*ledger, first.claim_ref(), find("remote-1")).await;
+    for action in [accept(), named()] {
+        let answer = attempt(&*ledger, later.claim_ref(), action).await;
+        assert!(
+            matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if row.id == first.id),
+            "{answer:?}"
+        );
+    }
+    let nameless = Move::ResolveSubmitted { external_ref: None };
+    assert_eq!(moved(&*ledger, later.claim_ref(), nameless).await.state, BidState::Submitted);
+}
+
+/// Two ask for one withdrawal; the marketplace refuses it to one and grants it to the other. Whichever is recorded first,
+/// the bid is withdrawn; and it frees the posting as the owner's policy says.
+pub async fn s8_a_withdrawal_granted_to_one_counts_whoever_was_refused(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    for rebid_allowed in [false, true] {
+        let bid = bid_in(&*ledger, &posting(&rebid_allowed.to_string()), BidState::Withdrawing).await;
+        assert_eq!(moved(&*ledger, bid.claim_ref(), Move::RefuseWithdrawal).await.state, BidState::Submitted);
+        let forged = ClaimRef { bid: bid.id, claim: ClaimId(Uuid::new_v4()) };
+        let confirm = Move::ConfirmWithdrawn { rebid_allowed };
+        let answer = attempt(&*ledger, forged, confirm.clone()).await;
+        assert!(matches!(answer, Applied::Not(NotMoved::StaleClaim(_))), "{answer:?}");
+        let withdrawn = moved(&*ledger, bid.claim_ref(), confirm).await;
+        assert_eq!((withdrawn.state, withdrawn.rebid_allowed), (BidState::Withdrawn, rebid_allowed));
+        let answer = attempt(&*ledger, bid.claim_ref(), Move::RefuseWithdrawal).await;
+        assert!(matches!(answer, Applied::Not(NotMoved::WrongState(_))), "{answer:?}");
+    }
+}
+
 /// A later bid that has not passed the door never will: reopening the earlier one declines it.
 pub async fn s1_reopening_declines_a_later_bid_that_was_not_sent(rig: &impl Rig) {
     let ledger = rig.open().await;

@@ -88,6 +88,8 @@ macro_rules! ledger_conformance {
             answers::s9_a_wrong_not_submitted_is_reopened_with_an_alarm,
             answers::s9_reopening_beside_a_later_bid_is_a_duplicate_alarm,
             answers::s8_one_bid_at_the_marketplace_is_found_for_one_row,
+            answers::s8_a_late_yes_under_the_name_of_another_row_does_not_count_twice,
+            answers::s8_a_withdrawal_granted_to_one_counts_whoever_was_refused,
             answers::s1_reopening_declines_a_later_bid_that_was_not_sent,
             answers::a_late_proof_gives_an_approved_bid_back_to_its_approval,
             answers::a_change_of_an_unknown_bid_says_so,

@@ -169,7 +169,7 @@ pub async fn s1_a_posting_with_another_bid_is_not_freed(rig: &impl Rig) {
     for (state, action) in free {
         let job = posting(state.as_str());
         let (first, second) = second_bid(&*ledger, &job, state).await;
-        attempt(&*ledger, first.claim_ref(), accept()).await;
+        attempt(&*ledger, first.claim_ref(), Move::Accept { external_ref: "remote-2".to_owned() }).await;
         let after = moved(&*ledger, second.claim_ref(), action).await;
         assert!(!after.rebid_allowed, "{state}: bid {} is still there", first.id);
         assert_eq!(existing(&*ledger, &job, "third").await.id, second.id, "{state}");

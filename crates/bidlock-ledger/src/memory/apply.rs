@@ -43,8 +43,8 @@ impl Tables {
                 Move::EnterSubmitting { cap, .. } | Move::TakeSending { cap, .. } => {
                     !self.is_beside_another(at) && self.is_within(*cap, at, rule)
                 }
-                Move::Find { external_ref } => self.found_elsewhere(at, external_ref).is_none(),
-                _ => true,
+                Move::Accept { .. } if rule.from == BidState::Submitting => true,
+                action => self.found_elsewhere(at, action).is_none(),
             }
     }
 
@@ -59,14 +59,16 @@ impl Tables {
         cap.is_none_or(|cap| rule.from == BidState::Submitting || sent(cap) < cap.limit)
     }
 
-    /// What was found is known as another bid's, or may be a later one's that is being sent with the same key.
-    fn found_elsewhere(&self, at: usize, external_ref: &str) -> Option<&Row> {
-        let key = self.row(at).bid.idempotency_key;
+    /// The name that a move brings is known as another bid's; or what was found may be a later one's that is being sent
+    /// with the same key.
+    fn found_elsewhere(&self, at: usize, action: &Move) -> Option<&Row> {
+        let (name, key) = (action.external_ref()?, self.row(at).bid.idempotency_key);
+        let is_find = matches!(action, Move::Find { .. });
         self.siblings(at).find(|other| {
             let bid = &other.bid;
             let being_sent =
                 !bid.rebid_allowed && bid.state == BidState::Submitting && bid.idempotency_key == key;
-            bid.external_ref.as_deref() == Some(external_ref) || being_sent
+            bid.external_ref.as_deref() == Some(name) || is_find && being_sent
         })
     }
 
@@ -123,8 +125,8 @@ impl Tables {
         {
             return NotMoved::WrongState(Box::new(other.show(now)));
         }
-        if let (Some(_), true, Move::Find { external_ref }) = (rule, ours, &change.action)
-            && let Some(other) = self.found_elsewhere(at, external_ref)
+        if let (Some(_), true) = (rule, ours)
+            && let Some(other) = self.found_elsewhere(at, &change.action)
         {
             return NotMoved::WrongState(Box::new(other.show(now)));
         }

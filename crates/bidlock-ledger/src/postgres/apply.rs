@@ -197,11 +197,13 @@ async fn in_the_way(session: &Session, change: &Change, bid: &Bid) -> Result<Opt
         _ if rule.to == BidState::Submitting => {
             session.query(&sql::BLOCKING, &[(&bid.id.0, Type::UUID)]).await?
         }
-        Move::Find { external_ref } => {
-            let arguments: [Argument<'_>; 2] = [(&bid.id.0, Type::UUID), (external_ref, Type::TEXT)];
+        action => {
+            let Some(external_ref) = action.external_ref() else { return Ok(None) };
+            let is_find = matches!(action, Move::Find { .. });
+            let arguments: [Argument<'_>; 3] =
+                [(&bid.id.0, Type::UUID), (&external_ref, Type::TEXT), (&is_find, Type::BOOL)];
             session.query(&sql::FOUND_ELSEWHERE, &arguments).await?
         }
-        _ => return Ok(None),
     };
     rows.first().map(read::timed_bid).transpose()
 }

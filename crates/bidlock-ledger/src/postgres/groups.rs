@@ -36,9 +36,8 @@ impl Kind {
             }
             Move::ConfirmWithdrawn { .. } | Move::ResolveNotSubmitted { .. } => Kind::Allow,
             Move::Find { .. } => Kind::Find,
-            Move::Accept { .. } | Move::ResolveSubmitted { .. } if rule.from == BidState::NotSubmitted => {
-                Kind::Reopen
-            }
+            Move::ResolveSubmitted { .. } => Kind::Reopen,
+            Move::Accept { .. } if rule.from != BidState::Submitting => Kind::Reopen,
             _ => Kind::Move,
         }
     }
@@ -117,7 +116,7 @@ impl<'a> Group<'a> {
         self.rule(index, (change.at.bid.0, change.at.claim.0), rule);
         self.keys.push(change.event_key.as_deref());
         self.reasons.push(change.reason.as_deref());
-        let (mut reference, mut cause, mut valid_ms) = (None, None, None);
+        let (mut cause, mut valid_ms) = (None, None);
         match &change.action {
             Move::EnterSubmitting { ttl, cap } | Move::TakeSending { ttl, cap, .. } => {
                 let taker = match &change.action {
@@ -133,16 +132,12 @@ impl<'a> Group<'a> {
             }
             Move::ConfirmWithdrawn { rebid_allowed: allowed }
             | Move::ResolveNotSubmitted { allow_new_bid: allowed } => self.allowed.push(*allowed),
-            Move::Accept { external_ref } | Move::Find { external_ref } => {
-                reference = Some(external_ref.as_str())
-            }
-            Move::ResolveSubmitted { external_ref } => reference = external_ref.as_deref(),
             Move::LoseAnswer { cause: lost } => cause = Some(lost.as_str()),
             Move::Import => cause = Some(UnknownCause::Legacy.as_str()),
             Move::Approve { valid_for } => valid_ms = Some(row::millis(*valid_for)),
             _ => {}
         }
-        self.references.push(reference);
+        self.references.push(change.action.external_ref());
         self.causes.push(cause);
         self.valid_ms.push(valid_ms);
     }

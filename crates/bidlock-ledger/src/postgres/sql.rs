@@ -66,6 +66,7 @@ fn compose(text: &str) -> String {
             &canary::next_epoch(bare(include_str!("../../queries/postgres/next_epoch.sql")), "b.epoch"),
         )
         .replace("{another}", &bare(include_str!("../../queries/postgres/another.sql")))
+        .replace("{named}", &bare(include_str!("../../queries/postgres/named.sql")))
         .replace("{frozen}", FROZEN)
         .replace("{in_use}", &states(BidState::is_in_use))
         .replace("{sent}", &states(BidState::may_have_arrived))

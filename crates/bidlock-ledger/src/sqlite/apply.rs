@@ -59,8 +59,11 @@ fn update(tx: &Connection, now: &HostInstant, change: &Change, rule: &Rule) -> r
         Move::ConfirmWithdrawn { rebid_allowed: allowed }
         | Move::ResolveNotSubmitted { allow_new_bid: allowed } => guard.run(&sql::ALLOW, &[allowed]),
         Move::Find { external_ref } => guard.run(&sql::FIND, &[external_ref]),
-        Move::Accept { external_ref } => guard.found(Some(external_ref)),
-        Move::ResolveSubmitted { external_ref } => guard.found(external_ref.as_ref()),
+        Move::Accept { external_ref } if rule.from == BidState::Submitting => {
+            guard.run(&sql::MOVE, &[external_ref, &None::<&str>, &None::<i64>])
+        }
+        Move::Accept { external_ref } => guard.run(&sql::REOPEN, &[external_ref]),
+        Move::ResolveSubmitted { external_ref } => guard.run(&sql::REOPEN, &[external_ref]),
         Move::LoseAnswer { cause } => guard.run(&sql::MOVE, &[&None::<&str>, &cause.as_str(), &None::<i64>]),
         Move::Import => {
             let cause = UnknownCause::Legacy.as_str();
@@ -107,14 +110,6 @@ impl Guarded<'_> {
         self.query(query, rusqlite::params_from_iter(first.iter().chain(more)))
     }
 
-    /// The marketplace has the bid. A row that a person had settled as not submitted is reopened.
-    fn found(&self, external_ref: Option<&String>) -> rusqlite::Result<Option<Bid>> {
-        match self.rule.from {
-            BidState::NotSubmitted => self.run(&sql::REOPEN, &[&external_ref]),
-            _ => self.run(&sql::MOVE, &[&external_ref, &None::<&str>, &None::<i64>]),
-        }
-    }
-
     fn door(
         &self,
         taker: Option<&Claimant>,
@@ -159,11 +154,12 @@ fn refusal(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Res
     {
         return Ok(NotMoved::WrongState(Box::new(other)));
     }
-    if let (Some(_), Move::Find { external_ref }) = (rule, &change.action)
+    let is_find = matches!(change.action, Move::Find { .. });
+    if let (Some(_), Some(external_ref)) = (rule, change.action.external_ref())
         && bid.claim_id == change.at.claim
         && let Some(other) = tx
             .prepare_cached(&sql::FOUND_ELSEWHERE)?
-            .query_row(params![bid.id.0.as_bytes(), external_ref], |row| row::bid(row, now))
+            .query_row(params![bid.id.0.as_bytes(), external_ref, is_find], |row| row::bid(row, now))
             .optional()?
     {
         return Ok(NotMoved::WrongState(Box::new(other)));

@@ -62,6 +62,7 @@ fn compose(text: &str) -> String {
             &canary::next_epoch(bare(include_str!("../../queries/sqlite/next_epoch.sql")), "epoch"),
         )
         .replace("{another}", &bare(include_str!("../../queries/sqlite/another.sql")))
+        .replace("{named}", &bare(include_str!("../../queries/sqlite/named.sql")))
         .replace("{frozen}", FROZEN)
         .replace("{in_use}", &states(BidState::is_in_use))
         .replace("{sent}", &states(BidState::may_have_arrived))

@@ -173,6 +173,15 @@ impl Move {
             Move::Import => Action::Import,
         }
     }
+
+    /// The marketplace's name for the bid, where the move brings one.
+    pub fn external_ref(&self) -> Option<&str> {
+        match self {
+            Move::Accept { external_ref } | Move::Find { external_ref } => Some(external_ref),
+            Move::ResolveSubmitted { external_ref } => external_ref.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// A limit on the sendings of one marketplace, as [`LedgerStore::sent_since`](super::LedgerStore::sent_since) counts them.
@@ -207,10 +216,11 @@ pub enum NotMoved {
     StaleClaim(Box<Bid>),
     /// The claim (or the approval) had expired. The row as it is.
     Expired(Box<Bid>),
-    /// The table has no such transition from the row's state. The row as it is. In two cases it is
+    /// The table has no such transition from the row's state. The row as it is. In three cases it is
     /// another bid on the posting that stands in the way, and then that row: at the door, one that the
     /// marketplace has or may have; at a look-up's find, one that bears the name found, or a later one with the
-    /// same key that is being sent at this moment.
+    /// same key that is being sent at this moment; at a yes for a bid that is `unknown` or `not_submitted`, or a
+    /// person's word that it was submitted, one that bears the name given.
     WrongState(Box<Bid>),
     /// The cap is reached. The row as it is.
     CapReached(Box<Bid>),
@@ -275,5 +285,18 @@ impl UnknownCause {
 impl std::fmt::Display for UnknownCause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_shown_by_its_name() {
+        for cause in UnknownCause::ALL {
+            assert!(!cause.as_str().is_empty());
+            assert_eq!(cause.to_string(), cause.as_str());
+        }
     }
 }
