@@ -166,8 +166,8 @@ fn way_out(fault: Fault, is_file: bool) -> &'static str {
             "another process keeps the file busy: try again, and look for a stopped process that has it open"
         }
         Fault::Corrupt if is_file => {
-            "check that this is bidlock's file: a damaged ledger is restored from a backup before anything is sent; \
-             damaged locks may be deleted while nobody runs"
+            "check that the disk is sound and that this is bidlock's file: a ledger that stays damaged is restored from a \
+             backup before anything is sent; damaged locks may be deleted while nobody runs"
         }
         Fault::Other if is_file => "check the path and its permissions; `bidlock doctor` looks at everything",
         Fault::Busy | Fault::Corrupt | Fault::Unfit | Fault::Other => {

@@ -43,6 +43,18 @@ pub enum ErrorKind {
     Panicked,
 }
 
+impl ErrorKind {
+    /// Which kind a SQLite error is of: for those who use a connection of their own, as a preparation does.
+    pub fn of(error: &rusqlite::Error) -> ErrorKind {
+        kind_of(error)
+    }
+
+    /// The way out that errors of this kind name where they know no better one.
+    pub fn hint(self) -> Option<&'static str> {
+        default_hint(self)
+    }
+}
+
 /// A fault of a SQLite file: which file, what broke, whether it may have been applied, the way out.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -150,7 +162,9 @@ fn default_hint(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::Busy => Some("another process holds the write lock; look for one that is paused or hangs"),
         ErrorKind::Poisoned => Some("make room or mend the disk, then start again"),
-        ErrorKind::Corrupt => Some("restore the file from a backup, or name another file"),
+        ErrorKind::Corrupt => Some(
+            "see that the disk is sound and try again; a file that stays damaged is restored from a backup",
+        ),
         _ => None,
     }
 }

@@ -53,11 +53,11 @@ pub(crate) fn prepare(options: &Options) -> Result<PathBuf, Error> {
     }
     if options.create {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| {
-            Error::io(ErrorKind::Unfit, path, &format!("can't make the folder {}", folder.display()), e)
+            Error::io(unfit_unless_ill(&e), path, &format!("can't make the folder {}", folder.display()), e)
         })?;
     }
     let folder = folder.canonicalize().map_err(|e| {
-        Error::io(ErrorKind::Unfit, path, &format!("can't open the folder {}", folder.display()), e)
+        Error::io(unfit_unless_ill(&e), path, &format!("can't open the folder {}", folder.display()), e)
     })?;
     let path = folder.join(name);
     // A link leads to the folder that counts: the log lies beside the file itself.
@@ -95,7 +95,15 @@ fn make_or_check(path: &Path, create: bool) -> Result<(), Error> {
                 Err(e) => Err(Error::io(kind_of_io(&e), path, "can't make the file", e)),
             }
         }
-        Err(e) => Err(Error::io(ErrorKind::Unfit, path, "can't look at it", e)),
+        Err(e) => Err(Error::io(unfit_unless_ill(&e), path, "can't look at it", e)),
+    }
+}
+
+/// The place is unfit, unless its disk is full or fails: that passes.
+pub(crate) fn unfit_unless_ill(e: &io::Error) -> ErrorKind {
+    match kind_of_io(e) {
+        ErrorKind::Poisoned => ErrorKind::Poisoned,
+        _ => ErrorKind::Unfit,
     }
 }
 

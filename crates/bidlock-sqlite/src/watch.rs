@@ -18,7 +18,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use crate::{
     Error, ErrorKind,
-    place::{beside, kind_of_io},
+    place::{beside, kind_of_io, unfit_unless_ill},
 };
 
 const MOVED_HINT: &str = "stop every process that uses it, put back the one file that all of them used, with its -wal file, \
@@ -123,7 +123,7 @@ fn ask(path: &Path) -> io::Result<Identity> {
 /// Refuses a file that has a second name or is mounted alone: its log lies beside each of the names, so
 /// processes that come by different names would not see each other's writes.
 pub(crate) fn refuse_second_names(path: &Path) -> Result<(), Error> {
-    let failed = |e: io::Error| Error::io(ErrorKind::Unfit, path, "can't look at it", e);
+    let failed = |e: io::Error| Error::io(unfit_unless_ill(&e), path, "can't look at it", e);
     let names = fs::metadata(path).map_err(failed)?.nlink();
     if names > 1 {
         let message =

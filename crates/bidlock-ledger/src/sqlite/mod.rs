@@ -286,16 +286,8 @@ impl LedgerStore for SqliteLedger {
 
 /// A store's fault as the ledger's.
 fn fault(operation: &'static str, e: bidlock_sqlite::Error) -> LedgerError {
-    use bidlock_sqlite::ErrorKind as Kind;
-    let kind = match e.kind() {
-        Kind::Unavailable | Kind::Closed => ErrorKind::Unavailable,
-        Kind::Busy => ErrorKind::Busy,
-        Kind::Poisoned => ErrorKind::Poisoned,
-        Kind::Missing | Kind::Unfit => ErrorKind::Unfit,
-        Kind::Corrupt => ErrorKind::Corrupt,
-        _ => ErrorKind::Internal,
-    };
-    let mut error = LedgerError::new(kind, operation, format!("{}: {}", e.path().display(), e.message()));
+    let mut error =
+        LedgerError::new(kind_of(e.kind()), operation, format!("{}: {}", e.path().display(), e.message()));
     if let Some(hint) = e.hint() {
         error = error.with_hint(hint);
     }
@@ -304,6 +296,18 @@ fn fault(operation: &'static str, e: bidlock_sqlite::Error) -> LedgerError {
         debug_assert_eq!(error.effect(), Effect::Unknown);
     }
     error.with_source(e)
+}
+
+fn kind_of(kind: bidlock_sqlite::ErrorKind) -> ErrorKind {
+    use bidlock_sqlite::ErrorKind as Kind;
+    match kind {
+        Kind::Unavailable | Kind::Closed => ErrorKind::Unavailable,
+        Kind::Busy => ErrorKind::Busy,
+        Kind::Poisoned => ErrorKind::Poisoned,
+        Kind::Missing | Kind::Unfit => ErrorKind::Unfit,
+        Kind::Corrupt => ErrorKind::Corrupt,
+        _ => ErrorKind::Internal,
+    }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

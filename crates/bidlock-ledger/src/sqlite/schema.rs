@@ -1,11 +1,11 @@
 //! The schema: made in an empty file, checked in every other one, migrated on request.
 
-use std::path::Path;
+use std::{error::Error as _, path::Path};
 
 use bidlock_sqlite::{Options, Store};
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault;
+use super::{fault, kind_of};
 use crate::{
     ErrorKind, LedgerError, LedgerId, Result,
     queries::bare,
@@ -129,7 +129,9 @@ fn run_migrations(conn: &mut Connection, path: &Path) -> Result<Vec<String>> {
     // Grouped: a migration and the row that records it in one transaction. Without this a process that dies
     // between the two, or one that looks at that moment, finds a file that is no ledger.
     let report = embedded::migrations::runner().set_grouped(true).run(conn).map_err(|e| {
-        LedgerError::new(ErrorKind::Unavailable, MIGRATE, format!("{}: {e}", path.display())).with_source(e)
+        let below = e.source().and_then(|source| source.downcast_ref::<rusqlite::Error>());
+        let error = said_by_sqlite(MIGRATE, path, &e, below, ErrorKind::Unavailable);
+        error.with_source(e)
     })?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
@@ -208,5 +210,56 @@ fn a_replaced_systems(path: &Path) -> LedgerError {
 }
 
 fn unreadable(path: &Path, e: rusqlite::Error) -> LedgerError {
-    LedgerError::new(ErrorKind::Corrupt, OPEN, format!("{}: {e}", path.display())).with_source(e)
+    said_by_sqlite(OPEN, path, &e, Some(&e), ErrorKind::Corrupt).with_source(e)
+}
+
+/// What SQLite said of the file while its schema was looked at or made. A disk that is full or fails, or a file that is
+/// busy, is called that: whoever reads of damage instead may restore a backup. `otherwise`: what it is where a statement
+/// failed.
+fn said_by_sqlite(
+    operation: &'static str,
+    path: &Path,
+    what: &dyn std::fmt::Display,
+    error: Option<&rusqlite::Error>,
+    otherwise: ErrorKind,
+) -> LedgerError {
+    use bidlock_sqlite::ErrorKind as Kind;
+    let message = format!("{}: {what}", path.display());
+    match error.map_or(Kind::Statement, Kind::of) {
+        Kind::Statement => LedgerError::new(otherwise, operation, message),
+        kind => {
+            let fault = LedgerError::new(kind_of(kind), operation, message);
+            match kind.hint() {
+                Some(hint) if kind != Kind::Corrupt => fault.with_hint(hint),
+                // Perhaps the wrong file was named; whoever asked says so.
+                _ => fault,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_full_or_failing_disk_is_not_called_a_damaged_file() {
+        for (code, kind) in [
+            (ffi::SQLITE_FULL, ErrorKind::Poisoned),
+            (ffi::SQLITE_IOERR_READ, ErrorKind::Poisoned),
+            (ffi::SQLITE_BUSY, ErrorKind::Busy),
+            (ffi::SQLITE_NOTADB, ErrorKind::Corrupt),
+            (ffi::SQLITE_CORRUPT, ErrorKind::Corrupt),
+            // A table that a ledger has is missing.
+            (ffi::SQLITE_ERROR, ErrorKind::Corrupt),
+        ] {
+            let error = || rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let opened = unreadable(Path::new("ledger.db"), error());
+            assert_eq!(opened.kind(), kind, "{opened}");
+            let is_mended_by_room = opened.hint().is_some_and(|hint| hint.contains("room"));
+            assert_eq!(is_mended_by_room, kind == ErrorKind::Poisoned, "{opened}");
+        }
+    }
 }

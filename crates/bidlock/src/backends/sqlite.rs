@@ -215,7 +215,13 @@ fn fault(operation: &'static str) -> impl FnOnce(bidlock_sqlite::Error) -> Error
             _ => ErrorKind::Internal,
         };
         let effect = error.effect();
-        let fault = Error::new(kind, NAME, operation, error.to_string()).with_source(error);
+        let (message, hint) = (format!("{}: {}", error.path().display(), error.message()), error.hint());
+        let fault = Error::new(kind, NAME, operation, message).with_source(error);
+        let fault = match hint {
+            // Locks that are damaged need no backup; whoever opened them says what they need.
+            Some(hint) if kind != ErrorKind::Corrupt => fault.with_hint(hint),
+            _ => fault,
+        };
         if effect == Effect::Unknown { fault.maybe_applied() } else { fault }
     }
 }
