@@ -78,8 +78,8 @@ fn of_url(scheme: &str, rest: &str) -> String {
         (true, false) => query,
         (false, _) => rest.len(),
     };
-    // Nor is it sure then that what looks like a path is one.
-    let is_path_sure = is_web || is_file || !rest[query..].contains('@');
+    // With an `@` further on it is not sure that what looks like a path is one.
+    let is_path_sure = !is_readable || is_web || is_file || !rest[query..].contains('@');
     let place = |text: &str| match text.find(ends_authority).filter(|_| !is_path_sure) {
         Some(path) => format!("{}{HIDDEN}", &text[..=path]),
         None => without_query(text),
