@@ -1,12 +1,14 @@
 //! What breaks, and how.
 
+use bidlock_ledger::BidState;
+
 use crate::{
     ledger::Ledger,
     marketplace, scanner,
     settings::{Faults, Locks, Protocol},
     step::{Fault, Step},
     upkeep,
-    world::{Answer, At, LeaseView, Stage, World},
+    world::{Answer, Asked, At, LeaseView, Stage, Word, World},
 };
 
 /// The faults that can happen now.
@@ -42,6 +44,13 @@ pub(crate) fn steps(ledger: &Ledger<'_>, world: &World, steps: &mut Vec<Step>) {
         if scanner.lease.is_some_and(|lease| lease.view == LeaseView::Held) {
             fault(Faults::PAUSE, Fault::PauseOverLease(who));
             fault(Faults::LOCK_LOSS, Fault::LockLost(who));
+        }
+    }
+    for (asker, asked) in (0u8..).zip(&world.askers) {
+        if let Some(asked) = asked
+            && (settings.unheard || !is_last_to_know(world, asker, *asked))
+        {
+            fault(Faults::WORD, Fault::WordLost(asker));
         }
     }
     for (posting, here) in (0u8..).zip(&world.postings) {
@@ -94,8 +103,18 @@ pub(crate) fn step(ledger: &Ledger<'_>, world: &mut World, fault: Fault) -> Opti
             world.scanners[usize::from(who)].lease.as_mut()?.view = LeaseView::Ghost;
             world.lock_lost = true;
         }
+        Fault::WordLost(asker) => drop(world.askers[usize::from(asker)].take()?),
     }
     Some(())
+}
+
+/// The bid is withdrawn, nobody else can say so, and an earlier refusal made the ledger think that it stands, or will.
+fn is_last_to_know(world: &World, asker: u8, asked: Asked) -> bool {
+    let others = (0u8..).zip(&world.askers).filter(|(other, _)| *other != asker);
+    let same = others.filter_map(|(_, other)| *other).filter(|other| other.at == asked.at);
+    let says = |word: Word| same.clone().any(|other| other.word == word);
+    let stands = world.row(asked.at).is_some_and(|row| row.state == BidState::Submitted);
+    asked.word == Word::Withdrawn && !says(Word::Withdrawn) && (stands || says(Word::Refused))
 }
 
 fn crash(world: &mut World, who: u8) {

@@ -122,6 +122,13 @@ impl Ledger<'_> {
         if compares_claim && before.claim != at.claim {
             return None;
         }
+        if let (BidState::Unknown | BidState::NotSubmitted, Action::Accept, Carry::Name(name)) =
+            (before.state, action, carry)
+            && is_named(world, at, name)
+            && self.settings.protocol != Protocol::LateYesNamesTwice
+        {
+            return None;
+        }
         let rule = self.rule(world, at, action, &before)?;
         self.note_violations(world, at, &before, rule);
         let mut row =
@@ -183,7 +190,11 @@ impl Ledger<'_> {
             Protocol::DeclinedIsTakenOver => Some(&REVIVED),
             _ => None,
         };
-        let fits = |rule: &Rule| rule.action == action && self.hits(world, at, row, rule);
+        let hidden = |rule: &Rule| {
+            self.settings.protocol == Protocol::RefusalHidesConfirmation
+                && (rule.from, rule.action) == (BidState::Submitted, Action::ConfirmWithdrawn)
+        };
+        let fits = |rule: &Rule| rule.action == action && !hidden(rule) && self.hits(world, at, row, rule);
         if let Some(rule) = added.filter(|rule| fits(rule)) {
             return Some(rule);
         }
@@ -248,6 +259,12 @@ impl Ledger<'_> {
 pub(crate) fn another(world: &World, at: At) -> bool {
     let posting = &world.postings[usize::from(at.posting)];
     posting.bids().any(|(index, row)| index != at.row && row.rebid_allowed && row.state.is_in_use())
+}
+
+/// `named.sql`: another bid on the posting bears the marketplace's name for this one.
+pub(crate) fn is_named(world: &World, at: At, name: u8) -> bool {
+    let mut bids = world.postings[usize::from(at.posting)].bids();
+    bids.any(|(index, row)| index != at.row && row.external_ref == Some(name))
 }
 
 fn can_be_taken_over(row: &Row) -> bool {

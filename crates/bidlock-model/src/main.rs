@@ -8,7 +8,7 @@ use std::{
 
 use bidlock_model::{
     Settings, exhaust,
-    settings::{Gaps, LARGEST, Protocol, SPACES},
+    settings::{LARGEST, LIMITS, Protocol, SPACES},
     shortest_counterexample,
     trace::Trace,
     world::{MAX_POSTINGS, MAX_SCANNERS},
@@ -46,8 +46,8 @@ enum Command {
     },
     /// The variants that lack a mechanism, each with its shortest counterexample.
     Variants,
-    /// What the protocol as it is does not give yet, each with its shortest counterexample.
-    Gaps,
+    /// What no protocol can give, each with its shortest counterexample.
+    Limits,
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -74,9 +74,9 @@ fn main() -> io::Result<ExitCode> {
             }
             true
         }
-        Command::Gaps => {
-            for (name, gap, property) in Gaps::ALL {
-                tell(out, name, gap.settings(), property)?;
+        Command::Limits => {
+            for (name, settings, property) in LIMITS {
+                tell(out, name, settings, property)?;
             }
             true
         }

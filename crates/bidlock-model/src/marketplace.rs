@@ -4,7 +4,7 @@
 use bidlock_ledger::BidState;
 
 use crate::{
-    settings::{Gaps, Settings},
+    settings::Settings,
     step::{Reply, Step},
     world::{Answer, Asked, At, Fate, MAX_REMOTE, Remote, Stage, Word, World},
 };
@@ -29,7 +29,6 @@ pub(crate) fn steps(settings: &Settings, world: &World, steps: &mut Vec<Step>) {
             let words: &[Word] = match fate {
                 None => &[],
                 Some(Fate::Standing) => &[Word::Withdrawn, Word::Refused],
-                Some(Fate::Kept) => &[Word::Refused],
                 Some(Fate::TakenBack) => &[Word::Withdrawn],
                 Some(Fate::Won) => &[Word::Won],
                 Some(Fate::Lost) => &[Word::Lost],
@@ -37,7 +36,7 @@ pub(crate) fn steps(settings: &Settings, world: &World, steps: &mut Vec<Step>) {
             steps.extend(words.iter().map(|word| Step::AskWithdrawal(at, *word)));
         }
         if settings.afterwards {
-            let standing = here.accepted().filter(|(_, bid)| matches!(bid.fate, Fate::Standing | Fate::Kept));
+            let standing = here.accepted().filter(|(_, bid)| bid.fate == Fate::Standing);
             let decides = |name, fate| Step::ClientDecides { posting, name, fate };
             steps.extend(standing.flat_map(|(name, _)| [Fate::Won, Fate::Lost].map(|f| decides(name, f))));
         }
@@ -78,16 +77,14 @@ pub(crate) fn client_decides(world: &mut World, posting: u8, name: u8, fate: Fat
     Some(())
 }
 
-/// Takes a bid back or refuses to; somebody then holds the answer.
-pub(crate) fn ask_withdrawal(settings: &Settings, world: &mut World, at: At, word: Word) -> Option<()> {
+/// Takes a bid back or refuses to, also in turn; somebody then holds the answer.
+pub(crate) fn ask_withdrawal(world: &mut World, at: At, word: Word) -> Option<()> {
     let name = world.row(at)?.external_ref?;
     let place = world.askers.iter().position(Option::is_none)?;
     world.askers[place] = Some(Asked { at, word });
-    let fate = match word {
-        Word::Withdrawn => Fate::TakenBack,
-        Word::Refused if !settings.gaps.has(Gaps::FICKLE_WITHDRAWAL) => Fate::Kept,
-        _ => return Some(()),
-    };
-    world.postings[usize::from(at.posting)].remote[usize::from(name)].as_mut()?.fate = fate;
+    if word == Word::Withdrawn {
+        let bid = world.postings[usize::from(at.posting)].remote[usize::from(name)].as_mut()?;
+        bid.fate = Fate::TakenBack;
+    }
     Some(())
 }

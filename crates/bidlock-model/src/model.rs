@@ -71,7 +71,7 @@ impl Bidding {
             Step::RecordFound => upkeep::reconciler_records(&ledger, w)?,
             Step::Import(posting) => upkeep::import(&ledger, w, posting)?,
             Step::Operator(at, does) => upkeep::operator(&ledger, w, at, does)?,
-            Step::AskWithdrawal(at, word) => marketplace::ask_withdrawal(&self.settings, w, at, word)?,
+            Step::AskWithdrawal(at, word) => marketplace::ask_withdrawal(w, at, word)?,
             Step::RecordWord(asker) => upkeep::record_word(&ledger, w, asker)?,
         }
         note_what_the_table_lacks(world, w);

@@ -6,8 +6,8 @@ use stateright::Property;
 use crate::{
     model::Bidding,
     recovery,
-    settings::{Gaps, Settings},
-    world::{Broken, Fate, Posting, Row, Stage, World},
+    settings::Settings,
+    world::{Asked, At, Broken, Fate, Posting, Row, Stage, Word, World},
 };
 
 /// S1: each bid is accepted once at the most, and another on the posting only where an earlier one allows it.
@@ -30,8 +30,6 @@ pub const S10: &str = "S10 leases of one key do not overlap";
 pub const TABLE: &str = "nothing moves but by the transition table";
 /// The ledger's own part of S1, when several bids on a posting exist.
 pub const BESIDE: &str = "nothing is sent beside a bid that the ledger knows of";
-/// Part of S8, where a posting has several bids.
-pub const GIVEN_ONCE: &str = "no look-up gives a row a bid that another row has";
 /// What makes S8 exact where a posting has several bids.
 pub const ONE_NAME: &str = "no two rows get one bid of the marketplace";
 /// L1 and L2.
@@ -45,16 +43,13 @@ pub fn all(settings: &Settings) -> Vec<Property<Bidding>> {
         Property::always(S4, |_, world: &World| !world.broken.has(Broken::S4)),
         Property::always(S5, |_, world: &World| !world.broken.has(Broken::S5)),
         Property::always(S7, |_, world: &World| !world.broken.has(Broken::S7)),
-        Property::always(S8, |_, world: &World| world.postings.iter().all(s8)),
+        Property::always(S8, |_, world: &World| s8(world)),
         Property::always(S9, |_, world: &World| world.postings.iter().all(s9)),
         Property::always(S10, |_, world: &World| world.lock_lost || s10(world)),
         Property::always(TABLE, |_, world: &World| !world.broken.has(Broken::TABLE)),
         Property::always(BESIDE, |_, world: &World| !world.broken.has(Broken::BESIDE)),
-        Property::always(GIVEN_ONCE, |_, world: &World| !world.broken.has(Broken::GIVEN_TWICE)),
+        Property::always(ONE_NAME, |_, world: &World| world.postings.iter().all(one_name)),
     ];
-    if settings.gaps.has(Gaps::ONE_NAME_TWICE) {
-        all.push(Property::always(ONE_NAME, |_, world: &World| world.postings.iter().all(one_name)));
-    }
     if settings.recovery {
         all.push(Property::always(RECOVERY, recovery::settles));
     }
@@ -89,16 +84,19 @@ fn s2(world: &World) -> bool {
         })
 }
 
-fn s8(posting: &Posting) -> bool {
+fn s8(world: &World) -> bool {
     use BidState::{Lost, Submitted, Won};
-    posting.bids().all(|(index, row)| {
-        if !matches!(row.state, Submitted | Won | Lost) {
-            return true;
-        }
-        let Some(name) = row.external_ref else { return row.by_person };
-        // A row that shares its name with another one may have been withdrawn under the other's: see ONE_NAME.
-        let shared = posting.bids().any(|(other, row)| other != index && row.external_ref == Some(name));
-        shared || posting.accepted().any(|(n, bid)| n == name && bid.fate != Fate::TakenBack)
+    (0u8..).zip(&world.postings).all(|(posting, here)| {
+        here.bids().all(|(index, row)| {
+            if !matches!(row.state, Submitted | Won | Lost) {
+                return true;
+            }
+            let Some(name) = row.external_ref else { return row.by_person };
+            // The marketplace took it back a moment ago, and whoever asked is about to say so.
+            let at = At { posting, row: index, claim: row.claim };
+            let is_told = world.askers.contains(&Some(Asked { at, word: Word::Withdrawn }));
+            is_told || here.accepted().any(|(n, bid)| n == name && bid.fate != Fate::TakenBack)
+        })
     })
 }
 

@@ -27,8 +27,9 @@ pub struct Settings {
     pub imports: bool,
     /// The protocol, or a variant of it without one of its mechanisms.
     pub protocol: Protocol,
-    /// What is known not to hold yet, and is left out of the search unless it is asked for.
-    pub gaps: Gaps,
+    /// A withdrawal that is granted after it was refused, and nobody hears of it: what no protocol can tell. Left out
+    /// unless it is asked for.
+    pub unheard: bool,
     /// From every world the faults end and everybody goes on: is every posting settled (L1, L2)?
     pub recovery: bool,
     /// Which worlds are one.
@@ -75,8 +76,10 @@ impl Faults {
     pub const LATE: Faults = Faults(32);
     /// The lock store forgets a lease, and grants it to somebody else.
     pub const LOCK_LOSS: Faults = Faults(64);
+    /// Whoever asked for a withdrawal dies, or never hears the answer.
+    pub const WORD: Faults = Faults(128);
     /// All of them.
-    pub const ALL: Faults = Faults(127);
+    pub const ALL: Faults = Faults(255);
 
     /// Both.
     pub const fn and(self, other: Faults) -> Faults {
@@ -87,31 +90,6 @@ impl Faults {
     pub const fn has(self, kind: Faults) -> bool {
         self.0 & kind.0 == kind.0
     }
-}
-
-/// What the protocol as it is does not give yet; each is shown by a counterexample, and the spaces that must have none
-/// leave it out. Where one is closed its test fails, and the case belongs to every space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gaps(u8);
-
-impl Gaps {
-    /// None is looked for.
-    pub const NONE: Gaps = Gaps(0);
-    /// The marketplace refuses a withdrawal to one who asks and grants it to another; the refusal is recorded last.
-    pub const FICKLE_WITHDRAWAL: Gaps = Gaps(1);
-    /// A look-up gives a bid to a later row, and then the earlier row's late "yes" names it too.
-    pub const ONE_NAME_TWICE: Gaps = Gaps(2);
-
-    /// Whether this one is looked for.
-    pub const fn has(self, gap: Gaps) -> bool {
-        self.0 & gap.0 != 0
-    }
-
-    /// Each, with the property that it breaks.
-    pub const ALL: [(&'static str, Gaps, &'static str); 2] = [
-        ("fickle-withdrawal", Gaps::FICKLE_WITHDRAWAL, crate::properties::S8),
-        ("one-name-twice", Gaps::ONE_NAME_TWICE, crate::properties::ONE_NAME),
-    ];
 }
 
 /// The protocol, or a variant without one of its mechanisms, which must yield a counterexample.
@@ -145,13 +123,17 @@ pub enum Protocol {
     SubmittedBeforeAnswer,
     /// A claimant hands back what an import has shut, as if its own proof spoke for the replaced system's bid.
     ImportIsHandedBack,
+    /// A late "yes" reopens a `not_submitted` bid also under a name that another row has.
+    LateYesNamesTwice,
+    /// A withdrawal that is confirmed after another's refusal was recorded is not recorded any more.
+    RefusalHidesConfirmation,
     /// The holder counts its lease's deadline from the store's answer, so that the store's expiry comes first.
     NoDriftMargin,
 }
 
 impl Protocol {
     /// Every variant, with the property that it must break.
-    pub const VARIANTS: [(&'static str, Protocol, &'static str); 15] = {
+    pub const VARIANTS: [(&'static str, Protocol, &'static str); 17] = {
         use crate::properties as p;
         [
             ("lock-only", Protocol::LockOnly, p::S1),
@@ -168,6 +150,8 @@ impl Protocol {
             ("declined-is-taken-over", Protocol::DeclinedIsTakenOver, p::S7),
             ("submitted-before-answer", Protocol::SubmittedBeforeAnswer, p::S8),
             ("import-is-handed-back", Protocol::ImportIsHandedBack, p::S1),
+            ("late-yes-names-twice", Protocol::LateYesNamesTwice, p::ONE_NAME),
+            ("refusal-hides-confirmation", Protocol::RefusalHidesConfirmation, p::S8),
             ("no-drift-margin", Protocol::NoDriftMargin, p::S10),
         ]
     };
@@ -179,19 +163,23 @@ impl Protocol {
         let space = match self {
             Protocol::LockOnly => Settings { kinds: Faults::PAUSE, ..LEASES }.sized(3, 1, 1),
             Protocol::NoDriftMargin => LEASES.sized(3, 1, 1),
+            Protocol::RefusalHidesConfirmation => {
+                Settings { operator: false, afterwards: true, ..CORE }.sized(1, 1, 1)
+            }
             Protocol::ImportIsHandedBack => Settings { imports: true, ..CORE }.sized(2, 1, 1),
             _ => CORE.sized(3, 1, 1),
         };
-        Settings { protocol: self, rows: 3, afterwards: matches!(self, Protocol::EpochPerRow), ..space }
+        let afterwards = space.afterwards || matches!(self, Protocol::EpochPerRow);
+        Settings { protocol: self, rows: 3, afterwards, ..space }
     }
 }
 
-impl Gaps {
-    /// A small space in which a gap shows.
-    pub const fn settings(self) -> Settings {
-        Settings { gaps: self, afterwards: self.0 == Gaps::FICKLE_WITHDRAWAL.0, ..CORE }.sized(2, 1, 1)
-    }
-}
+/// What no protocol can give, shown in a small space: its name, the space, and the property that does not hold there.
+pub const LIMITS: [(&str, Settings, &str); 1] = [(
+    "unheard-withdrawal",
+    Settings { unheard: true, afterwards: true, operator: false, ..CORE }.sized(1, 1, 1),
+    crate::properties::S8,
+)];
 
 impl Settings {
     /// Everything takes part: one scanner, one posting, no fault, until set otherwise.
@@ -209,7 +197,7 @@ impl Settings {
             afterwards: true,
             imports: false,
             protocol: Protocol::Bidlock,
-            gaps: Gaps::NONE,
+            unheard: false,
             recovery: false,
             names: Names::Interchangeable,
         }

@@ -97,6 +97,8 @@ pub enum Fault {
     RequestLate(u8),
     /// The lock store forgets this scanner's lease.
     LockLost(u8),
+    /// Whoever asked for a withdrawal does not record what it heard, or never heard it.
+    WordLost(u8),
 }
 
 /// What the marketplace says to a submission.

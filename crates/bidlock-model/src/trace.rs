@@ -140,6 +140,7 @@ impl Display for Fault {
                 write!(f, "the marketplace accepts from {}, its answer is lost", letter(*who))
             }
             Fault::RequestLate(who) => write!(f, "the request of {} stays in a proxy", letter(*who)),
+            Fault::WordLost(asker) => write!(f, "asker {asker} dies with what it heard"),
             Fault::LockLost(who) => write!(f, "the lock store forgets the lease of {}", letter(*who)),
         }
     }

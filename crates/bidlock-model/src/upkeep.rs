@@ -3,10 +3,10 @@
 use bidlock_ledger::{Action, BidState};
 
 use crate::{
-    ledger::{Carry, Ledger},
+    ledger::{Carry, Ledger, is_named},
     settings::{Protocol, Settings},
     step::{Person, Step},
-    world::{Approval, At, Broken, Fate, LeaseView, Posting, Reconciler, Remote, Row, Word, World},
+    world::{Approval, At, Fate, LeaseView, Posting, Reconciler, Remote, Row, Word, World},
 };
 
 /// What no bid of ours bears as its key.
@@ -126,12 +126,11 @@ fn choose(world: &World, at: At, seen: u8) -> Option<u8> {
 
 /// What `find.sql` asks besides the guard.
 fn may_be_named(world: &World, at: At, name: u8) -> bool {
-    let here = &world.postings[usize::from(at.posting)];
     let key = world.row(at).map(|row| row.key);
-    !here.bids().filter(|(index, _)| *index != at.row).any(|(_, row)| {
-        let is_being_sent = row.state == BidState::Submitting && Some(row.key) == key;
-        row.external_ref == Some(name) || !row.rebid_allowed && is_being_sent
-    })
+    let mut others = world.postings[usize::from(at.posting)].bids().filter(|(index, _)| *index != at.row);
+    let is_being_sent = others
+        .any(|(_, row)| !row.rebid_allowed && row.state == BidState::Submitting && Some(row.key) == key);
+    !is_being_sent && !is_named(world, at, name)
 }
 
 /// The reconciler decides which of the bids it saw is the one.
@@ -153,11 +152,8 @@ pub(crate) fn reconciler_chooses(ledger: &Ledger<'_>, world: &mut World) -> Opti
 pub(crate) fn reconciler_records(ledger: &Ledger<'_>, world: &mut World) -> Option<()> {
     let Reconciler::Found(at, name) = world.reconciler else { return None };
     world.reconciler = Reconciler::Idle;
-    if may_be_named(world, at, name) && ledger.apply(world, at, Action::Find, Carry::Name(name)).is_some() {
-        let rows = world.postings[usize::from(at.posting)].bids();
-        if rows.filter(|(_, row)| row.external_ref == Some(name)).count() > 1 {
-            world.broken.note(Broken::GIVEN_TWICE);
-        }
+    if may_be_named(world, at, name) {
+        ledger.apply(world, at, Action::Find, Carry::Name(name));
     }
     Some(())
 }

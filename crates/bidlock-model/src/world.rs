@@ -107,8 +107,6 @@ pub struct Remote {
 pub enum Fate {
     /// It stands.
     Standing,
-    /// It stands, and the marketplace has refused to withdraw it.
-    Kept,
     /// It was withdrawn.
     TakenBack,
     /// The client chose it.
@@ -289,8 +287,6 @@ impl Broken {
     pub const BESIDE: Broken = Broken(16);
     /// Somebody else than the claimant passed the door.
     pub const S2: Broken = Broken(32);
-    /// A look-up gave a row a bid that another row has.
-    pub const GIVEN_TWICE: Broken = Broken(64);
 
     /// Remembers it.
     pub fn note(&mut self, what: Broken) {
