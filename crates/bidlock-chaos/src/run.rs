@@ -56,6 +56,7 @@ pub async fn run(
         desk.tend(crew, now_ms).await?;
         world.recorder.check()?;
     }
+    world.news.catch_up(world.clock.ms())?;
     quiet(&mut world).await?;
     last_scan(&mut world).await?;
     world.host = None;

@@ -26,6 +26,10 @@ const WORKERS: u32 = 2;
 
 pub(super) fn plan(order: &Order) -> Plan {
     let mut dice = StdRng::seed_from_u64(order.seed);
+    // A tag of its own: what a seed drew before it learnt of these stays what it was.
+    let mut more = StdRng::seed_from_u64(order.seed ^ 0x2b1d);
+    let twins = more.random_ratio(1, 3);
+    let second = if more.random_ratio(1, 4) { "refused" } else { "accepted" };
     let ttl_ms = TTLS_MS[dice.random_range(0..TTLS_MS.len())];
     let mut plan = Plan {
         seed: order.seed,
@@ -37,9 +41,9 @@ pub(super) fn plan(order: &Order) -> Plan {
         ttl_ms,
         time_limit_ms: ttl_ms / TIME_LIMIT_PART,
         asking: u32::from(dice.random_ratio(3, 4)),
-        twins: dice.random_ratio(1, 3),
+        twins,
         allow_rebid: dice.random_bool(0.5),
-        market: market(&mut dice, ttl_ms / TIME_LIMIT_PART),
+        market: market(&mut dice, ttl_ms / TIME_LIMIT_PART, second),
         faults: Vec::new(),
     };
     let wanted = u64::from(order.faults_per_minute) * order.runs_ms / 60_000;
@@ -57,9 +61,8 @@ pub(super) fn plan(order: &Order) -> Plan {
 
 /// How the marketplace behaves. Most accept second bids, so that they show; some refuse them, and what they were asked counts.
 /// The rest differs by seed.
-fn market(dice: &mut StdRng, time_limit_ms: u64) -> String {
+fn market(dice: &mut StdRng, time_limit_ms: u64, second: &str) -> String {
     let keys = if dice.random_ratio(1, 4) { "honoured" } else { "ignored" };
-    let second = if dice.random_ratio(1, 4) { "refused" } else { "accepted" };
     let echo = if dice.random_ratio(1, 4) { "no" } else { "yes" };
     let strength: f64 = [1.0, 1.5, 2.0][dice.random_range(0..3)];
     let rate = |share: f64| (share * strength * 1_000.0).round() / 1_000.0;
@@ -201,6 +204,19 @@ mod tests {
                 assert!(plan.faults.is_sorted_by_key(|planned| planned.at_ms));
             }
         }
+    }
+
+    #[test]
+    fn some_seeds_have_a_marketplace_that_refuses_second_bids_and_some_have_twins() {
+        let plans: Vec<Plan> = (0..40).map(|seed| Plan::draw(&order(seed, Engines::Sqlite))).collect();
+        let refusing = plans.iter().filter(|plan| plan.market.starts_with("duplicates=refused")).count();
+        let twins = plans.iter().filter(|plan| plan.twins).count();
+        assert!((4..=16).contains(&refusing) && (6..=20).contains(&twins), "{refusing}, {twins} of 40");
+        let plan = plans.iter().find(|plan| plan.twins).unwrap();
+        let named =
+            ["scanner-1", "scanner-2", "worker-2", "scanner-3", "asker-1"].map(|name| plan.goes_by(name));
+        let twins = ["scanner-twin", "scanner-twin", "worker-twin"].map(|name| Some(name.to_owned()));
+        assert_eq!((&named[..3], &named[3..]), (&twins[..], &[None, None][..]));
     }
 
     #[test]

@@ -85,6 +85,15 @@ impl News {
         self.write("new", first..self.shown)
     }
 
+    /// Shows what should have appeared by now: the last look may have been late, on a host that is slow.
+    ///
+    /// # Errors
+    /// A file can't be written.
+    pub(crate) fn catch_up(&mut self, now_ms: u64) -> Result<(), RigError> {
+        self.next_at_ms = 0;
+        self.tend(now_ms)
+    }
+
     /// When a posting leaves the feed: of age, or pushed out by newer ones. The feed stays as it is from the end of the
     /// faults on.
     fn gone_at(&self, n: u32) -> Option<u64> {
@@ -112,5 +121,34 @@ impl News {
             |asked: bool| Page::of(postings.clone().filter(|n| asks(n) == asked).map(|n| Made::nth(seed, n)));
         page(false).write(&self.feed, name).map_err(RigError::file(&self.feed))?;
         page(true).write(&self.asked, name).map_err(RigError::file(&self.asked))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        history::read_lines,
+        plan::{Engines, Order},
+    };
+
+    #[test]
+    fn whatever_was_to_appear_is_in_the_record_however_late_the_last_look_was() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = RunFolder::at(home.path());
+        let engines = Engines::Sqlite;
+        let order =
+            Order { seed: 1, engines, runs_ms: 4_000, postings: 240, scanners: 3, faults_per_minute: 0 };
+        let plan = Plan::draw(&order);
+        let mut news = News::new(&plan, home.path(), &folder).unwrap();
+        news.tend(3_750).unwrap();
+        news.catch_up(4_000).unwrap();
+        let mut recorded = 0;
+        read_lines(&folder.feed(), |_: FeedLine| {
+            recorded += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(recorded, plan.postings);
     }
 }
