@@ -21,10 +21,12 @@
 //! | `checker` | the invariants |
 //! | `report` | what one seed came to |
 //! | `sabotage` | what can be taken out, to see that the checker notices |
+//! | [`failures`] | which numbers of the catalogue each kind of fault has |
 //! | [`randomness`] | why the same seed gives the same history |
 
 mod body;
 mod checker;
+pub mod failures;
 mod history;
 mod ledger;
 mod locks;

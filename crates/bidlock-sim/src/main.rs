@@ -1,12 +1,12 @@
 //! Runs simulations: one seed here, or many, each in a process of its own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
     process::{Child, Command, ExitCode, Stdio},
 };
 
-use bidlock_sim::Sabotage;
+use bidlock_sim::{Sabotage, failures};
 use clap::Parser;
 use serde_json::Value;
 
@@ -95,7 +95,7 @@ struct Total {
 impl Total {
     fn add(&mut self, report: &Value) {
         self.seeds += 1;
-        for name in ["postings", "requests", "accepted"] {
+        for name in ["postings", "requests", "accepted", "simulated_secs"] {
             *self.counts.entry(name).or_default() += report[name].as_u64().unwrap_or(0);
         }
         for (name, totals) in [("faults", &mut self.faults), ("unknowns", &mut self.unknowns)] {
@@ -179,6 +179,10 @@ fn summary(args: &Args, total: &Total) -> io::Result<()> {
     let faults: u64 = total.faults.values().sum();
     writeln!(out, "{} seeds, {} failed: {}", total.seeds, total.failed, counts.join(", "))?;
     writeln!(out, "{faults} faults of {} kinds: {}", total.faults.len(), list(&total.faults))?;
+    let numbers: BTreeSet<u8> =
+        total.faults.keys().flat_map(|kind| failures::numbers(kind)).copied().collect();
+    let numbers: Vec<String> = numbers.iter().map(u8::to_string).collect();
+    writeln!(out, "in the numbers of docs/failures.md: {}", numbers.join(", "))?;
     writeln!(out, "unknown: {}", list(&total.unknowns))?;
     writeln!(
         out,

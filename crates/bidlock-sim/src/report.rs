@@ -18,6 +18,8 @@ pub struct Report {
     pub hash: String,
     /// How many faults of each kind were injected.
     pub faults: BTreeMap<&'static str, u64>,
+    /// How long it lasted, in seconds of virtual time.
+    pub simulated_secs: u64,
     /// How many postings there were.
     pub postings: usize,
     /// How many submissions left a process.
@@ -53,6 +55,7 @@ impl Report {
         Report {
             seed,
             faults,
+            simulated_secs: evidence.ended_at / 1_000,
             postings: evidence.plan.appears_at.len(),
             requests: evidence.entries.iter().filter(requested).count(),
             accepted: evidence.kept.len(),
@@ -74,6 +77,7 @@ impl Report {
         json!({
             "seed": self.seed,
             "hash": self.hash,
+            "simulated_secs": self.simulated_secs,
             "postings": self.postings,
             "requests": self.requests,
             "accepted": self.accepted,
@@ -90,8 +94,8 @@ impl fmt::Display for Report {
         let (seed, hash) = (self.seed, &self.hash[..16.min(self.hash.len())]);
         writeln!(
             f,
-            "seed {seed}: {} postings, {} requests, {} accepted, history {hash}",
-            self.postings, self.requests, self.accepted
+            "seed {seed}: {} s, {} postings, {} requests, {} accepted, history {hash}",
+            self.simulated_secs, self.postings, self.requests, self.accepted
         )?;
         for (title, counts) in [("faults", &self.faults), ("states", &self.states)] {
             let counts: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();

@@ -8,6 +8,7 @@
 
 use std::process::Command;
 
+use bidlock_sim::failures;
 use serde_json::Value;
 
 /// What the test run looks at; `BIDLOCK_SIM_SEEDS` names others, as FROM..TO.
@@ -30,10 +31,46 @@ fn seeds_hold_every_invariant() {
     assert!(held, "{complaints}");
     let faults = total["faults"].as_object().unwrap();
     assert!(faults.len() >= 25, "kinds of faults: {faults:?}");
+    for (kind, _) in faults {
+        assert!(!failures::numbers(kind).is_empty(), "`{kind}` is no failure of the catalogue");
+    }
     for (cause, _) in total["unknowns"].as_object().unwrap() {
         assert!(!cause.ends_with("by nothing"), "{cause}");
     }
     println!("{total}");
+}
+
+#[test]
+fn every_kind_of_fault_is_a_failure_of_the_catalogue() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/failures.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let first =
+        |line: &str| line.strip_prefix("| ").and_then(|line| line.split(" | ").next()).map(str::to_owned);
+    let known: Vec<u8> = page
+        .lines()
+        .filter_map(first)
+        .flat_map(|cell| cell.split(", ").filter_map(|n| n.parse().ok()).collect::<Vec<u8>>())
+        .collect();
+    assert!(known.len() >= 34, "{known:?}");
+    for (kind, numbers) in failures::KINDS {
+        assert!(!numbers.is_empty() && numbers.iter().all(|n| known.contains(n)), "{kind}: {numbers:?}");
+    }
+    assert!(failures::KINDS.is_sorted_by_key(|(kind, _)| *kind));
+}
+
+/// A seed that fails says by which command it is run again, and that command finds the same.
+#[test]
+fn a_seed_that_fails_is_replayed_by_one_command() {
+    let (held, _, complaints) = run(&["--seeds", "0..20", "--without", "resend-unknown", "--until", "S1"]);
+    let again =
+        complaints.lines().find_map(|line| line.trim().strip_prefix("again: cargo run -p bidlock-sim -- "));
+    let again = again.unwrap_or_else(|| panic!("held: {held}: {complaints}"));
+    let told = complaints.lines().nth(1).unwrap().trim();
+    let replay =
+        Command::new(env!("CARGO_BIN_EXE_bidlock-sim")).args(again.split_whitespace()).output().unwrap();
+    let text = String::from_utf8_lossy(&replay.stdout);
+    assert!(!replay.status.success());
+    assert!(text.contains(&format!("VIOLATED {told}")), "{told}: {again}");
 }
 
 /// Each run is a process of its own, as a replay is.
