@@ -142,7 +142,7 @@ mod tests {
         let plan = Plan::draw(&order);
         let mut news = News::new(&plan, home.path(), &folder).unwrap();
         news.tend(3_750).unwrap();
-        news.catch_up(4_000).unwrap();
+        news.catch_up(3_900).unwrap();
         let mut recorded = 0;
         read_lines(&folder.feed(), |_: FeedLine| {
             recorded += 1;
