@@ -17,12 +17,9 @@ mod ledger;
 #[path = "io_faults/shim.rs"]
 mod shim;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bidlock::{Clock, SystemClock};
 use day::Day;
 use shim::{Fault, Shim};
 use tokio::{runtime::Handle, task::JoinSet};
@@ -46,7 +43,7 @@ struct Struck {
 /// The command with its n-th call struck, then the same day once more without faults, then the checks. `canary`: a
 /// mechanism that the struck process goes without.
 async fn strike(shim: Arc<Shim>, day: Day, fault: Fault, n: usize, canary: Option<&'static str>) -> Struck {
-    let began = Instant::now();
+    let began = SystemClock.now();
     let stage = day.stage().await;
     let strike = move || {
         let mut command = day.command(&stage);
@@ -69,7 +66,7 @@ async fn strike(shim: Arc<Shim>, day: Day, fault: Fault, n: usize, canary: Optio
         (struck, run.code)
     };
     let (call, code) = tokio::task::spawn_blocking(strike).await.unwrap();
-    Struck { n, call, code, took: began.elapsed() }
+    Struck { n, call, code, took: SystemClock.now().since(began) }
 }
 
 /// Strikes every `stride`-th call until a run meets no fault any more.
