@@ -204,6 +204,13 @@ pub struct Swept {
     pub approvals_expired: u32,
 }
 
+impl Swept {
+    /// How many rows were moved: what the limit of a sweep bounds.
+    pub fn total(&self) -> u32 {
+        self.abandoned + self.unknown + self.approvals_expired
+    }
+}
+
 /// Which bids. Empty means all.
 #[derive(Clone, Debug, Default)]
 pub struct BidFilter {

@@ -11,7 +11,7 @@ use bidlock_ledger::{
     BidFilter, BidState, ClaimOutcome, Claimant, ErrorKind, LedgerStore, Liveness, Page, SqliteLedger,
     chain::{self, ChainFault},
     conformance::fixtures::{bid_in, claim, granted, posting, read, request},
-    sqlite::Options,
+    sqlite::{ManualHostClock, Options},
 };
 use rusqlite::Connection;
 
@@ -267,6 +267,23 @@ async fn a_ledger_that_another_writer_holds_grants_nothing() {
     assert!(!ledger.check().await.unwrap().writable);
     other.execute_batch("ROLLBACK").unwrap();
     assert!(matches!(claim(&ledger, &posting("1"), "here").await, ClaimOutcome::Granted(_)));
+}
+
+/// An idle fleet's sweeps do not queue at the write lock: whether anything has expired is read without it.
+#[tokio::test]
+async fn a_sweep_with_nothing_to_do_does_not_ask_for_the_write_lock() {
+    let (_dir, path) = place();
+    let clock = std::sync::Arc::new(ManualHostClock::new());
+    let patience = std::time::Duration::from_millis(50);
+    let ledger = SqliteLedger::open_with(Options::new(&path).with_clock(clock.clone()).with_busy_patience(patience)).unwrap();
+    granted(&ledger, &posting("1"), "here").await;
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(ledger.sweep(10).await.unwrap(), bidlock_ledger::Swept::default());
+    clock.advance(std::time::Duration::from_secs(24 * 3600));
+    assert_eq!(ledger.sweep(10).await.unwrap_err().kind(), ErrorKind::Busy);
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(ledger.sweep(10).await.unwrap().abandoned, 1);
 }
 
 /// The ledger is fully synchronous, also when it is opened with other options.

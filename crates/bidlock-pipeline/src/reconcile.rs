@@ -88,8 +88,7 @@ impl Reconciler {
     pub async fn run(&self) -> Result<ReconcileReport, PipelineError> {
         if !self.dry_run {
             for _ in 0..MAX_SWEEPS {
-                let swept = self.ledger.sweep(MAX_PAGE).await?;
-                if swept.abandoned + swept.unknown + swept.approvals_expired < MAX_PAGE {
+                if self.ledger.sweep(MAX_PAGE).await?.total() < MAX_PAGE {
                     break;
                 }
             }

@@ -387,9 +387,8 @@ impl Scan {
         match self.pipeline.ledger.sweep(SWEEP_LIMIT).await {
             Ok(swept) => {
                 self.sweep_failed = false;
-                let moved = swept.abandoned + swept.unknown;
-                self.summary.swept += u64::from(moved);
-                if moved + swept.approvals_expired > 0 {
+                self.summary.swept += u64::from(swept.abandoned + swept.unknown);
+                if swept.total() > 0 {
                     tracing::info!(?swept, "swept what vanished scanners left behind");
                 }
             }

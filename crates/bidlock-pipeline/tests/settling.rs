@@ -138,6 +138,7 @@ async fn a_marketplace_that_cannot_be_asked_leaves_it_to_a_person() {
     let connect = Box::new(move |_: &str| Ok(mute.clone() as Arc<dyn bidlock_market::Marketplace>));
     let report = bidlock_pipeline::Reconciler::new(ledger, connect, "r").run().await.unwrap();
     assert_eq!((report.open, report.failed), (1, 0));
+    assert!(report.bids[0].note.contains("can't be asked"), "{}", report.bids[0].note);
 }
 
 async fn take_back(rig: &Rig, bid: &Bid, event: Option<&str>, rebid: bool) -> Withdrawal {

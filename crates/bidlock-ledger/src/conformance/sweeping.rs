@@ -17,6 +17,8 @@ pub async fn a_silent_claimant_is_swept_with_its_name(rig: &impl Rig) {
     assert_eq!((sent.state, sent.unknown_cause), (BidState::Unknown, Some(UnknownCause::ClaimantSilent)));
     let reason = sent.reason.unwrap();
     assert!(reason.contains("host-b:2:0badcafe") && reason.contains("since 20"), "{reason}");
+    assert!(reason.contains("after the one-way door"), "{reason}");
+    assert!(claimed.reason.is_some_and(|reason| reason.contains("before the one-way door")));
     let last = ledger.history(sent.id).await.unwrap().pop().unwrap();
     assert_eq!((last.action, &*last.actor), (Some(Action::SweepSubmitting), "sweeper"));
     assert_eq!(ledger.sweep(10).await.unwrap(), Swept::default());
@@ -46,10 +48,12 @@ pub async fn a_sweep_moves_no_more_than_its_limit(rig: &impl Rig) {
     let (mut unknown, mut abandoned) = (0, 0);
     for _ in 0..3 {
         let swept = ledger.sweep(2).await.unwrap();
-        assert_eq!(swept.unknown + swept.abandoned, 2);
+        assert_eq!((swept.unknown + swept.abandoned, swept.total()), (2, 2));
         (unknown, abandoned) = (unknown + swept.unknown, abandoned + swept.abandoned);
     }
     assert_eq!((unknown, abandoned), (3, 3));
+    let all = Swept { abandoned: 4, unknown: 3, approvals_expired: 2 };
+    assert_eq!(all.total(), 9);
 }
 
 /// Sweepers of several instances do not count, or record, a row twice.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::ContextV7;
 
 use super::{Law, clock::StoreTime};
 use crate::{
@@ -150,10 +150,7 @@ impl Tables {
         at
     }
 
-    /// A time-ordered id, so that later rows have later ids as far as the wall clock does not step back.
     pub(super) fn new_id(&self, now: WallTime) -> BidId {
-        let ms = now.0.max(0).unsigned_abs();
-        let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
-        BidId(Uuid::new_v7(Timestamp::from_unix(&self.ids, ms / 1_000, nanos)))
+        BidId::made_at(now, &self.ids)
     }
 }

@@ -11,7 +11,7 @@ use bidlock_postgres::{
     tokio_postgres::{Row, types::Type},
 };
 use futures::FutureExt;
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::{ContextV7, Uuid};
 
 use super::{
     apply::{BEGIN, MovedRow, first_error},
@@ -351,11 +351,7 @@ fn taken(row: &Row, takes: &[(usize, &Bid, &'static Rule)]) -> Result<(usize, Bi
     Ok((*index, bid, event))
 }
 
-/// A time-ordered id: rows of one process have growing ids, and those of others fall in between by their clocks'
-/// distance.
 pub(super) fn new_id(now_ms: i64) -> BidId {
     static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
-    let ms = now_ms.max(0).unsigned_abs();
-    let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
-    BidId(Uuid::new_v7(Timestamp::from_unix(&ORDER, ms / 1_000, nanos)))
+    BidId::made_at(WallTime(now_ms), &ORDER)
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use bidlock_sqlite::HostInstant;
 use rusqlite::{Connection, OptionalExtension, params};
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::{ContextV7, Uuid};
 
 use super::{apply, events, row, sql};
 use crate::{
@@ -158,11 +158,8 @@ fn take_over(
     Ok(taken)
 }
 
-/// A time-ordered id; made while the write lock is held, so that later rows have later ids, as far as the
-/// wall clock does not step back.
+/// Made while the write lock is held, so that later rows have later ids.
 pub(super) fn new_id(now: &HostInstant) -> BidId {
     static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
-    let ms = now.wall_ms.max(0).unsigned_abs();
-    let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
-    BidId(Uuid::new_v7(Timestamp::from_unix(&ORDER, ms / 1_000, nanos)))
+    BidId::made_at(WallTime(now.wall_ms), &ORDER)
 }

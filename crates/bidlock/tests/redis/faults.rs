@@ -53,6 +53,19 @@ async fn nobody_listens_or_somebody_else_does() {
     drop(web);
 }
 
+/// Nothing of a batch can have been granted where no connection was there to ask by.
+#[tokio::test]
+async fn a_batch_that_never_left_was_not_applied() {
+    let Some(mut server) = RedisServer::start(&[]) else { return };
+    let locks = manager(&server).await;
+    server.kill();
+    let keys = [posting("1"), posting("2")];
+    // The connection may only notice at the first question.
+    let _ = locks.try_lock_many(&keys).await;
+    let error = locks.try_lock_many(&keys).await.unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::NotApplied), "{error}");
+}
+
 #[tokio::test]
 async fn log_in() {
     let Some(server) = RedisServer::start(&["--requirepass", SECRET]) else { return };

@@ -102,9 +102,11 @@ async fn what_is_no_lock_of_ours_is_left_alone() {
         let waited = locks.lock(&posting(id), Wait::up_to(Duration::from_millis(100))).await.unwrap();
         assert!(!waited.is_acquired(), "{id}");
     }
-    let shown = locks.inspect(KeyFilter::all(), Page::default()).await.unwrap();
-    let shown: Vec<_> = shown.iter().map(|lock| (lock.key.as_str(), lock.holder.as_str())).collect();
+    let locks = locks.inspect(KeyFilter::all(), Page::default()).await.unwrap();
+    let shown: Vec<_> = locks.iter().map(|lock| (lock.key.as_str(), lock.holder.as_str())).collect();
     assert_eq!(shown, [("bid_lock:upwork:forever", "old-client")]);
+    let year = Duration::from_secs(365 * 24 * 3600);
+    assert!(locks[0].remaining > year, "it has no end: {:?}", locks[0].remaining);
     assert_eq!(ask::<String>(&server, &["TYPE", "bid_lock:upwork:list"]), "list");
 }
 

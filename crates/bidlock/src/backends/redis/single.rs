@@ -325,3 +325,24 @@ fn answers_of(answer: Value, count: usize, what: &str) -> Result<Vec<Value>, Fau
         _ => Err(odd_answer(what)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_mostly_is_tried_first() {
+        let share = Share::default();
+        let noted = |count, of| {
+            for _ in 0..50 {
+                share.note(count, of);
+            }
+            share.is_likely()
+        };
+        assert!(!share.is_likely(), "nothing has happened yet");
+        assert!(!noted(1, 2), "half of the time is not mostly");
+        assert!(noted(2, 2) && noted(3, 4));
+        assert!(!noted(0, 2));
+        assert!(!noted(0, 0), "an empty batch");
+    }
+}
