@@ -53,7 +53,10 @@ uuid_id! {
 impl BidId {
     /// A time-ordered id: those of one context grow, as far as the wall clock does not step back; those of several fall in
     /// between by their clocks' distance. A time before 1970 counts as 1970.
-    pub(crate) fn made_at(wall: WallTime, context: impl uuid::ClockSequence<Output = impl Into<u128>>) -> BidId {
+    pub(crate) fn made_at(
+        wall: WallTime,
+        context: impl uuid::ClockSequence<Output = impl Into<u128>>,
+    ) -> BidId {
         let ms = wall.0.max(0).unsigned_abs();
         let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
         BidId(Uuid::new_v7(uuid::Timestamp::from_unix(context, ms / 1_000, nanos)))
@@ -239,7 +242,8 @@ mod tests {
     fn a_bids_id_says_when_it_was_made() {
         let context = ContextV7::new();
         for ms in [0, 999, 1_000, 1_763_750_123_456] {
-            let (seconds, nanos) = BidId::made_at(WallTime(ms), &context).0.get_timestamp().unwrap().to_unix();
+            let (seconds, nanos) =
+                BidId::made_at(WallTime(ms), &context).0.get_timestamp().unwrap().to_unix();
             assert_eq!((seconds, nanos / 1_000_000), (ms as u64 / 1_000, (ms % 1_000) as u32), "{ms}");
         }
         assert_eq!(BidId::made_at(WallTime(-5), &ContextV7::new()).0.get_timestamp().unwrap().to_unix().0, 0);

@@ -63,6 +63,6 @@ pub use posting::{InvalidPostingId, PostingId};
 pub use sqlite::SqliteLedger;
 pub use state::{Action, BidState};
 pub use store::{
-    Actor, Applied, BidFilter, Change, ClaimOutcome, Cursor, Health, ImportOutcome, LEGACY_HOLDER, LedgerStore,
-    Liveness, Move, NewClaim, NewImport, NotMoved, Page, Standing, Swept, UnknownCause,
+    Actor, Applied, BidFilter, Change, ClaimOutcome, Cursor, Health, ImportOutcome, LEGACY_HOLDER,
+    LedgerStore, Liveness, Move, NewClaim, NewImport, NotMoved, Page, Standing, Swept, UnknownCause,
 };

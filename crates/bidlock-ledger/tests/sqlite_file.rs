@@ -275,7 +275,9 @@ async fn a_sweep_with_nothing_to_do_does_not_ask_for_the_write_lock() {
     let (_dir, path) = place();
     let clock = std::sync::Arc::new(ManualHostClock::new());
     let patience = std::time::Duration::from_millis(50);
-    let ledger = SqliteLedger::open_with(Options::new(&path).with_clock(clock.clone()).with_busy_patience(patience)).unwrap();
+    let ledger =
+        SqliteLedger::open_with(Options::new(&path).with_clock(clock.clone()).with_busy_patience(patience))
+            .unwrap();
     granted(&ledger, &posting("1"), "here").await;
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::{Rig, fixtures::*};
-use crate::{Actor, Applied, BidId, BidState, Change, ClaimId, ClaimRef, Move, NotMoved, UnknownCause};
+use crate::{
+    Action, Actor, Applied, BidId, BidState, Change, ClaimId, ClaimRef, Move, NotMoved, UnknownCause,
+};
 
 /// A late "yes" by the same claimant turns `unknown` into `submitted`.
 pub async fn a_late_yes_of_the_claimant_settles_the_unknown(rig: &impl Rig) {
@@ -202,12 +204,17 @@ pub async fn s1_reopening_declines_a_later_bid_that_was_not_sent(rig: &impl Rig)
         let first = bid_in(&*ledger, &job, BidState::Unknown).await;
         moved(&*ledger, first.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
         let later = bid_in(&*ledger, &job, state).await;
-        let find = Move::Find { external_ref: "remote-1".to_owned() };
-        let answer = attempt(&*ledger, first.claim_ref(), find).await;
+        let found = Change::new(first.claim_ref(), Actor::scanner("here"), find("remote-1"))
+            .keyed(format!("{state}"));
+        let answer = apply(&*ledger, found).await;
         let Applied::Moved { bid: reopened, alarm: Some(alarm) } = answer else { panic!("{answer:?}") };
         assert_eq!(reopened.state, BidState::Submitted, "{state}");
         assert!(!alarm.contains("duplicate"), "{alarm}");
         assert_eq!(read(&*ledger, &later).await.state, BidState::Declined, "{state}");
+        // It says why, and is an event of its own: the key is that of the look-up.
+        let declined = ledger.history(later.id).await.unwrap().pop().unwrap();
+        assert_eq!((declined.action, declined.event_key), (Some(Action::Decline), None), "{state}");
+        assert!(declined.reason.is_some_and(|reason| reason.contains(&first.id.to_string())), "{state}");
         let late = attempt(&*ledger, later.claim_ref(), door()).await;
         assert!(matches!(late, Applied::Not(_)), "{state}: {late:?}");
         assert_eq!(existing(&*ledger, &job, "third").await.id, later.id, "the posting stays used");
