@@ -246,6 +246,6 @@ mod tests {
                 BidId::made_at(WallTime(ms), &context).0.get_timestamp().unwrap().to_unix();
             assert_eq!((seconds, nanos / 1_000_000), (ms as u64 / 1_000, (ms % 1_000) as u32), "{ms}");
         }
-        assert_eq!(BidId::made_at(WallTime(-5), &ContextV7::new()).0.get_timestamp().unwrap().to_unix().0, 0);
+        assert_eq!(BidId::made_at(WallTime(-5), ContextV7::new()).0.get_timestamp().unwrap().to_unix().0, 0);
     }
 }

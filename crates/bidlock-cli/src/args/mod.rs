@@ -1,7 +1,7 @@
 //! The command line: what clap parses, one file per group of commands.
 //!
 //! A flag that has a setting behind it (`--database` is `ledger.url`) carries plain text here; it joins the
-//! other layers in [`crate::config`], so that one place checks values and names their origin.
+//! other layers in [`bidlock_config`], so that one place checks values and names their origin.
 
 mod bid;
 mod chaos;
