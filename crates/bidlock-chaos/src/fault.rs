@@ -17,7 +17,7 @@ pub enum FaultKind {
     Kill,
     /// A process is asked to end (SIGTERM); another is started in its place.
     Terminate,
-    /// The wall clock of a process is off by some seconds. Its other clocks run on.
+    /// The wall clock of a process is off by up to 20 hours. Its other clocks run on.
     ClockJump,
     /// Nothing comes through between processes and an engine, in either direction; nobody is told.
     Cut,

@@ -29,7 +29,7 @@ struct Arguments {
 enum Command {
     /// The spaces of the test suite: about a minute.
     Spaces,
-    /// The largest spaces: about ten minutes on two cores.
+    /// The largest space that has been searched to its end: some five minutes of processor time.
     Largest,
     /// A space of the test suite in another size.
     Sized {

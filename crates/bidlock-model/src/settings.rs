@@ -221,7 +221,7 @@ pub const SPACES: [(&str, Settings); 8] = [
     ("recovery", Settings { recovery: true, afterwards: false, ..Settings::all() }.sized(3, 1, 2)),
 ];
 
-/// The largest spaces that about ten minutes of two cores allow.
+/// The largest space that has been searched to its end: some five minutes of processor time.
 pub const LARGEST: [(&str, Settings); 1] = [("claims", CORE.sized(4, 2, 4))];
 
 /// Claims, door, sweeper, reconciler and operator, without what only adds states of its own.

@@ -33,7 +33,7 @@ fn four_scanners_two_postings_three_faults_without_a_counterexample() {
 }
 
 #[test]
-fn four_faults_on_one_posting_without_a_counterexample() {
+fn five_faults_on_one_posting_without_a_counterexample() {
     holds("claims-many-faults");
 }
 
