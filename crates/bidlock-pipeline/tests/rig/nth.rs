@@ -40,17 +40,6 @@ pub enum Fault {
     AsleepAfter,
 }
 
-impl Fault {
-    pub const ALL: [Fault; 6] = [
-        Fault::NotDone,
-        Fault::AnswerLost,
-        Fault::KilledBefore,
-        Fault::KilledAfter,
-        Fault::AsleepBefore,
-        Fault::AsleepAfter,
-    ];
-}
-
 /// What the test learns when the call is reached.
 #[derive(Debug)]
 pub enum Reached {
