@@ -41,18 +41,31 @@ fn password_without_scheme(text: &str) -> Option<(&str, &str)> {
     if is_plain_path(text) {
         return None;
     }
-    // `host=h password=secret`, as PostgreSQL's own tools take it.
-    let word = "password=";
-    if let Some(at) = text.to_ascii_lowercase().find(word) {
-        return Some((&text[..at + word.len()], ""));
+    if let Some(end) = password_word_end(text) {
+        return Some((&text[..end], ""));
     }
     let (user, place) = text.rsplit_once('@')?;
     user.contains(':').then_some(("", &text[text.len() - place.len() - 1..]))
 }
 
-/// Whether a text says a server and its password, and is neither a URL nor a path.
+/// Behind `password=` in `host=h password = secret` or `Server=h;Pwd=secret`, as other drivers write it.
+fn password_word_end(text: &str) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    let ends = |word: &str| {
+        let behind = |at: usize| {
+            let rest = &lower[at + word.len()..];
+            rest.trim_start().starts_with('=').then(|| lower.len() - rest.trim_start().len() + 1)
+        };
+        lower.match_indices(word).find_map(|(at, _)| behind(at))
+    };
+    ["password", "passwd", "pwd"].into_iter().filter_map(ends).min()
+}
+
+/// Whether a text without `://` says a server, in whatever form: `host=db dbname=bids`, `db.internal:5432/bids`,
+/// `Server=db;Uid=u`, `bob@db/bids`. As a path it would be a ledger of its own on each host, which nobody meant; a path
+/// with these characters says that it is one by its first.
 pub(crate) fn is_server_without_scheme(text: &str) -> bool {
-    !text.contains("://") && password_without_scheme(text).is_some()
+    !text.contains("://") && !is_plain_path(text) && text.contains(['=', ';', ':', '@'])
 }
 
 fn without_user(text: &str) -> String {

@@ -74,7 +74,7 @@ pub(crate) fn database(key: &str, raw: &Raw, from: &Sources) -> Result<LedgerPla
     let (scheme, rest) = split_scheme(text);
     let file = |path: &str| plain_file(&name, path, raw, &from.around).map(LedgerPlace::Sqlite);
     let Some(scheme) = scheme else {
-        if is_server_without_scheme(text) {
+        if is_server_without_scheme(text) && !is_memory(text) {
             return Err(ConfigError::new(format!("{name}: {} is no URL and no path", quoted(text))).hint(
                 "write postgres://user:password@host:5432/database; a path like this one begins with ./",
             ));
@@ -142,8 +142,12 @@ fn bad_slashes(name: &str) -> ConfigError {
     .hint("write sqlite:///relative.db or sqlite:////absolute.db, or a plain path")
 }
 
+fn is_memory(text: &str) -> bool {
+    text == ":memory:" || text.starts_with("memory:")
+}
+
 fn plain_file(name: &str, text: &str, raw: &Raw, around: &Surroundings) -> Result<PathBuf, ConfigError> {
-    if text.is_empty() || text == ":memory:" || text.starts_with("memory:") {
+    if text.is_empty() || is_memory(text) {
         return Err(ConfigError::new(format!(
             "{name} names no file: what is in memory would forget every bid"
         ))

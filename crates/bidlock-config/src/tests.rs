@@ -153,7 +153,7 @@ fn ledger_urls_in_every_form() {
         ("plain/file.db", "/work-folder/plain/file.db"),
         ("./file.db", "/work-folder/file.db"),
         ("/abs/plain.db", "/abs/plain.db"),
-        ("odd:name.db", "/work-folder/odd:name.db"),
+        ("./odd:name.db", "/work-folder/odd:name.db"),
     ] {
         let config = load(&[("DATABASE_URL", url)]).unwrap();
         assert_eq!(config.ledger_place().unwrap(), LedgerPlace::Sqlite(PathBuf::from(path)), "{url}");
@@ -323,6 +323,14 @@ fn what_is_neither_a_known_url_nor_a_path_is_refused_without_its_password() {
         "mysql+x.y://bob:hun/ter2@h/db",
         "bob:hunter2@h://x",
         "host=h password=hunter2 dbname=bids",
+        "host=h password = hunter2 dbname=bids",
+        "Server=h;Uid=u;Pwd=hunter2",
+        "host=db.internal dbname=bids user=bidlock",
+        "db.internal:5432/bids",
+        "postgres:/db/bids",
+        "bob@db.internal/bids",
+        "redis:6379",
+        "file:bids.db",
     ] {
         for variable in ["DATABASE_URL", "BIDLOCK_LOCK__URL"] {
             let config = load(&[(variable, text)]).unwrap();

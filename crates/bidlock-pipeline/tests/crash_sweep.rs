@@ -34,6 +34,8 @@ const ON_POSTGRES: usize = 6;
 
 /// No day has more; one that does never ends.
 const MOST_MESSAGES: usize = 20_000;
+/// And none has fewer: with approvals some 1,500, without some 1,200.
+const FEWEST_MESSAGES: usize = 600;
 
 /// The first claim of a day: after a sweep, a look at the ledger, and the locks.
 const FIRST_CLAIM: usize = 3;
@@ -148,6 +150,7 @@ async fn break_the_wire(engine: &Engine, approval: ApprovalPolicy, at: usize) ->
     let world = World::new(engine, approval).await;
     let wire = Wire::start(database.port(), at).await;
     let way = database.url().replace(&format!(":{}/", database.port()), &format!(":{}/", wire.port));
+    assert_ne!(way, database.url(), "the way leads around the wire");
     let (nth, _hear) = Nth::new(usize::MAX, Fault::NotDone);
     let process = Process::new();
     let day = process.start({
@@ -171,6 +174,7 @@ async fn break_the_wire_everywhere(approval: ApprovalPolicy, stride: usize) {
     for at in (seed() % stride..MOST_MESSAGES).step_by(stride) {
         let Some(message) = break_the_wire(&engine, approval, at).await else {
             println!("{at} messages at the most, struck: {struck:?}");
+            assert!(at >= FEWEST_MESSAGES, "a day with {at} messages is none");
             return;
         };
         *struck.entry(message).or_insert(0) += 1;
