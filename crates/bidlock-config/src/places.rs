@@ -75,9 +75,13 @@ pub(crate) fn database(key: &str, raw: &Raw, from: &Sources) -> Result<LedgerPla
     let file = |path: &str| plain_file(&name, path, raw, &from.around).map(LedgerPlace::Sqlite);
     let Some(scheme) = scheme else {
         if is_server_without_scheme(text) && !is_memory(text) {
-            return Err(ConfigError::new(format!("{name}: {} is no URL and no path", quoted(text))).hint(
-                "write postgres://user:password@host:5432/database; a path like this one begins with ./",
-            ));
+            let error = ConfigError::new(format!("{name}: {} is no URL and no path", quoted(text)));
+            return Err(error.hint(if key == "lock.url" {
+                "write redis://host:6379/0 or postgres://user:password@host:5432/database; a path like this one begins \
+                 with ./"
+            } else {
+                "write postgres://user:password@host:5432/database; a path like this one begins with ./"
+            }));
         }
         return file(text);
     };
