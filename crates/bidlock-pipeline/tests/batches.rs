@@ -6,13 +6,13 @@ mod rig;
 
 use std::{sync::Arc, time::Duration};
 
-use bidlock_ledger::{BidState, ClaimOutcome, Claimant, NewClaim, Payload};
+use bidlock_ledger::{BidState, ClaimOutcome, Claimant};
 use bidlock_market::{Ambiguity, DryRun, Posting};
 use bidlock_pipeline::{
     Caps, Decision, DeclineReason, DeferReason, Evaluator, Outcome, Pipeline, Scan, ScanOptions,
 };
 use futures::stream;
-use rig::{Rig, TTL, batch, market::refused, now, one, posting, posting_id};
+use rig::{Rig, TTL, batch, claim_of, market::refused, now, one, posting};
 
 fn names(outcomes: &[Outcome]) -> Vec<&'static str> {
     outcomes.iter().map(Outcome::name).collect()
@@ -79,19 +79,7 @@ async fn what_was_fetched_too_long_ago_is_declined_without_a_row() {
 
 /// Somebody else's claim, as another process would make it.
 async fn claim(rig: &Rig, id: &str, holder: &str) {
-    let request = NewClaim {
-        posting: posting_id("m", id),
-        claimant: Claimant { holder: holder.to_owned(), instance: None },
-        ttl: TTL,
-        payload: Payload {
-            amount: None,
-            proposal: "theirs".to_owned(),
-            posting_url: None,
-            via: "scripted".to_owned(),
-            evaluation: None,
-        },
-    };
-    let claimed = rig.ledger.claim(&[request]).await.unwrap();
+    let claimed = rig.ledger.claim(&[claim_of(id, holder)]).await.unwrap();
     assert!(matches!(claimed[0], ClaimOutcome::Granted(_)));
 }
 

@@ -6,11 +6,11 @@ mod rig;
 
 use std::sync::Arc;
 
-use bidlock_ledger::{Actor, Applied, Bid, BidState, Change, Move};
+use bidlock_ledger::{Actor, Applied, Bid, BidState, Change, Move, store::MAX_PAGE};
 use bidlock_market::{LookUpError, LostCause, RemoteBid, WithdrawAnswer};
 use bidlock_pipeline::{Withdrawal, withdraw};
 use rig::{
-    Rig, TTL,
+    Rig, TTL, claim_of,
     market::{Market, Step, accepted, lost, refused},
     now, one, posting, posting_id,
 };
@@ -100,6 +100,17 @@ async fn it_sweeps_first_so_that_a_vanished_claimant_is_looked_up_too() {
     let row = rig.row("1").await;
     assert_eq!(rig.story(&row).await, "create enter_submitting sweep_submitting find");
     sending.abort();
+}
+
+#[tokio::test]
+async fn more_claims_of_vanished_processes_than_one_sweep_takes_are_all_swept() {
+    let rig = Rig::new();
+    let many = MAX_PAGE as usize + 1;
+    let claims: Vec<_> = (0..many).map(|n| claim_of(&n.to_string(), "gone")).collect();
+    rig.ledger.claim(&claims).await.unwrap();
+    rig.time.advance(TTL);
+    rig.reconciler().run().await.unwrap();
+    assert_eq!((rig.count(BidState::Claimed).await, rig.count(BidState::Abandoned).await), (0, many as u64));
 }
 
 #[tokio::test]

@@ -23,7 +23,8 @@ use bidlock::{
     Clock, HolderId, LockBackend, LockManager, Moment, SystemClock, backends::memory::MemoryBackend,
 };
 use bidlock_ledger::{
-    Bid, BidEvent, BidFilter, BidState, Claimant, LedgerStore, Money, Page, PostingId, SqliteLedger, chain,
+    Bid, BidEvent, BidFilter, BidState, Claimant, LedgerStore, Money, NewClaim, Page, Payload, PostingId,
+    SqliteLedger, chain,
     sqlite::{HostClock, ManualHostClock, Options, SystemHostClock},
 };
 use bidlock_market::{Budget, Client, IdentityBasis, Marketplace, Posting, SourceRef};
@@ -240,6 +241,22 @@ pub fn posting_on(marketplace: &str, id: &str) -> Posting {
 
 pub fn posting_id(marketplace: &str, id: &str) -> PostingId {
     PostingId::new(marketplace, id).unwrap()
+}
+
+/// A claim as another process would ask for it.
+pub fn claim_of(id: &str, holder: &str) -> NewClaim {
+    NewClaim {
+        posting: posting_id("m", id),
+        claimant: Claimant { holder: holder.to_owned(), instance: None },
+        ttl: TTL,
+        payload: Payload {
+            amount: None,
+            proposal: "theirs".to_owned(),
+            posting_url: None,
+            via: "scripted".to_owned(),
+            evaluation: None,
+        },
+    }
 }
 
 pub fn usd(minor: i64) -> Money {
