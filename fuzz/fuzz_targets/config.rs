@@ -24,12 +24,24 @@ const SECRET: &str = "hunter2";
 const FILE: &str = "/made-up/bidlock.toml";
 /// Schemes with passwords.
 const SCHEMES: [&str; 11] = [
-    "redis", "rediss", "valkey", "redis+unix", "postgres", "postgresql", "postgresql+asyncpg", "mysql", "http", "https", "sqlite",
+    "redis",
+    "rediss",
+    "valkey",
+    "redis+unix",
+    "postgres",
+    "postgresql",
+    "postgresql+asyncpg",
+    "mysql",
+    "http",
+    "https",
+    "sqlite",
 ];
 
 /// What users' processes pass: the clients themselves.
 const ENGINES: Engines = Engines {
-    redis: |url| RedisOptions::from_url(url).map(|options| options.place()).map_err(|e| refused(e.message(), e.hint())),
+    redis: |url| {
+        RedisOptions::from_url(url).map(|options| options.place()).map_err(|e| refused(e.message(), e.hint()))
+    },
     postgres: |url| {
         let target = bidlock_postgres::Target::parse(url);
         target.map(|target| target.place().to_string()).map_err(|e| refused(e.message(), e.hint()))
@@ -61,7 +73,8 @@ impl Input {
     fn of(text: &str) -> Option<Input> {
         // Settings that name files which the clients read at once.
         let lower = text.to_ascii_lowercase();
-        if ["ca_file", "cert_file", "key_file", "sslrootcert", SECRET].iter().any(|word| lower.contains(word)) {
+        if ["ca_file", "cert_file", "key_file", "sslrootcert", SECRET].iter().any(|word| lower.contains(word))
+        {
             return None;
         }
         let (lines, file) = text.split_once("---\n").unwrap_or(("", text));
@@ -100,9 +113,9 @@ impl Input {
         let parts: Vec<&str> = value.splitn(5, '|').collect();
         let [scheme, user, a, b, rest] = parts[..] else { return None };
         let plain = name.strip_suffix("_FILE").unwrap_or(name);
-        let setting = SETTINGS.iter().find(|s| {
-            s.key == name || own_variable(s.key) == plain || s.known_names.contains(&plain)
-        });
+        let setting = SETTINGS
+            .iter()
+            .find(|s| s.key == name || own_variable(s.key) == plain || s.known_names.contains(&plain));
         let setting = setting.filter(|s| s.secret || (s.url && SCHEMES.contains(&scheme)))?;
         // Where a URL on the web ends its host, everybody agrees: what follows is no password, whoever meant it for one. A
         // user's name ends at the first colon.
@@ -125,12 +138,20 @@ impl Input {
     }
 
     fn read(&self) -> Result<Config, ConfigError> {
-        Config::read(self.around.clone(), Some(&ConfigFile::new(FILE, self.file.as_str())), &self.given, ENGINES)
+        Config::read(
+            self.around.clone(),
+            Some(&ConfigFile::new(FILE, self.file.as_str())),
+            &self.given,
+            ENGINES,
+        )
     }
 
     /// Whether a text names a place where something was set.
     fn is_named_in(&self, text: &str) -> bool {
-        let variables = self.around.variables.keys().filter(|name| name.starts_with("BIDLOCK_") || SETTINGS.iter().any(|s| is_known_name(s, name)));
+        let variables =
+            self.around.variables.keys().filter(|name| {
+                name.starts_with("BIDLOCK_") || SETTINGS.iter().any(|s| is_known_name(s, name))
+            });
         let given = self.given.iter().map(|given| &*given.by);
         text.contains(FILE) || variables.map(String::as_str).chain(given).any(|name| text.contains(name))
     }
@@ -152,7 +173,9 @@ impl Input {
         let shown = config.shown();
         self.check_hidden(&format!("{config:?} {shown:?}"));
         let choice = config.lock_choice();
-        for error in [config.ledger_place().err(), config.legacy_place().err(), choice.as_ref().err().cloned()] {
+        for error in
+            [config.ledger_place().err(), config.legacy_place().err(), choice.as_ref().err().cloned()]
+        {
             error.iter().for_each(|error| self.check_error(error));
         }
         self.check_hidden(&format!("{:?} {:?} {choice:?}", config.ledger_place(), config.legacy_place()));
@@ -187,7 +210,11 @@ impl Input {
         let mut file = toml::Table::new();
         for (key, value) in &values {
             let (table, name) = key.split_once('.').expect("a table and a name");
-            let table = file.entry(table).or_insert_with(|| toml::Table::new().into()).as_table_mut().expect("a table");
+            let table = file
+                .entry(table)
+                .or_insert_with(|| toml::Table::new().into())
+                .as_table_mut()
+                .expect("a table");
             let (table, name) = match name.strip_prefix("per_day.") {
                 None => (table, name),
                 Some(name) => {
@@ -200,7 +227,12 @@ impl Input {
         let around = Surroundings { variables: Default::default(), ..self.around.clone() };
         let again = Config::read(around, Some(&ConfigFile::new(FILE, file.to_string())), &[], ENGINES)
             .unwrap_or_else(|error| panic!("{error:?} in\n{file}"));
-        let typed = |c: &Config| format!("{:?}{:?}{:?}{:?}{:?}{:?}{:?}", c.lock, c.scan, c.submit, c.caps, c.withdrawal, c.metrics, c.log);
+        let typed = |c: &Config| {
+            format!(
+                "{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
+                c.lock, c.scan, c.submit, c.caps, c.withdrawal, c.metrics, c.log
+            )
+        };
         assert_eq!(typed(config), typed(&again));
     }
 
@@ -210,11 +242,15 @@ impl Input {
         for (table, inner) in &tables {
             for (name, _) in inner.as_table().expect("settings stand in tables") {
                 let key = format!("{table}.{name}");
-                assert!(SETTINGS.iter().any(|s| s.key == key || s.key == format!("{key}.*")), "unknown: {key}");
+                assert!(
+                    SETTINGS.iter().any(|s| s.key == key || s.key == format!("{key}.*")),
+                    "unknown: {key}"
+                );
             }
         }
         const OTHERS: [&str; 4] = ["BIDLOCK_SERVICE_", "BIDLOCK_PORT", "BIDLOCK_TEST_", "BIDLOCK_DEMO_"];
-        const OTHER: [&str; 5] = ["CONFIG", "ALLOW_MEMORY_FALLBACK", "REAL_DATA", "LEASE_KEY", "FENCING_TOKEN"];
+        const OTHER: [&str; 5] =
+            ["CONFIG", "ALLOW_MEMORY_FALLBACK", "REAL_DATA", "LEASE_KEY", "FENCING_TOKEN"];
         for name in self.around.variables.keys().filter(|name| self.around.variable(name).is_some()) {
             let Some(rest) = name.strip_prefix("BIDLOCK_") else { continue };
             let is_known = OTHER.contains(&rest)
@@ -230,18 +266,28 @@ impl Input {
         let tables: toml::Table = self.file.parse().expect("it was read");
         for setting in SETTINGS.iter().filter(|s| !s.key.ends_with('*')) {
             let (table, name) = setting.key.split_once('.').expect("a table and a name");
-            let given = self.given.iter().find(|given| given.key == setting.key).map(|given| given.by.to_string());
+            let given =
+                self.given.iter().find(|given| given.key == setting.key).map(|given| given.by.to_string());
             let own = [own_variable(setting.key)].into_iter();
             let names = own.chain(setting.known_names.iter().map(|name| (*name).to_owned()));
             let mut names = names.flat_map(|name| [format!("{name}_FILE"), name]);
             let in_file = tables.get(table).is_some_and(|inner| inner.get(name).is_some());
             let expected = given
-                .or_else(|| names.find(|name| is_or_may_be_in_file(setting, name) && self.around.variable(name).is_some()))
+                .or_else(|| {
+                    names.find(|name| {
+                        is_or_may_be_in_file(setting, name) && self.around.variable(name).is_some()
+                    })
+                })
                 .or_else(|| in_file.then(|| format!("{FILE}:{}", setting.key)))
                 .unwrap_or_else(|| "default".to_owned());
             let one = shown.iter().find(|s| s.key == setting.key).expect("every setting is shown");
             let origin = one.origin.split([' ', ';']).next().unwrap_or_default();
-            assert_eq!(origin, expected.split([' ', ';']).next().unwrap_or_default(), "{}: {one:?}", setting.key);
+            assert_eq!(
+                origin,
+                expected.split([' ', ';']).next().unwrap_or_default(),
+                "{}: {one:?}",
+                setting.key
+            );
         }
     }
 }
@@ -257,7 +303,8 @@ fn is_or_may_be_in_file(setting: &Setting, name: &str) -> bool {
 
 fn is_known_name(setting: &Setting, name: &str) -> bool {
     let plain = name.strip_suffix("_FILE").unwrap_or(name);
-    is_or_may_be_in_file(setting, name) && setting.known_names.iter().any(|known| *known == plain || *known == name)
+    is_or_may_be_in_file(setting, name)
+        && setting.known_names.iter().any(|known| *known == plain || *known == name)
 }
 
 fn is_own_name(setting: &Setting, name: &str) -> bool {

@@ -15,7 +15,9 @@ fuzz_target!(|data: &[u8]| {
     let formats: Vec<Format> = Format::all().collect();
     let marketplaces = [None, Some("board"), Some("upwork")];
     let (choice, bytes) = match data.split_first() {
-        Some((choice, rest)) if usize::from(*choice) < formats.len() * marketplaces.len() => (usize::from(*choice), rest),
+        Some((choice, rest)) if usize::from(*choice) < formats.len() * marketplaces.len() => {
+            (usize::from(*choice), rest)
+        }
         _ => (formats.len(), data),
     };
     let format = formats[choice % formats.len()];
@@ -28,8 +30,12 @@ fuzz_target!(|data: &[u8]| {
     let Ok(fetch) = read_bytes("fuzz", bytes, &options) else { return };
     let again = read_bytes("fuzz", bytes, &options).expect("it was read before");
     assert_eq!(fetch.rows, again.rows, "another reading");
-    let numbers: Vec<u64> = fetch.rows.iter().map(|row| row.as_ref().map_or_else(|bad| bad.row, |row| row.source.row)).collect();
-    assert!(numbers.first().is_none_or(|first| *first >= 1) && numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    let numbers: Vec<u64> =
+        fetch.rows.iter().map(|row| row.as_ref().map_or_else(|bad| bad.row, |row| row.source.row)).collect();
+    assert!(
+        numbers.first().is_none_or(|first| *first >= 1) && numbers.is_sorted_by(|a, b| a < b),
+        "{numbers:?}"
+    );
     let mut titles: HashMap<&PostingId, String> = HashMap::new();
     for row in fetch.rows.iter().flatten() {
         assert!(row.title.len() <= MAX_TEXT_BYTES && row.description.len() <= MAX_DESCRIPTION_BYTES);

@@ -10,7 +10,11 @@ fuzz_target!(|text: &str| {
         if let Ok(id) = canonical(marketplace, text) {
             assert_eq!(canonical(id.marketplace(), id.posting()).as_ref(), Ok(&id), "not stable");
             let padded = format!(" \u{feff}{text}\u{200b}\n");
-            assert_eq!(canonical(&marketplace.to_uppercase(), &padded).as_ref(), Ok(&id), "blanks, or a name's case");
+            assert_eq!(
+                canonical(&marketplace.to_uppercase(), &padded).as_ref(),
+                Ok(&id),
+                "blanks, or a name's case"
+            );
         }
     }
     if let Some(id) = canonical_url(text) {
