@@ -23,6 +23,8 @@ pub enum Canary {
     NoDoor,
     /// A holder believes in its lock until somebody tells it otherwise: no deadline of its own.
     NoOwnDeadline,
+    /// What a look-up finds is not recorded: an outcome that is unknown stays so.
+    NoReconcile,
     /// A silent submission stays `submitting`: nobody sweeps.
     NoSweep,
     /// A posting may have two live bids.
@@ -45,7 +47,7 @@ pub enum Canary {
 
 impl Canary {
     /// Every one of them, by name.
-    pub const ALL: [Canary; 18] = [
+    pub const ALL: [Canary; 19] = [
         Canary::AnyClaim,
         Canary::AnyRelease,
         Canary::AssumeAccepted,
@@ -55,6 +57,7 @@ impl Canary {
         Canary::LostHandsBack,
         Canary::NoDoor,
         Canary::NoOwnDeadline,
+        Canary::NoReconcile,
         Canary::NoSweep,
         Canary::NoUniqueness,
         Canary::NotFoundIsProof,
@@ -78,6 +81,7 @@ impl Canary {
             Canary::LostHandsBack => "lost-hands-back",
             Canary::NoDoor => "no-door",
             Canary::NoOwnDeadline => "no-own-deadline",
+            Canary::NoReconcile => "no-reconcile",
             Canary::NoSweep => "no-sweep",
             Canary::NoUniqueness => "no-uniqueness",
             Canary::NotFoundIsProof => "not-found-is-proof",
@@ -102,6 +106,7 @@ impl Canary {
             Canary::LostHandsBack => "`unknown` for an answer that was lost",
             Canary::NoDoor => "the one-way door",
             Canary::NoOwnDeadline => "a holder's own deadline and its margin",
+            Canary::NoReconcile => "the record of what look-ups find",
             Canary::NoSweep => "the sweeper",
             Canary::NoUniqueness => "the unique index over live bids",
             Canary::NotFoundIsProof => "the rule that a negative look-up proves nothing",

@@ -32,6 +32,7 @@ pub fn scenario(canary: Canary) -> Option<Scenario> {
         Canary::AssumeAccepted => (lost_answers(), Invariant::S8),
         Canary::FollowRedirects => (lost_answers(), Invariant::S2),
         Canary::LostHandsBack => (lost_answers(), Invariant::S1),
+        Canary::NoReconcile => (lost_answers(), Invariant::L1),
         Canary::NotFoundIsProof => (lost_answers(), Invariant::S7),
         Canary::ResendUnknown => (lost_answers(), Invariant::S1),
         Canary::NoSweep => (killed(), Invariant::L1),

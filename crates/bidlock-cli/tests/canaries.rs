@@ -128,6 +128,7 @@ mod armed {
         lost_hands_back_is_noticed: LostHandsBack;
         no_door_is_noticed: NoDoor;
         no_own_deadline_is_noticed: NoOwnDeadline;
+        no_reconcile_is_noticed: NoReconcile;
         no_sweep_is_noticed: NoSweep;
         no_uniqueness_is_noticed: NoUniqueness;
         not_found_is_proof_is_noticed: NotFoundIsProof;

@@ -152,6 +152,7 @@ impl Reconciler {
             remote.retain(|there| there.idempotency_key.is_some());
         }
         let ours = match find_among(&*self.ledger, &bid, &remote).await? {
+            Found::Ours(_) if removed(Canary::NoReconcile) => return Ok(Settled::stays(bid, "found", false)),
             Found::Ours(ours) => ours,
             Found::Not(note) if removed(Canary::NotFoundIsProof) => {
                 let action = Move::ResolveNotSubmitted { allow_new_bid: true };

@@ -102,6 +102,7 @@ pub(super) fn check(
         state: bid.state,
         external_ref: bid.external_ref.clone(),
         rebid_allowed: bid.rebid_allowed,
+        sent_ms: bid.last_sent_at.map(|at| at.0 - around.begun.wall_ms),
         epochs: (epochs.clone().min().unwrap_or_default(), epochs.max().unwrap_or_default()),
     });
 }

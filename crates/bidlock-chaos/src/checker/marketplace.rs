@@ -6,16 +6,18 @@ use bidlock_ledger::{BidState, PostingId};
 
 use super::{
     Findings, Invariant,
-    bids::is_there,
+    bids::{Around, is_there},
+    look_ups::LookUps,
     market::Market,
-    postings::{Facts, Postings},
+    postings::{Facts, Postings, RowFacts},
     verdict::At,
 };
 
-pub(super) fn check(postings: &Postings, market: &Market, written: &Written, found: &mut Findings) {
+pub(super) fn check(postings: &Postings, around: &Around<'_>, written: &Written, found: &mut Findings) {
+    let (market, look_ups) = (around.market, LookUps::of(around));
     for facts in &postings.facts {
         accepted_once(facts, market, found);
-        not_denied(facts, market, found);
+        not_denied(facts, market, &look_ups, found);
         ordinals(facts, found);
         not_lost(facts, found);
     }
@@ -56,23 +58,31 @@ fn accepted_once(facts: &Facts, market: &Market, found: &mut Findings) {
     }
 }
 
-/// S9: what the marketplace has, some row says, or does not know yet.
-fn not_denied(facts: &Facts, market: &Market, found: &mut Findings) {
+/// S9: what the marketplace has, some row says, or does not know yet. L1: no longer than until a look-up shows it.
+fn not_denied(facts: &Facts, market: &Market, look_ups: &LookUps, found: &mut Findings) {
     for sent in facts.sent.iter().map(|index| &market.sent[*index]) {
         let Some(name) = &sent.accepted else { continue };
         if sent.withdrawn_ms.is_some() {
             continue;
         }
         found.looked(Invariant::S9, "bids that the marketplace has", 1);
-        let named =
-            |row: &&super::postings::RowFacts| is_there(row.state) && row.external_ref.as_ref() == Some(name);
-        let open = |row: &&super::postings::RowFacts| {
-            Some(row.bid) == sent.bid && matches!(row.state, BidState::Submitting | BidState::Unknown)
-        };
-        if facts.rows.iter().any(|row| named(&row) || open(&row)) {
+        let named = |row: &RowFacts| is_there(row.state) && row.external_ref.as_ref() == Some(name);
+        if facts.rows.iter().any(named) {
             continue;
         }
         let row = facts.rows.iter().find(|row| Some(row.bid) == sent.bid);
+        if let Some(row) = row
+            && matches!(row.state, BidState::Submitting | BidState::Unknown)
+        {
+            if row.state == BidState::Unknown && look_ups.show(sent, row) {
+                let what = format!(
+                    "bid {} is still unknown, and look-ups show it on {} as {name}",
+                    row.bid, facts.id
+                );
+                found.violated(Invariant::L1, At::posting(&facts.id), what);
+            }
+            continue;
+        }
         let said = row.map_or("knows no such bid".to_owned(), |row| format!("says {}", row.state));
         let what = format!("the marketplace has {name} on {}, and the ledger {said}", facts.id);
         found.violated(Invariant::S9, At::posting(&facts.id), what);

@@ -7,6 +7,7 @@
 //! | `postings`, `market` | the feed's postings; the marketplace's own record |
 //! | `bids` | one bid at a time: S2, S4 to S8, L1, L2, L4; the law itself is [`bidlock_ledger::lawful`] |
 //! | `marketplace` | one posting at a time: S1, S3, S5, S9, L3 |
+//! | `look_ups` | what the last look-ups could see: L1 of what is unknown |
 //! | `leases` | S10, and S4 on the locks |
 //! | `unknowns` | the fault behind each unknown outcome, or the host's stall |
 //! | `evidence` | the lines that show a violation |
@@ -18,6 +19,7 @@ mod bids;
 mod evidence;
 mod invariant;
 mod leases;
+mod look_ups;
 mod market;
 mod marketplace;
 mod postings;
@@ -159,14 +161,12 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
         Ok(())
     })?;
     let mut tally = unknowns::Tally::default();
-    let states = {
-        let around = Around { begun: &begun, timeline: &timeline, market: &market };
-        read_bids(folder, |bid, events| {
-            bids::check(bid, events, &around, &mut postings, &mut found, &mut tally);
-        })?
-    };
+    let around = Around { begun: &begun, timeline: &timeline, market: &market };
+    let states = read_bids(folder, |bid, events| {
+        bids::check(bid, events, &around, &mut postings, &mut found, &mut tally);
+    })?;
     let written = meant(folder, &postings)?;
-    marketplace::check(&postings, &market, &written, &mut found);
+    marketplace::check(&postings, &around, &written, &mut found);
     leases.finish(&timeline, &mut found);
     processes(&timeline, &mut found);
     went_on(&timeline, market.sent.len(), &mut found);

@@ -39,6 +39,8 @@ pub(super) struct RowFacts {
     pub(super) state: BidState,
     pub(super) external_ref: Option<String>,
     pub(super) rebid_allowed: bool,
+    /// When it was last sent, by the clock of whoever sent it; milliseconds since the run began.
+    pub(super) sent_ms: Option<i64>,
     /// The ordinals of its first claim and of its last one.
     pub(super) epochs: (i64, i64),
 }

@@ -26,7 +26,7 @@ fn clean() -> Checked {
     run.appears(50);
     let row = Row::claimed(50, 1, 8_000, "scanner-1.2").door(8_010, "scanner-1.2");
     run.request(8_020, &posting(50), row.bid.id, Some("b50"), Some("reset-after"));
-    run.row(row.lose(8_040, "scanner-1.2", "connection_lost"));
+    run.row(row.lose(8_040, "scanner-1.2", "connection_lost").find(21_000, "b50"));
     run.check()
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Run {
     bids: Vec<Row>,
     requests: u64,
     faults: u32,
+    /// How the marketplace behaves.
+    pub(crate) market: &'static str,
     /// The marketplace turns the next request away, because it has this bid.
     pub(crate) turned_away_for: Option<&'static str>,
 }
@@ -74,6 +76,7 @@ impl Run {
             bids: Vec::new(),
             requests: 0,
             faults: 0,
+            market: "duplicates=accepted",
             turned_away_for: None,
         };
         for (holder, role) in
@@ -240,7 +243,7 @@ impl Run {
                 asking: 0,
                 twins: false,
                 allow_rebid: false,
-                market: "duplicates=accepted".to_owned(),
+                market: self.market.to_owned(),
                 faults: Vec::new(),
             },
             wall_ms: WALL_MS,
@@ -308,6 +311,13 @@ impl Row {
     pub(crate) fn lose(self, at_ms: i64, holder: &str, cause: &str) -> Row {
         let detail = json!({ "cause": cause });
         self.event(at_ms, Some(Action::LoseAnswer), BidState::Unknown, holder, detail, None)
+    }
+
+    /// A look-up finds it.
+    pub(crate) fn find(mut self, at_ms: i64, name: &str) -> Row {
+        self.bid.external_ref = Some(name.to_owned());
+        let detail = json!({ "external_ref": name });
+        self.event(at_ms, Some(Action::Find), BidState::Submitted, "reconciler:desk", detail, None)
     }
 
     pub(crate) fn take_over(mut self, at_ms: i64, holder: &str) -> Row {

@@ -1,6 +1,7 @@
 //! For each invariant a small made-up run that breaks it, and one that does not.
 
 mod leaps;
+mod look_ups;
 pub(crate) mod made_up;
 mod replies;
 mod stalls;
@@ -230,12 +231,12 @@ fn s9_what_the_marketplace_has_is_not_denied() {
         run.request(1_020, &posting(1), row.bid.id, Some("b1"), Some("reset-after"));
         let row = row.lose(1_040, "scanner-1.1", "connection_lost");
         run.row(match to {
-            BidState::Unknown => row,
+            BidState::Submitted => row.find(21_000, "b1"),
             to => row.event(2_000, Some(action), to, "operator:eve", json!({}), Some("not there")),
         });
         run.check()
     };
-    assert_eq!(violated(&settled(BidState::Unknown, Action::LoseAnswer)), NOTHING);
+    assert_eq!(violated(&settled(BidState::Submitted, Action::Find)), NOTHING);
     assert_eq!(violated(&settled(BidState::NotSubmitted, Action::ResolveNotSubmitted)), ["S9"]);
 }
 
@@ -355,7 +356,7 @@ fn an_unknown_needs_a_fault_that_explains_it() {
         if cut {
             run.fault(900, 1_500, FaultKind::Cut, Target::between("scanner-1", Place::Market));
         }
-        run.row(row.lose(1_040, "scanner-1.1", "connection_lost"));
+        run.row(row.lose(1_040, "scanner-1.1", "connection_lost").find(21_000, "b1"));
         run.check()
     };
     let by_market = lost(Some("reset-after"), false);

@@ -19,7 +19,7 @@ fn unknown(also: impl FnOnce(&mut Run), then: fn(Row) -> Row) -> Checked {
     also(&mut run);
     let row = Row::claimed(1, 1, 1_000, "scanner-1.1").door(1_010, "scanner-1.1");
     run.request(1_020, &posting(1), row.bid.id, Some("b1"), None);
-    run.row(then(row));
+    run.row(then(row).find(21_000, "b1"));
     run.check()
 }
 
