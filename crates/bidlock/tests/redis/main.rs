@@ -10,6 +10,7 @@
 
 mod faults;
 mod keys;
+mod measuring;
 mod old_clients;
 mod processes;
 mod tls;

@@ -203,3 +203,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
