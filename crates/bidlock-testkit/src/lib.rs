@@ -14,6 +14,7 @@
 //! | `processes.rs` | which processes a server consists of |
 //! | `redis.rs` | [`RedisServer`] |
 //! | `requirement.rs` | whether an engine may be missing |
+//! | `scrape.rs` | [`Scrape`], what was counted |
 
 #![allow(
     clippy::unwrap_used,
@@ -28,9 +29,11 @@ mod postgres;
 mod processes;
 mod redis;
 mod requirement;
+mod scrape;
 
 pub use certificates::Certificates;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{PostgresOptions, PostgresServer};
 pub use redis::RedisServer;
 pub use requirement::missing;
+pub use scrape::Scrape;

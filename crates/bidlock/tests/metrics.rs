@@ -20,39 +20,13 @@ use bidlock::{
     Waiter,
 };
 use bidlock_metrics::Marketplaces;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use bidlock_testkit::Scrape;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 const TTL: Duration = Duration::from_secs(60);
-
-/// A recorder of a test's own, with buckets, so that histograms are histograms.
-struct Scrape {
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
-}
-
-impl Scrape {
-    fn new() -> Scrape {
-        let recorder = PrometheusBuilder::new().set_buckets(&[0.5, 5.0]).unwrap().build_recorder();
-        Scrape { handle: recorder.handle(), recorder }
-    }
-
-    /// Makes what takes its instruments from this recorder.
-    fn within<T>(&self, make: impl FnOnce() -> T) -> T {
-        metrics::with_local_recorder(&self.recorder, make)
-    }
-
-    /// The value of one line: name and labels as they stand.
-    #[track_caller]
-    fn value(&self, line: &str) -> f64 {
-        let text = self.handle.render();
-        let found = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(' '));
-        found.unwrap_or_else(|| panic!("no {line} in\n{text}")).parse().unwrap()
-    }
-}
 
 fn key(marketplace: &str, posting: &str) -> LockKey {
     LockKey::posting(marketplace, posting).unwrap()
