@@ -54,8 +54,13 @@ impl BidMetrics {
     /// Something broke.
     pub(crate) fn broke(&self, error: &PipelineError) {
         if let PipelineError::Invariant(_) = error {
-            self.contradictions.increment(1);
+            self.contradicted();
         }
+    }
+
+    /// The marketplace's bids are not those of the ledger, or the ledger contradicts itself.
+    pub(crate) fn contradicted(&self) {
+        self.contradictions.increment(1);
     }
 
     /// The ledger has answered a claim on this posting.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bidlock_canary::{Canary, removed};
 use bidlock_ledger::{
-    Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Move, Page,
+    Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Move, NotMoved, Page,
     store::{Cursor, MAX_PAGE},
 };
 use bidlock_market::{CLOCK_ALLOWANCE, Marketplace, RemoteBid, find_ours, place_of};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::pipeline::PipelineError;
+use crate::{pipeline::PipelineError, record::second_bid};
 
 /// How many sweeps one run makes at the most, each of a full page: a bound, not a wish.
 const MAX_SWEEPS: u32 = 1_000;
@@ -205,7 +205,7 @@ impl Reconciler {
         if self.dry_run {
             return Ok(Settled::stays(bid, &format!("{note}; a dry run records nothing"), false));
         }
-        let change = self.change(&bid, action, note).with_detail(detail);
+        let change = self.change(&bid, action.clone(), note).with_detail(detail);
         let applied = self.ledger.apply(&[change]).await?.pop();
         Ok(match applied {
             Some(Applied::Moved { bid: now, alarm }) => {
@@ -216,6 +216,12 @@ impl Reconciler {
             }
             Some(Applied::Already(now)) => {
                 Settled { now: now.state, bid, note: note.to_owned(), alarm: None, failed: false }
+            }
+            Some(Applied::Not(NotMoved::WrongState(now)))
+                if let Some(alarm) = second_bid(&now, bid.claim_ref(), &action) =>
+            {
+                tracing::error!(target: "bidlock::alarm", bid = %now.id, posting = %now.posting, %alarm, "alarm");
+                Settled { now: now.state, bid, note: note.to_owned(), alarm: Some(alarm), failed: false }
             }
             _ => Settled::stays(bid, "somebody else moved it in the meantime", false),
         })

@@ -7,6 +7,7 @@ use bidlock_ledger::{
     Actor, Applied, Bid, BidState, Change, ClaimRef, LedgerError, Move, NotMoved, UnknownCause,
 };
 use bidlock_market::Answer;
+use serde_json::json;
 
 use crate::{
     outage::Outage,
@@ -24,7 +25,81 @@ impl Pipeline {
     /// Records what the marketplace said about our own claim, and reports a row that contradicts it.
     pub(crate) async fn recorded(&self, change: Change) -> Result<Bid, PipelineError> {
         let (at, action) = (change.at, change.action.clone());
-        as_recorded(at, &action, self.apply_surely(change).await?)
+        self.as_recorded(at, &action, self.apply_surely(change).await?)
+    }
+
+    /// The row after a change that can't be refused: the marketplace said so about our own claim.
+    pub(crate) fn as_recorded(
+        &self,
+        at: ClaimRef,
+        action: &Move,
+        applied: Applied,
+    ) -> Result<Bid, PipelineError> {
+        match applied {
+            Applied::Moved { bid, alarm } => {
+                if let Some(alarm) = alarm {
+                    tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
+                }
+                Ok(*bid)
+            }
+            Applied::Already(bid) => Ok(*bid),
+            Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, action) => {
+                if let Some(alarm) = second_bid(&bid, at, action) {
+                    self.contradicted(&bid, &alarm);
+                }
+                Ok(*bid)
+            }
+            Applied::Not(why) => Err(PipelineError::Invariant(format!(
+                "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
+                 look at `bidlock bid history {}`",
+                action.action().as_str(),
+                at.bid,
+                at.bid
+            ))),
+        }
+    }
+
+    /// The marketplace's yes, which is recorded unless another row of the posting bears its name for the bid: a look-up, or
+    /// that row's late answer, was first, or the marketplace recognised the key that both rows have. One bid there, two rows
+    /// here: this one becomes `unknown` if it was being sent, and a person settles it.
+    pub(crate) async fn accept(&self, bid: &Bid, external_ref: String) -> Result<Outcome, PipelineError> {
+        let action = Move::Accept { external_ref: external_ref.clone() };
+        let change = self
+            .change(bid.claim_ref(), action.clone())
+            .keyed(format!("accept:{}:{}", bid.claim_id, bid.attempts));
+        let other = match self.apply_surely(change).await? {
+            Applied::Not(NotMoved::WrongState(other)) if other.id != bid.id => other,
+            applied => {
+                let row = self.as_recorded(bid.claim_ref(), &action, applied)?;
+                return Ok(Outcome::Submitted(row.brief()));
+            }
+        };
+        let detail = format!(
+            "one bid, two rows: the marketplace accepted bid {} as {external_ref}, and so bid {} is named, which is {}; \
+             withdraw neither before a look at both",
+            bid.id, other.id, other.state
+        );
+        self.contradicted(bid, &detail);
+        let cause = UnknownCause::Duplicate;
+        let change = self
+            .change(bid.claim_ref(), Move::LoseAnswer { cause })
+            .because(detail.clone())
+            .with_detail(json!({ "external_ref": external_ref, "named_so": other.id }))
+            .keyed(format!("lose:{}:{}", bid.claim_id, bid.attempts));
+        let row = self.recorded(change).await?;
+        Ok(match row.state {
+            BidState::Unknown => Outcome::Unknown { bid: row.brief(), cause, detail },
+            // Settled by a person before: the posting's bid is the other one.
+            _ => Outcome::Submitted(other.brief()),
+        })
+    }
+
+    /// Tells a person that the marketplace's bids are not those of the ledger.
+    fn contradicted(&self, bid: &Bid, alarm: &str) {
+        tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
+        if let Some(metrics) = &self.options.metrics {
+            metrics.contradicted();
+        }
     }
 
     /// Applies one change, asking again while the ledger is busy or away. Safe to repeat: each change is
@@ -85,36 +160,6 @@ impl Pipeline {
     }
 }
 
-/// The row after a change that can't be refused: the marketplace said so about our own claim.
-pub(crate) fn as_recorded(at: ClaimRef, action: &Move, applied: Applied) -> Result<Bid, PipelineError> {
-    match applied {
-        Applied::Moved { bid, alarm } => {
-            if let Some(alarm) = alarm {
-                tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
-            }
-            Ok(*bid)
-        }
-        Applied::Already(bid) => Ok(*bid),
-        Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, action) => Ok(*bid),
-        // Two rows of a posting, one bid there: a look-up gave it to the other row. It is in the ledger, once.
-        Applied::Not(NotMoved::WrongState(other)) if other.id != at.bid && is_named_so(&other, action) => {
-            tracing::error!(
-                target: "bidlock::alarm", bid = %at.bid, posting = %other.posting, counted_as = %other.id,
-                "the marketplace has accepted a bid whose outcome was in doubt; in the ledger another row of the posting \
-                 bears its name already"
-            );
-            Ok(*other)
-        }
-        Applied::Not(why) => Err(PipelineError::Invariant(format!(
-            "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
-             look at `bidlock bid history {}`",
-            action.action().as_str(),
-            at.bid,
-            at.bid
-        ))),
-    }
-}
-
 /// What a marketplace answered, for whoever looks for a bid that the ledger was not told of.
 pub(crate) fn in_words(answer: &Answer) -> String {
     match answer {
@@ -129,9 +174,15 @@ pub(crate) fn in_words(answer: &Answer) -> String {
     }
 }
 
-/// The row bears the name under which the marketplace has accepted a bid.
-fn is_named_so(bid: &Bid, action: &Move) -> bool {
-    matches!(action, Move::Accept { external_ref } if bid.external_ref.as_ref() == Some(external_ref))
+/// The alarm where a bid that is at the marketplace under one name is told, or found, to be there under another one.
+pub(crate) fn second_bid(row: &Bid, at: ClaimRef, action: &Move) -> Option<String> {
+    let (known, said) = (row.external_ref.as_deref()?, action.external_ref()?);
+    (row.claim_id == at.claim && known != said).then(|| {
+        format!(
+            "duplicate: bid {} on {} is {} as {known}, and the marketplace has it as {said} too: two bids there",
+            row.id, row.posting, row.state
+        )
+    })
 }
 
 /// A person may have settled the row the same way in the meantime.

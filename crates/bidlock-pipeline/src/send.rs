@@ -6,6 +6,7 @@
 //! | answer | row | outcome |
 //! |---|---|---|
 //! | accepted | `submitted` | submitted |
+//! | accepted under the name of another row of the posting | `unknown` | unknown |
 //! | refused for good | `rejected` | refused |
 //! | a bid exists (409) | `unknown`, then `submitted` if a look-up finds ours | submitted or unknown |
 //! | nothing accepted: later, not sent | sent again within the claim, else handed back | deferred |
@@ -30,7 +31,7 @@ use crate::{
     outcome::{DeferReason, Outcome},
     pipeline::{Pipeline, PipelineError},
     reconcile::Found,
-    record::{as_recorded, in_words},
+    record::in_words,
 };
 
 /// How often one claim passes the door at the most.
@@ -253,13 +254,6 @@ impl Pipeline {
         Ok(Next::Done(outcome))
     }
 
-    async fn accept(&self, bid: &Bid, external_ref: String) -> Result<Outcome, PipelineError> {
-        let change = self
-            .change(bid.claim_ref(), Move::Accept { external_ref })
-            .keyed(format!("accept:{}:{}", bid.claim_id, bid.attempts));
-        Ok(Outcome::Submitted(self.recorded(change).await?.brief()))
-    }
-
     /// The answer is lost: the row becomes `unknown`, and only a look-up or a person settles it.
     async fn lose(&self, bid: &Bid, cause: UnknownCause, detail: String) -> Result<Outcome, PipelineError> {
         let change = self
@@ -308,7 +302,7 @@ impl Pipeline {
         match self.apply_surely(change).await? {
             // Found for another row of the posting in the meantime: it is not this one.
             Applied::Not(NotMoved::WrongState(other)) if other.id != bid.id => Ok(None),
-            applied => Ok(Some(Outcome::Submitted(as_recorded(at, &action, applied)?.brief()))),
+            applied => Ok(Some(Outcome::Submitted(self.as_recorded(at, &action, applied)?.brief()))),
         }
     }
 

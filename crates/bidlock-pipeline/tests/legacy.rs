@@ -20,6 +20,7 @@ use rig::{
     Rig, batch,
     market::{Step, accepted, stop},
     one, posting,
+    told::Told,
 };
 
 /// The old table: rows by job id, and what was done to them.
@@ -176,33 +177,6 @@ impl LegacyBids for Table {
     }
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Debug, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
-
-impl tracing::Subscriber for Told {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut lines = self.0.lock().unwrap();
-        let mut add = |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-            lines.push(format!("{field}={value:?}"));
-        };
-        event.record(&mut add as &mut dyn tracing::field::Visit);
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 fn beside(rig: &Rig, table: &Arc<Table>) -> Arc<bidlock_pipeline::Pipeline> {
     let table: Arc<dyn LegacyBids> = table.clone();
     rig.scanner("here").options(|options| options.legacy = Some(table)).build()
@@ -258,7 +232,7 @@ async fn a_row_that_comes_in_between_keeps_ours_from_being_sent() {
     drop(listening);
     assert!(matches!(outcome, Outcome::AlreadyBid(_)), "{outcome:?}");
     // It held no lock of the posting, for they were ours.
-    let told = told.0.lock().unwrap().clone();
+    let told = told.lines();
     assert!(told.iter().any(|line| line.contains("same server and database number")), "{told:?}");
     assert!(rig.market.seen().is_empty());
     let row = rig.row("1").await;

@@ -1,5 +1,5 @@
 -- A look-up found the bid. Never under the marketplace's name of another bid on the posting; nor while a later bid with
--- the same key is being sent, as what was found may be that one. Otherwise as in reopen.sql.
+-- the same key is being sent, as what was found may be that one. Otherwise as in accept.sql.
 -- $1..$8 as in move.sql; $9 external references -> see moved.sql
 WITH t AS MATERIALIZED ({durable})
 UPDATE bidlock.bids AS b SET

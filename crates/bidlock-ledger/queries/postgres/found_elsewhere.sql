@@ -1,4 +1,4 @@
--- The bid because of which find.sql or reopen.sql changed nothing.
+-- The bid because of which find.sql or accept.sql changed nothing.
 -- $1 bid, $2 external reference, $3 whether one that is being sent counts, as in find.sql -> the time, the row
 SELECT bidlock.now_ms(), {columns} FROM bidlock.bids AS b
 WHERE b.id IN (

@@ -1,5 +1,5 @@
 -- A look-up found the bid. Never under the marketplace's name of another bid on the posting; nor while a later bid
--- with the same key is being sent, as what was found may be that one. Otherwise as in reopen.sql.
+-- with the same key is being sent, as what was found may be that one. Otherwise as in accept.sql.
 -- ?1..?7 the guard; ?8 state, ?9 reason, ?10 external reference -> the row
 UPDATE bids SET
     state = ?8, reason = ?9, external_ref = ?10,

@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::{Rig, fixtures::*};
 use crate::{
-    Action, Actor, Applied, BidId, BidState, Change, ClaimId, ClaimRef, Move, NotMoved, UnknownCause,
+    Action, Actor, Applied, Bid, BidId, BidState, Change, ClaimId, ClaimRef, LedgerStore, Move, NotMoved,
+    PostingId, UnknownCause,
 };
 
 /// A late "yes" by the same claimant turns `unknown` into `submitted`.
@@ -176,6 +177,92 @@ pub async fn s8_a_late_yes_under_the_name_of_another_row_does_not_count_twice(ri
     }
     let nameless = Move::ResolveSubmitted { external_ref: None };
     assert_eq!(moved(&*ledger, later.claim_ref(), nameless).await.state, BidState::Submitted);
+}
+
+/// A marketplace that recognises keys answers the later bid's request with the name of the earlier one, whose claimant was
+/// told it a moment before. That is one bid: the later row stays as it is, until its claimant says why it is unknown.
+pub async fn s8_a_repeated_yes_under_the_name_of_another_row_does_not_count_twice(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let job = posting("1");
+    let first = freed(&*ledger, &job).await;
+    let later = bid_in(&*ledger, &job, BidState::Submitting).await;
+    assert_eq!(first.idempotency_key, later.idempotency_key);
+    let answer = attempt(&*ledger, first.claim_ref(), accept()).await;
+    assert!(matches!(&answer, Applied::Moved { alarm: Some(_), .. }), "{answer:?}");
+    let before = read(&*ledger, &later).await;
+    let answer = attempt(&*ledger, later.claim_ref(), accept()).await;
+    assert!(matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if row.id == first.id), "{answer:?}");
+    assert_eq!(read(&*ledger, &later).await.state, before.state);
+    assert_eq!(ledger.history(later.id).await.unwrap().len() as u32, before.events);
+
+    let unknown =
+        moved(&*ledger, later.claim_ref(), Move::LoseAnswer { cause: UnknownCause::Duplicate }).await;
+    assert_eq!((unknown.state, unknown.external_ref), (BidState::Unknown, None));
+    let second = Move::Accept { external_ref: "remote-2".to_owned() };
+    assert_eq!(
+        moved(&*ledger, later.claim_ref(), second).await.state,
+        BidState::Submitted,
+        "a bid of its own"
+    );
+}
+
+/// What is said of two bids on one posting in one call counts in its order, as if it had been two: the second one sees what
+/// the first has done.
+pub async fn s8_siblings_in_one_batch_get_one_name_once(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let named = || Move::ResolveSubmitted { external_ref: Some("remote-1".to_owned()) };
+    let found = || find("remote-1");
+    for (name, state, actions) in [
+        ("told in time", BidState::Submitting, [accept(), accept()]),
+        ("told late", BidState::Unknown, [accept(), accept()]),
+        ("found", BidState::Unknown, [found(), found()]),
+        ("told and found", BidState::Unknown, [accept(), found()]),
+        ("found and told", BidState::Unknown, [found(), accept()]),
+        ("resolved and told", BidState::Submitting, [named(), accept()]),
+    ] {
+        let job = posting(name);
+        let (first, later) = (freed(&*ledger, &job).await, bid_in(&*ledger, &job, state).await);
+        let answers = together(&*ledger, [&first, &later], actions).await;
+        let [Applied::Moved { bid, .. }, Applied::Not(NotMoved::WrongState(row))] = &answers[..] else {
+            panic!("{name}: {answers:?}")
+        };
+        assert_eq!((bid.id, row.id), (first.id, first.id), "{name}");
+        assert_eq!(read(&*ledger, &later).await, later, "{name}");
+    }
+}
+
+/// Two bids that were settled as not submitted turn out to be there, in one call: the posting is taken by one of them, and
+/// the other shows as the duplicate.
+pub async fn s1_siblings_in_one_batch_take_their_posting_once(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let told = |name: &str| Move::Accept { external_ref: name.to_owned() };
+    for (name, actions) in
+        [("told", [told("remote-1"), told("remote-2")]), ("found", [find("remote-1"), find("remote-2")])]
+    {
+        let job = posting(name);
+        let (first, later) = (freed(&*ledger, &job).await, freed(&*ledger, &job).await);
+        let answers = together(&*ledger, [&first, &later], actions).await;
+        let [Applied::Moved { bid: a, .. }, Applied::Moved { bid: b, alarm: Some(alarm) }] = &answers[..]
+        else {
+            panic!("{name}: {answers:?}")
+        };
+        assert_eq!((a.rebid_allowed, b.rebid_allowed), (false, true), "{name}");
+        assert!(alarm.contains("duplicate"), "{alarm}");
+    }
+}
+
+/// A bid that a person settled as not submitted, with its posting free for another.
+async fn freed(ledger: &dyn LedgerStore, posting: &PostingId) -> Bid {
+    let bid = bid_in(ledger, posting, BidState::Unknown).await;
+    moved(ledger, bid.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await
+}
+
+/// One move of each bid, in one call.
+async fn together(ledger: &dyn LedgerStore, bids: [&Bid; 2], actions: [Move; 2]) -> Vec<Applied> {
+    let changes = bids.into_iter().zip(actions);
+    let changes: Vec<Change> =
+        changes.map(|(bid, action)| Change::new(bid.claim_ref(), Actor::scanner("here"), action)).collect();
+    ledger.apply(&changes).await.unwrap()
 }
 
 /// Two ask for one withdrawal; the marketplace refuses it to one and grants it to the other. Whichever is recorded first,

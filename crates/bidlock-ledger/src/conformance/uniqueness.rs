@@ -85,7 +85,8 @@ pub async fn a_new_bid_after_a_withdrawal_has_a_new_key(rig: &impl Rig) {
         assert_eq!(bid.payload.proposal, format!("proposal of round-{round}"));
         assert!(!keys.contains(&bid.idempotency_key), "round {round} repeats a key");
         keys.push(bid.idempotency_key);
-        let bid = walk(&*ledger, bid, vec![door(), accept(), Move::Withdraw]).await;
+        let accepted = Move::Accept { external_ref: format!("remote-{round}") };
+        let bid = walk(&*ledger, bid, vec![door(), accepted, Move::Withdraw]).await;
         moved(&*ledger, bid.claim_ref(), Move::ConfirmWithdrawn { rebid_allowed: true }).await;
     }
 }

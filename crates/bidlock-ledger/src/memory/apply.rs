@@ -43,7 +43,6 @@ impl Tables {
                 Move::EnterSubmitting { cap, .. } | Move::TakeSending { cap, .. } => {
                     !self.is_beside_another(at) && self.is_within(*cap, at, rule)
                 }
-                Move::Accept { .. } if rule.from == BidState::Submitting => true,
                 action => self.found_elsewhere(at, action).is_none(),
             }
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     events,
-    groups::{Group, Kind, group},
+    groups::{self, Group, Kind, group},
     read,
     row::{self, array, column},
     sql,
@@ -27,10 +27,10 @@ use crate::{
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// Makes changes in one transaction, each with its event, or says precisely why not. Two changes of one bid run in
-/// the order in which they came; changes of different bids run together.
+/// the order in which they came, and so do two by which the marketplace has bids on one posting; all others run together.
 pub(super) async fn apply(session: &Session, changes: &[Change]) -> Result<Vec<Applied>> {
     let mut answers = HashMap::new();
-    let waves = waves(changes);
+    let waves = waves(changes, &siblings(session, changes).await?);
     for (at, wave) in waves.iter().enumerate() {
         let ran = run(session, changes, wave, at == 0).await?;
         let reopened = ran.moved.iter().any(|(_, rule, _)| rule.from == BidState::NotSubmitted);
@@ -59,16 +59,36 @@ pub(super) async fn apply(session: &Session, changes: &[Change]) -> Result<Vec<A
     (0..changes.len()).map(|index| answers.remove(&index).ok_or_else(lost)).collect()
 }
 
-/// Changes by their places in the list, such that no wave has two of one bid.
-fn waves(changes: &[Change]) -> Vec<Vec<usize>> {
-    let mut seen: HashMap<BidId, usize> = HashMap::new();
+/// Of the bids that changes would make the marketplace's, those that are on one posting, under a number for each. One
+/// statement does not see what it does itself: which row has a name by now, and which one takes the posting.
+async fn siblings(session: &Session, changes: &[Change]) -> Result<HashMap<BidId, usize>> {
+    let named = changes.iter().filter(|change| groups::looks_at_names(&change.action));
+    let bids: Vec<Uuid> = named.map(|change| change.at.bid.0).collect();
+    if bids.len() < 2 {
+        return Ok(HashMap::new());
+    }
+    let mut siblings = HashMap::new();
+    for (number, row) in session.query(&sql::SIBLINGS, &[array(&bids)]).await?.iter().enumerate() {
+        siblings.extend(column::<Vec<Uuid>>(row, 0)?.into_iter().map(|bid| (BidId(bid), number)));
+    }
+    Ok(siblings)
+}
+
+/// Changes by their places in the list, such that no wave has two of one bid, nor two that look at each other's names.
+fn waves(changes: &[Change], siblings: &HashMap<BidId, usize>) -> Vec<Vec<usize>> {
+    let (mut of_bid, mut of_posting) = (HashMap::<BidId, usize>::new(), HashMap::<usize, usize>::new());
     let mut waves: Vec<Vec<usize>> = Vec::new();
     for (index, change) in changes.iter().enumerate() {
-        let wave = seen.entry(change.at.bid).and_modify(|wave| *wave += 1).or_insert(0);
-        if *wave == waves.len() {
+        let bid = change.at.bid;
+        let posting = siblings.get(&bid).filter(|_| groups::looks_at_names(&change.action));
+        let before = of_bid.get(&bid).max(posting.and_then(|posting| of_posting.get(posting)));
+        let wave = before.map_or(0, |before| before + 1);
+        of_bid.insert(bid, wave);
+        of_posting.extend(posting.map(|posting| (*posting, wave)));
+        if wave == waves.len() {
             waves.push(Vec::new());
         }
-        waves[*wave].push(index);
+        waves[wave].push(index);
     }
     waves
 }

@@ -8,7 +8,7 @@ use super::{
     sql,
 };
 use crate::{
-    BidState, Change, Move, UnknownCause,
+    Change, Move, UnknownCause,
     state::{Rule, rules_for},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 pub(super) enum Kind {
     Move,
     Allow,
-    Reopen,
+    Accept,
     Find,
     Door,
     /// A door whose sends are counted: alone in its statement.
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn of(action: &Move, rule: &Rule) -> Kind {
+    fn of(action: &Move) -> Kind {
         match action {
             Move::EnterSubmitting { cap, .. } | Move::TakeSending { cap, .. } => {
                 if cap.is_some() {
@@ -36,8 +36,7 @@ impl Kind {
             }
             Move::ConfirmWithdrawn { .. } | Move::ResolveNotSubmitted { .. } => Kind::Allow,
             Move::Find { .. } => Kind::Find,
-            Move::ResolveSubmitted { .. } => Kind::Reopen,
-            Move::Accept { .. } if rule.from != BidState::Submitting => Kind::Reopen,
+            Move::Accept { .. } | Move::ResolveSubmitted { .. } => Kind::Accept,
             _ => Kind::Move,
         }
     }
@@ -46,11 +45,16 @@ impl Kind {
         match self {
             Kind::Move => &sql::MOVE,
             Kind::Allow => &sql::ALLOW,
-            Kind::Reopen => &sql::REOPEN,
+            Kind::Accept => &sql::ACCEPT,
             Kind::Find => &sql::FIND,
             Kind::Door | Kind::CappedDoor => &sql::DOOR,
         }
     }
+}
+
+/// The change makes the bid the marketplace's, unless another bid on the posting has its name.
+pub(super) fn looks_at_names(action: &Move) -> bool {
+    matches!(Kind::of(action), Kind::Accept | Kind::Find)
 }
 
 /// The arguments of one guarded statement, column by column: `$1` to `$8`, and those of its kind.
@@ -64,7 +68,7 @@ pub(super) struct Group<'a> {
     pub(super) keys: Vec<Option<&'a str>>,
     pub(super) to: Vec<&'static str>,
     pub(super) reasons: Vec<Option<&'a str>>,
-    pub(super) references: Vec<Option<&'a str>>,
+    references: Vec<Option<&'a str>>,
     pub(super) causes: Vec<Option<&'static str>>,
     pub(super) valid_ms: Vec<Option<i64>>,
     allowed: Vec<bool>,
@@ -159,11 +163,9 @@ impl<'a> Group<'a> {
     pub(super) fn arguments(&self) -> Vec<Argument<'_>> {
         let mut arguments = self.common();
         match self.kind {
-            Kind::Move => {
-                arguments.extend([array(&self.references), array(&self.causes), array(&self.valid_ms)])
-            }
+            Kind::Move => arguments.extend([array(&self.causes), array(&self.valid_ms)]),
             Kind::Allow => arguments.push(array(&self.allowed)),
-            Kind::Reopen | Kind::Find => arguments.push(array(&self.references)),
+            Kind::Accept | Kind::Find => arguments.push(array(&self.references)),
             Kind::Door | Kind::CappedDoor => arguments.extend([
                 array(&self.new_claims),
                 array(&self.holders),
@@ -181,9 +183,9 @@ pub(super) fn group<'a>(changes: &'a [Change], wave: &[usize]) -> Vec<Group<'a>>
     let mut groups: Vec<Group<'a>> = Vec::new();
     for &index in wave {
         let change = &changes[index];
+        let kind = Kind::of(&change.action);
         let mut alone = None;
         for rule in rules_for(change.action.action()) {
-            let kind = Kind::of(&change.action, rule);
             let known = match kind {
                 Kind::CappedDoor => alone,
                 kind => groups.iter().position(|group| group.kind == kind),

@@ -18,6 +18,7 @@ macro_rules! queries {
 }
 
 queries! {
+    ACCEPT = "accept.sql";
     ALLOW = "allow.sql";
     BID = "bid.sql";
     BLOCKING = "blocking.sql";
@@ -41,8 +42,8 @@ queries! {
     NOTE = "note.sql";
     OPENING = "opening.sql";
     REFUSED = "refused.sql";
-    REOPEN = "reopen.sql";
     SENT_SINCE = "sent_since.sql";
+    SIBLINGS = "siblings.sql";
     STANDING = "standing.sql";
     SWEEP = "sweep.sql";
     TAKE_OVER = "take_over.sql";

@@ -77,7 +77,6 @@ async fn move_on(session: &Session, candidates: &[Candidate]) -> Result<Swept> {
         group.rule(index, (found.id, found.claim), found.rule);
         group.keys.push(None);
         group.reasons.push(Some(reason));
-        group.references.push(None);
         group.causes.push(swept_cause(found.rule).map(UnknownCause::as_str));
         group.valid_ms.push(None);
     }

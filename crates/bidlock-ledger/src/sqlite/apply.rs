@@ -59,19 +59,16 @@ fn update(tx: &Connection, now: &HostInstant, change: &Change, rule: &Rule) -> r
         Move::ConfirmWithdrawn { rebid_allowed: allowed }
         | Move::ResolveNotSubmitted { allow_new_bid: allowed } => guard.run(&sql::ALLOW, &[allowed]),
         Move::Find { external_ref } => guard.run(&sql::FIND, &[external_ref]),
-        Move::Accept { external_ref } if rule.from == BidState::Submitting => {
-            guard.run(&sql::MOVE, &[external_ref, &None::<&str>, &None::<i64>])
-        }
-        Move::Accept { external_ref } => guard.run(&sql::REOPEN, &[external_ref]),
-        Move::ResolveSubmitted { external_ref } => guard.run(&sql::REOPEN, &[external_ref]),
-        Move::LoseAnswer { cause } => guard.run(&sql::MOVE, &[&None::<&str>, &cause.as_str(), &None::<i64>]),
+        Move::Accept { external_ref } => guard.run(&sql::ACCEPT, &[external_ref]),
+        Move::ResolveSubmitted { external_ref } => guard.run(&sql::ACCEPT, &[external_ref]),
+        Move::LoseAnswer { cause } => guard.run(&sql::MOVE, &[&cause.as_str(), &None::<i64>]),
         Move::Import => {
             let cause = UnknownCause::Legacy.as_str();
-            guard.run(&sql::MOVE, &[&None::<&str>, &cause, &None::<i64>])
+            guard.run(&sql::MOVE, &[&cause, &None::<i64>])
         }
         Move::Approve { valid_for } => {
             let until = now.wall_ms.saturating_add(row::millis(*valid_for));
-            guard.run(&sql::MOVE, &[&None::<&str>, &None::<&str>, &until])
+            guard.run(&sql::MOVE, &[&None::<&str>, &until])
         }
         Move::AwaitApproval
         | Move::Decline
@@ -80,7 +77,7 @@ fn update(tx: &Connection, now: &HostInstant, change: &Change, rule: &Rule) -> r
         | Move::Withdraw
         | Move::RefuseWithdrawal
         | Move::Win
-        | Move::Lose => guard.run(&sql::MOVE, &[&None::<&str>, &None::<&str>, &None::<i64>]),
+        | Move::Lose => guard.run(&sql::MOVE, &[&None::<&str>, &None::<i64>]),
     }
 }
 

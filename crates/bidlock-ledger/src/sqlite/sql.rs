@@ -28,7 +28,7 @@ queries! {
     DOOR = "door.sql";
     MOVE = "move.sql";
     ALLOW = "allow.sql";
-    REOPEN = "reopen.sql";
+    ACCEPT = "accept.sql";
     FIND = "find.sql";
     FOUND_ELSEWHERE = "found_elsewhere.sql";
     LIVE_BID = "live_bid.sql";

@@ -96,7 +96,6 @@ fn move_on(tx: &Connection, now: &HostInstant, rule: &Rule, found: &Candidate) -
                 now.wall_ms,
                 rule.to.as_str(),
                 reason,
-                None::<&str>,
                 swept_cause(rule).map(UnknownCause::as_str),
                 None::<i64>,
             ],

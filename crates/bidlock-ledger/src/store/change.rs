@@ -219,8 +219,8 @@ pub enum NotMoved {
     /// The table has no such transition from the row's state. The row as it is. In three cases it is
     /// another bid on the posting that stands in the way, and then that row: at the door, one that the
     /// marketplace has or may have; at a look-up's find, one that bears the name found, or a later one with the
-    /// same key that is being sent at this moment; at a yes for a bid that is `unknown` or `not_submitted`, or a
-    /// person's word that it was submitted, one that bears the name given.
+    /// same key that is being sent at this moment; at the marketplace's yes, or a person's word that the bid was
+    /// submitted, one that bears the name given.
     WrongState(Box<Bid>),
     /// The cap is reached. The row as it is.
     CapReached(Box<Bid>),
@@ -242,7 +242,8 @@ pub enum UnknownCause {
     ServerError,
     /// An answer that can't be read.
     UnreadableAnswer,
-    /// The marketplace says that a bid exists (409), and the look-up has not found ours yet.
+    /// The marketplace says that a bid exists (409), and the look-up has not found ours yet; or its yes names the bid that
+    /// another row of the posting has.
     Duplicate,
     /// The claimant went silent after the door: killed, paused, or cut off from the ledger.
     ClaimantSilent,

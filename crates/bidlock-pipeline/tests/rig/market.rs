@@ -33,7 +33,7 @@ impl Step {
     }
 }
 
-/// Accepts whatever no script speaks of, also a second bid.
+/// Accepts whatever no script speaks of, also a second bid; one that honours keys answers a repeated one as before.
 #[derive(Debug)]
 pub struct Market {
     pub via: String,
@@ -73,6 +73,13 @@ impl Default for Market {
 }
 
 impl Market {
+    /// One that recognises a request by its key.
+    pub fn that_honours_keys() -> Market {
+        let market = Market::default();
+        let capabilities = Capabilities { honours_idempotency_key: true, ..market.capabilities };
+        Market { capabilities, ..market }
+    }
+
     pub fn with_time_limit(time_limit: Duration) -> Market {
         Market { time_limit, ..Market::default() }
     }
@@ -139,11 +146,16 @@ impl Market {
 
     fn accept(&self, submission: &Submission) -> String {
         let mut state = self.state.lock().unwrap();
+        let key = Some(submission.idempotency_key.to_string());
+        let known = state.remote.iter().find(|(_, bid)| bid.idempotency_key == key);
+        if let (true, Some((_, bid))) = (self.capabilities.honours_idempotency_key, known) {
+            return bid.external_ref.clone();
+        }
         let external_ref = format!("x{}", state.remote.len() + 1);
         let bid = RemoteBid {
             external_ref: external_ref.clone(),
             posting_id: submission.posting.posting().to_owned(),
-            idempotency_key: Some(submission.idempotency_key.to_string()),
+            idempotency_key: key,
             status: "active".to_owned(),
             created_at: None,
         };

@@ -8,6 +8,7 @@ pub mod database;
 pub mod faulty;
 pub mod market;
 pub mod nth;
+pub mod told;
 pub mod wire;
 pub mod world;
 

@@ -1,5 +1,5 @@
--- The marketplace has a bid that was unknown, or that a person had settled as not submitted: by a late yes, or a person's
--- word. Never under the marketplace's name of another bid on the posting: one bid there is not counted twice. The posting
+-- The marketplace has the bid: by its yes, in time or late, or a person's word. Never under the marketplace's name of
+-- another bid on the posting: one bid there is not counted twice. Where a person had settled it as not submitted, the posting
 -- is taken again, unless another row is the live one; then the flag stays set, which is how the caller sees the duplicate.
 -- $1..$8 as in move.sql; $9 external references -> see moved.sql
 WITH t AS MATERIALIZED ({durable})
