@@ -8,6 +8,8 @@ use bidlock_market::Target;
 
 use crate::{settings::SETTINGS, *};
 
+mod files_and_places;
+
 /// The real clients.
 pub(crate) const ENGINES: Engines = Engines {
     redis: |url| {
