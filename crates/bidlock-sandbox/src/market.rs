@@ -221,7 +221,7 @@ impl Market {
         Decision::reply(Reply::json(200, &json!({ "bids": bids })))
     }
 
-    /// Withdraws a bid. Doing it again is harmless.
+    /// Withdraws a bid. Doing it again is harmless, and never refused: what is withdrawn stays so.
     pub(crate) fn withdraw(&mut self, modes: &Modes, id: &str) -> Decision {
         let Some(at) = self.by_id.get(id).copied() else {
             return Decision::reply(Reply::refusal(404, "no_such_bid", "there is no such bid"));
@@ -236,7 +236,7 @@ impl Market {
             Fault::WithdrawRefused { status } => Some((fault.name(), status)),
             _ => None,
         });
-        if let Some((fault, status)) = refused {
+        if let Some((fault, status)) = refused.filter(|_| !stored.withdrawn) {
             let body = json!({ "code": "withdrawal_refused", "message": "too late", "status": status });
             return Decision::instead(Instead { fault, reply: Reply::json(409, &body) });
         }

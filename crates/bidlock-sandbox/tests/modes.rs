@@ -193,6 +193,8 @@ async fn a_withdrawal_may_be_refused_and_may_be_repeated() {
     for _ in 0..2 {
         assert_eq!(withdraw(&sandbox, "sb%2D1").await.status, 200);
     }
+    sandbox.set_modes("withdraw-refused=always@won".parse().unwrap());
+    assert_eq!(withdraw(&sandbox, "sb-1").await.status, 200, "what is withdrawn stays so");
     assert_eq!(withdraw(&sandbox, "sb-9").await.status, 404);
     assert_eq!(look_up(&sandbox, "p").await.json()["bids"][0]["status"], "withdrawn");
     assert_eq!(sandbox.report().unwrap().withdrawn, 1);
