@@ -8,8 +8,9 @@ use bidlock_ledger::{
 use super::{
     Findings, Invariant,
     market::{Market, Sent},
+    named,
     postings::{Postings, RowFacts},
-    timeline::{Span, Timeline},
+    timeline::{Life, Timeline},
     unknowns,
     verdict::At,
 };
@@ -21,6 +22,9 @@ pub(super) const SLACK_MS: i64 = 50;
 /// The same of the guards of claims on PostgreSQL: a claim is dated by its claimant's idea of the server's clock, which the
 /// server takes if it is off by no more than a second.
 const POSTGRES_CLAIM_SLACK_MS: i64 = 1_100;
+
+/// What shows L4.
+pub(super) const WITHOUT_REDIS: &str = "of them on claims made a TTL after it went";
 
 /// What the check of one bid looks at besides.
 pub(super) struct Around<'a> {
@@ -51,15 +55,21 @@ impl Around<'_> {
     /// Whether nothing could be had of this place at this time by whoever goes by this name: by all of them, where it is more
     /// than one.
     fn is_away(&self, place: Place, name: &str, at_ms: i64) -> bool {
-        let mut lives = self.timeline.lives_in(name, (at_ms, at_ms)).peekable();
-        lives.peek().is_some()
-            && lives.all(|life| {
-                self.timeline.near(at_ms, at_ms).any(|span| {
-                    span.is_outage()
-                        && span.lies_before(&life.process, place)
-                        && (span.from_ms..=span.to_ms).contains(&at_ms)
-                })
-            })
+        self.away_since(place, name, at_ms).is_some()
+    }
+
+    /// Since when, if so; for the last of them, where it is more than one.
+    fn away_since(&self, place: Place, name: &str, at_ms: i64) -> Option<i64> {
+        let since = |life: &Life| {
+            let outages = self.timeline.near(at_ms, at_ms).filter(|span| {
+                span.is_outage()
+                    && span.lies_before(&life.process, place)
+                    && (span.from_ms..=span.to_ms).contains(&at_ms)
+            });
+            outages.map(|span| span.from_ms).min()
+        };
+        let all: Option<Vec<i64>> = self.timeline.lives_in(name, (at_ms, at_ms)).map(since).collect();
+        all?.into_iter().max()
     }
 
     fn claim_slack_ms(&self) -> i64 {
@@ -85,17 +95,17 @@ pub(super) fn check(
 ) {
     law(bid, events, around, found);
     behind_the_door(bid, events, around, found);
-    submitted_is_there(bid, events, around, found);
+    let number = postings.number(&bid.posting);
+    named::check(bid, events, (around, number), found);
     at_rest(bid, events, around, postings.of(&bid.posting).is_some_and(|facts| facts.is_gone), found);
     followed(bid, events, around, found);
     without_redis(events, around, found);
     unknowns::check(bid, events, around, found, unknown);
-    let number = postings.number(&bid.posting);
     let facts = &mut postings.facts[number];
-    let freed = events
-        .iter()
-        .filter(|event| event.detail.get("rebid_allowed").and_then(serde_json::Value::as_bool) == Some(true));
-    facts.freed_ms.extend(freed.map(|event| around.at_ms(event)));
+    facts.freed.extend(
+        freed(bid, events)
+            .map(|(event, until)| (around.at_ms(event), until.map(|event| around.at_ms(event)))),
+    );
     let epochs = events.iter().map(|event| event.epoch.0);
     facts.rows.push(RowFacts {
         bid: bid.id,
@@ -105,6 +115,23 @@ pub(super) fn check(
         sent_ms: bid.last_sent_at.map(|at| at.0 - around.begun.wall_ms),
         epochs: (epochs.clone().min().unwrap_or_default(), epochs.max().unwrap_or_default()),
     });
+}
+
+/// The events by which this bid freed its posting, each with the one that took it back: a bid that turns out to be there
+/// after all does, unless another has been made by then.
+fn freed<'a>(
+    bid: &Bid,
+    events: &'a [BidEvent],
+) -> impl Iterator<Item = (&'a BidEvent, Option<&'a BidEvent>)> {
+    let frees = |event: &BidEvent| {
+        event.detail.get("rebid_allowed").and_then(serde_json::Value::as_bool) == Some(true)
+    };
+    let is_over = !bid.rebid_allowed;
+    let at = (0..events.len()).filter(move |at| frees(&events[*at]));
+    at.map(move |at| {
+        let reopened = events[at..].iter().find(|event| event.to == BidState::Submitted);
+        (&events[at], reopened.filter(|_| is_over))
+    })
 }
 
 /// S2, S4, S5, S7, as far as one bid's events show them.
@@ -129,20 +156,33 @@ fn doors(events: &[BidEvent]) -> impl Iterator<Item = &BidEvent> {
     events.iter().filter(|event| event.to == BidState::Submitting)
 }
 
-/// S2: the n-th request of a bid comes after its own n-th passage of the door. S6: also while the ledger is away.
+/// S2: each request of a bid follows a passage of the door of its own, the last one before it: what an earlier one let
+/// through and never arrived is no leave for another. S6: also while the ledger is away.
 fn behind_the_door(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
     let mut passages: Vec<i64> = doors(events)
         .map(|event| if around.is_known(event) { around.at_ms(event) } else { i64::MIN })
         .collect();
     passages.sort_unstable();
-    let mut passages = passages.into_iter().peekable();
+    // Where a passage has no time, none is known to have been followed by another.
+    let is_dated = !passages.contains(&i64::MIN);
+    let slack_ms = around.claim_slack_ms();
+    let mut passages = passages.as_slice();
     for sent in around.market.of_bid(bid.id) {
         let away = ledger_away(events, around, sent);
         found.looked(Invariant::S2, "requests", 1);
         if away {
             found.looked(Invariant::S6, "requests while the ledger was away", 1);
         }
-        if passages.next_if(|at_ms| *at_ms <= sent.at_ms + SLACK_MS).is_some() {
+        while let [_, later @ ..] = passages
+            && is_dated
+            && later.first().is_some_and(|later_ms| later_ms + slack_ms < sent.at_ms)
+        {
+            passages = later;
+        }
+        if let [own, later @ ..] = passages
+            && *own <= sent.at_ms + SLACK_MS
+        {
+            passages = later;
             continue;
         }
         let what =
@@ -159,34 +199,6 @@ fn ledger_away(events: &[BidEvent], around: &Around<'_>, sent: &Sent) -> bool {
     let claims = events.iter().filter(|event| event.action.is_none() || makes_claim(event));
     let claimant = claims.take_while(|event| around.at_ms(event) <= sent.at_ms).last().or(events.first());
     claimant.is_some_and(|event| around.is_away(around.ledger(), &event.actor, sent.at_ms))
-}
-
-/// S8: what the ledger calls submitted, the marketplace has, and had when it was called so.
-fn submitted_is_there(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
-    // A person's word needs no proof.
-    let by_person = events.iter().any(|event| event.action == Some(Action::ResolveSubmitted));
-    let mut named: Vec<&str> = Vec::new();
-    for event in events.iter().filter(|event| event.to == BidState::Submitted) {
-        let Some(name) = event.detail.get("external_ref").and_then(serde_json::Value::as_str) else {
-            continue;
-        };
-        found.looked(Invariant::S8, "bids called submitted", 1);
-        named.push(name);
-        let at_ms = around.at_ms(event);
-        let there = around.market.accepted_as(name).is_some_and(|(sent, _)| {
-            !around.is_known(event) || sent.answered_ms.unwrap_or(sent.at_ms) <= at_ms + SLACK_MS
-        });
-        if !there && event.action != Some(Action::ResolveSubmitted) {
-            let what =
-                format!("bid {} was called submitted as {name}, which the marketplace had not", bid.id);
-            found.violated(Invariant::S8, At::posting(&bid.posting), what);
-        }
-    }
-    let unnamed = bid.external_ref.as_deref().is_none_or(|name| !named.contains(&name));
-    if is_there(bid.state) && unnamed && !by_person {
-        let what = format!("bid {} is {} as {:?}, and no event says so", bid.id, bid.state, bid.external_ref);
-        found.violated(Invariant::S8, At::posting(&bid.posting), what);
-    }
 }
 
 /// The ledger says that the marketplace has, or had, it.
@@ -220,7 +232,7 @@ fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, is_gone: bool, f
     let known = events.iter().all(|event| around.is_known(event));
     let had_ms = |event: &BidEvent| {
         let from_ms = quiet_ms.max(around.at_ms(event));
-        last_scan_ms - from_ms - around.timeline.covered_ms((from_ms, last_scan_ms), |_| false)
+        last_scan_ms - from_ms - around.timeline.stalled_ms((from_ms, last_scan_ms))
     };
     if let Some(event) = before
         && known
@@ -233,8 +245,8 @@ fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, is_gone: bool, f
     }
 }
 
-/// L2: once a killed claimant's claim has run out, somebody moves the row on. Time in which something was broken that
-/// could keep the others from it, or the host stood still, does not count.
+/// L2: once a killed claimant's claim has run out, somebody moves the row on. Time in which nobody could does not count: see
+/// [`hindered_ms`](Timeline::hindered_ms).
 fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
     for pair in events.windows(2) {
         let [claimed, next] = pair else { continue };
@@ -250,7 +262,8 @@ fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Fin
         }
         found.looked(Invariant::L2, "claims of the killed that others took over", 1);
         let (from_ms, to_ms) = (around.at_ms(claimed), around.at_ms(next));
-        let hindered = around.timeline.covered_ms((from_ms, to_ms), Span::lasts);
+        let hindered = around.timeline.hindered_ms(around.ledger(), (from_ms, to_ms));
+        found.looked(Invariant::L2, "of them while nobody could for a time", u64::from(hindered > 0));
         if to_ms - from_ms - hindered > around.rest_ms(from_ms) {
             let what =
                 format!("bid {} waited for {} ms after its claimant was killed", bid.id, to_ms - from_ms);
@@ -259,12 +272,23 @@ fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Fin
     }
 }
 
-/// L4: doors that were passed while Redis was away.
+/// L4: doors that were passed while Redis was away. What was locked before it went may still be sent; what was claimed when
+/// such locks had run out shows that bidding goes on.
 fn without_redis(events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
-    for event in doors(events).filter(|event| around.is_known(event)) {
-        let at_ms = around.at_ms(event);
-        if around.is_away(Place::Redis, &event.actor, at_ms) {
-            found.looked(Invariant::L4, "doors passed while Redis was away", 1);
+    let mut claimed: Option<&BidEvent> = None;
+    for event in events.iter().filter(|event| around.is_known(event)) {
+        if event.action.is_none() || makes_claim(event) {
+            claimed = Some(event);
         }
+        if event.to != BidState::Submitting
+            || !around.is_away(Place::Redis, &event.actor, around.at_ms(event))
+        {
+            continue;
+        }
+        found.looked(Invariant::L4, "doors passed while Redis was away", 1);
+        let at_ms = claimed.map_or(i64::MIN, |event| around.at_ms(event));
+        let since_ms = around.away_since(Place::Redis, &event.actor, at_ms);
+        let goes_on = since_ms.is_some_and(|since_ms| at_ms - since_ms >= around.ttl_ms());
+        found.looked(Invariant::L4, WITHOUT_REDIS, u64::from(goes_on));
     }
 }

@@ -7,7 +7,11 @@
 
 use std::collections::HashMap;
 
-use super::{Findings, Invariant, timeline::Timeline, verdict::At};
+use super::{
+    Findings, Invariant,
+    timeline::{Span, Timeline},
+    verdict::At,
+};
 use crate::{
     fault::{FaultKind, Place},
     history::{LeaseLine, LeaseStep},
@@ -104,7 +108,7 @@ impl Leases {
             found.violated(Invariant::S4, At::key(&key), what);
         }
         for Overlap { key, first, second } in self.overlaps {
-            if let Some(excuse) = excuse(timeline, first.granted_us, first.worked_us) {
+            if let Some(excuse) = excuse(timeline, &first, &second) {
                 found.looked(Invariant::S10, excuse, 1);
                 continue;
             }
@@ -120,15 +124,19 @@ impl Leases {
     }
 }
 
-/// What the lock store did in this time that takes a lease from its holder without a word: it forgot, or another one stood in
-/// for it; or its clock leapt.
-fn excuse(timeline: &Timeline, from_us: u64, to_us: u64) -> Option<&'static str> {
+/// What the lock store did while the first one believed in its lease that takes a lease from its holder without a word: it
+/// forgot; another one stood in for it, for all or for one of the two; or its clock leapt.
+fn excuse(timeline: &Timeline, first: &Held, second: &Held) -> Option<&'static str> {
     let ms = |us: u64| i64::try_from(us / 1_000).unwrap_or(i64::MAX);
-    let time = (ms(from_us), ms(to_us));
-    let forgot = timeline.near(time.0, time.1).any(|span| {
-        matches!(span.fault, FaultKind::RedisKill | FaultKind::RedisFlush)
-            || (span.is_outage() && span.target.place == Some(Place::Redis))
-    });
+    let time = (ms(first.granted_us), ms(first.worked_us));
+    let processes = [first, second].map(|held| timeline.process_of(&held.holder));
+    let was_away = |span: &Span| {
+        let of_either = || processes.iter().flatten().any(|process| span.lies_before(process, Place::Redis));
+        span.is_outage() && (span.hits_all(Place::Redis) || of_either())
+    };
+    let forgot = timeline
+        .near(time.0, time.1)
+        .any(|span| matches!(span.fault, FaultKind::RedisKill | FaultKind::RedisFlush) || was_away(span));
     let leapt = || timeline.store_leapt(time).then_some("overlaps where the store's clock had leapt");
     forgot.then_some("overlaps where the store had forgotten a lease").or_else(leapt)
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bidlock_ledger::{BidId, PostingId};
 use bidlock_sandbox::record::{AnswerLine, Line, RequestLine};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::postings::{PostingNo, Postings};
 use crate::fault::FaultKind;
@@ -30,6 +31,9 @@ pub struct Sent {
     pub already: Option<String>,
     /// When the bid that was accepted was withdrawn.
     pub withdrawn_ms: Option<i64>,
+    /// The idempotency key with which it came.
+    #[serde(skip)]
+    pub(super) key: Option<Uuid>,
     /// The port from which it came: that of the way's connection.
     #[serde(skip)]
     pub(super) port: Option<u16>,
@@ -88,6 +92,7 @@ impl Market {
             accepted: None,
             already: None,
             withdrawn_ms: None,
+            key: seen.idempotency_key.as_deref().and_then(|key| key.parse().ok()),
             port: request.peer.rsplit_once(':').and_then(|(_, port)| port.parse().ok()),
             followed_redirect: seen.followed_redirect,
             posting,

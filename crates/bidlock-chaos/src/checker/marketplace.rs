@@ -18,6 +18,7 @@ pub(super) fn check(postings: &Postings, around: &Around<'_>, written: &Written,
     for facts in &postings.facts {
         accepted_once(facts, market, found);
         not_denied(facts, market, &look_ups, found);
+        from_nowhere(facts, market, found);
         ordinals(facts, found);
         not_lost(facts, found);
     }
@@ -37,7 +38,9 @@ fn accepted_once(facts: &Facts, market: &Market, found: &mut Findings) {
         accepted += 1;
         *(if sent.accepted.is_some() { &mut taken } else { &mut turned_away }) += 1;
         let at_ms = sent.answered_ms.unwrap_or(sent.at_ms);
-        let freed = facts.freed_ms.iter().filter(|freed| **freed <= at_ms).count();
+        let stands =
+            |freed: &&(i64, Option<i64>)| freed.0 <= at_ms && freed.1.is_none_or(|until_ms| at_ms < until_ms);
+        let freed = facts.freed.iter().filter(stands).count();
         if accepted > 1 + freed {
             let what = format!("the marketplace {did} bid {accepted} on {}: {name}", facts.id);
             found.violated(Invariant::S1, At::posting(&facts.id), what);
@@ -86,6 +89,20 @@ fn not_denied(facts: &Facts, market: &Market, look_ups: &LookUps, found: &mut Fi
         let said = row.map_or("knows no such bid".to_owned(), |row| format!("says {}", row.state));
         let what = format!("the marketplace has {name} on {}, and the ledger {said}", facts.id);
         found.violated(Invariant::S9, At::posting(&facts.id), what);
+    }
+}
+
+/// S2: a bid that the ledger does not know has passed no door.
+fn from_nowhere(facts: &Facts, market: &Market, found: &mut Findings) {
+    for sent in facts.sent.iter().map(|index| &market.sent[*index]) {
+        if facts.rows.iter().any(|row| Some(row.bid) == sent.bid) {
+            continue;
+        }
+        found.looked(Invariant::S2, "requests", 1);
+        let bid = sent.bid.map_or("no bid".to_owned(), |bid| format!("bid {bid}"));
+        let what =
+            format!("request {} on {} is of {bid}, and the ledger has none such there", sent.seq, facts.id);
+        found.violated(Invariant::S2, At::posting(&facts.id), what);
     }
 }
 

@@ -3,25 +3,28 @@
 //! | module | what |
 //! |---|---|
 //! | `invariant`, `verdict` | what must hold; what was found of it |
-//! | `timeline` | who lived when, what was broken when |
+//! | `timeline`, `hindrance` | who lived when, what was broken when; when nobody could go on |
 //! | `postings`, `market` | the feed's postings; the marketplace's own record |
-//! | `bids` | one bid at a time: S2, S4 to S8, L1, L2, L4; the law itself is [`bidlock_ledger::lawful`] |
+//! | `bids`, `named` | one bid at a time: S2, S4 to S7, L1, L2, L4; S8; the law itself is [`bidlock_ledger::lawful`] |
 //! | `marketplace` | one posting at a time: S1, S3, S5, S9, L3 |
 //! | `look_ups` | what the last look-ups could see: L1 of what is unknown |
 //! | `leases` | S10, and S4 on the locks |
-//! | `unknowns` | the fault behind each unknown outcome, or the host's stall |
+//! | `unknowns`, `chance` | the fault behind each unknown outcome, or the host's stall; what naming it is worth |
 //! | `evidence` | the lines that show a violation |
 //!
 //! Files are read line by line. What is kept of a posting is a few numbers and its bids' names, so that a million of them
 //! fit into memory.
 
 mod bids;
+mod chance;
 mod evidence;
+mod hindrance;
 mod invariant;
 mod leases;
 mod look_ups;
 mod market;
 mod marketplace;
+mod named;
 mod postings;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -37,6 +40,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::unknowns::HOST_STALLED;
 use self::{bids::Around, leases::Leases, market::Market, postings::Postings, verdict::Findings};
 pub use self::{
+    chance::Chance,
     invariant::Invariant,
     market::Sent,
     timeline::{Life, Span, Stall, Timeline},
@@ -87,6 +91,9 @@ pub struct Checked {
     pub ticks: Vec<Tick>,
     /// When outcomes became unknown, at most [`MAX_TICKS`] of them.
     pub unknown_ms: Vec<i64>,
+    /// What the faults behind the silence of claimants are worth.
+    #[serde(default)]
+    pub silence_by_chance: Chance,
 }
 
 /// The most submissions that the picture shows: more would only be black.
@@ -147,7 +154,7 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
         timeline.hear(&entry);
         match &entry.what {
             What::Lease(line) => leases.hear(line),
-            What::Outcome(outcome) => explained(outcome, &mut postings),
+            What::Outcome(outcome) => explained(outcome, timeline.last_scan_ms.is_some(), &mut postings),
             What::Note { holder, text } if text.contains("panicked at") => {
                 found.violated(Invariant::Processes, verdict::At::nowhere(), format!("{holder}: {text}"));
             }
@@ -172,12 +179,15 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
     went_on(&timeline, market.sent.len(), &mut found);
     not_exercised(&begun, &mut found);
     evidence::show(folder, &begun, &timeline, found.violations())?;
-    let unknowns::Tally { counts, at_ms: unknown_ms } = tally;
+    let unknowns::Tally { counts, at_ms: unknown_ms, silences_ms } = tally;
+    let silence_by_chance =
+        Chance::of(&silences_ms, &Around { begun: &begun, timeline: &timeline, market: &market });
     let unknowns = counts.into_iter().map(|((cause, fault), count)| Unknown { cause, fault, count });
     Ok(Checked {
         faults: counted(&timeline, &market),
         unknowns: unknowns.collect(),
         unknown_ms,
+        silence_by_chance,
         states,
         postings: in_feed,
         submissions: market.sent.len() as u64,
@@ -189,9 +199,14 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
     })
 }
 
-/// A posting needs no bid where a scanner says that it declined it, or that its identity is ambiguous, or why it waits.
-fn explained(outcome: &Outcome, postings: &mut Postings) {
-    let says_why = matches!(outcome.outcome.as_str(), "declined" | "deferred" | "ambiguous_identity");
+/// A posting needs no bid where a scanner says that it declined it, or that its identity is ambiguous. That it waits explains
+/// nothing but at the end: it is to be tried again.
+fn explained(outcome: &Outcome, is_last_scan: bool, postings: &mut Postings) {
+    let says_why = match outcome.outcome.as_str() {
+        "declined" | "ambiguous_identity" => true,
+        "deferred" => is_last_scan,
+        _ => false,
+    };
     if says_why && let Ok(id) = PostingId::new(&outcome.marketplace, &outcome.posting) {
         let number = postings.number(&id);
         postings.facts[number].explained = true;
@@ -259,6 +274,14 @@ fn processes(timeline: &Timeline, found: &mut Findings) {
         };
         // Whoever crashes by itself (SIGSEGV, SIGABRT) was not killed by the rig.
         let crashed = life.signal.is_some_and(|signal| !matches!(signal, 2 | 9 | 15));
+        // Nothing kills once the quiet has begun, but the rig itself whoever does not end when asked.
+        let hung = life.is_kept_alive()
+            && life.signal == Some(9)
+            && life.to_ms.zip(timeline.quiet_ms).is_some_and(|(to_ms, quiet_ms)| to_ms > quiet_ms);
+        if hung {
+            let what = format!("{} did not end on SIGTERM, and was killed at last", life.holder);
+            found.violated(Invariant::Processes, verdict::At::nowhere(), what);
+        }
         if bad || crashed {
             let how =
                 life.code.map_or(format!("signal {:?}", life.signal), |code| format!("exit code {code}"));
@@ -268,15 +291,15 @@ fn processes(timeline: &Timeline, found: &mut Findings) {
     }
 }
 
-/// L4: it would be odd if nothing at all was sent for so long, where much was sent otherwise.
+/// L4: it would be odd if nothing at all was claimed and sent for so long, where much was sent otherwise.
 fn went_on(timeline: &Timeline, sent: usize, found: &mut Findings) {
     let outages = timeline.faults.iter().filter(|span| span.is_outage() && span.hits_all(Place::Redis));
     let away_ms: i64 = outages.map(|span| (span.to_ms - span.from_ms - ASKS_AGAIN_MS).max(0)).sum();
-    let doors = found.count(Invariant::L4, "doors passed while Redis was away");
+    let doors = found.count(Invariant::L4, bids::WITHOUT_REDIS);
     if doors == 0 && away_ms >= LONG_AWAY_MS && sent >= MUCH_SENT {
         let what = format!(
             "Redis was away for {away_ms} ms in all beyond the {ASKS_AGAIN_MS} ms of each time in which it is asked again, and \
-             nothing was sent meanwhile"
+             nothing was claimed and sent meanwhile"
         );
         found.violated(Invariant::L4, verdict::At::nowhere(), what);
     }
@@ -299,10 +322,12 @@ fn not_exercised(begun: &Begun, found: &mut Findings) {
         "nobody was killed before the door",
     );
     let l4 = match begun.plan.engines {
-        Engines::RedisAndPostgres => "Redis was not away, or nothing was to be sent meanwhile",
+        Engines::RedisAndPostgres => {
+            "Redis was not away for longer than a TTL, or nothing was to be sent then"
+        }
         _ => "there is no Redis among the engines",
     };
-    found.needs(Invariant::L4, "doors passed while Redis was away", l4);
+    found.needs(Invariant::L4, bids::WITHOUT_REDIS, l4);
 }
 
 fn counted(timeline: &Timeline, market: &Market) -> BTreeMap<FaultKind, u64> {

@@ -28,8 +28,8 @@ pub(super) struct Facts {
     pub(super) sent: Vec<usize>,
     /// Its bids, oldest first.
     pub(super) rows: Vec<RowFacts>,
-    /// When it was recorded that it may be bid on again; milliseconds since the run began.
-    pub(super) freed_ms: Vec<i64>,
+    /// When it was recorded that it may be bid on again, and until when that stood; milliseconds since the run began.
+    pub(super) freed: Vec<(i64, Option<i64>)>,
 }
 
 /// What the ledger says of a bid at the end.
@@ -60,7 +60,7 @@ impl Postings {
             explained: false,
             sent: Vec::new(),
             rows: Vec::new(),
-            freed_ms: Vec::new(),
+            freed: Vec::new(),
         });
         number
     }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long after its end a fault may still show at the most: connections are made anew, waits run out.
-const AFTERMATH_MS: i64 = 1_500;
+pub(super) const AFTERMATH_MS: i64 = 1_500;
 /// How long one shows that does not wait for something to strike at.
 const SHORT_AFTERMATH_MS: i64 = 300;
 
@@ -32,6 +32,9 @@ pub struct Timeline {
     pub last_scan_ms: Option<i64>,
     /// When the run ended.
     pub ended_ms: Option<i64>,
+    /// How many notes of processes the history was spared, as there were too many.
+    #[serde(default)]
+    pub notes_left_out: u64,
     /// Where each incarnation's life stands.
     #[serde(skip)]
     by_incarnation: HashMap<String, usize>,
@@ -56,6 +59,9 @@ pub struct Life {
     pub process: String,
     /// Its own.
     pub holder: String,
+    /// The name by which it goes in locks and bids, where that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_by: Option<String>,
     /// What it does.
     pub role: Role,
     /// When it began, in milliseconds since the run began.
@@ -66,6 +72,18 @@ pub struct Life {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
+}
+
+impl Life {
+    /// The name by which it goes in locks and bids.
+    pub(super) fn name(&self) -> &str {
+        self.goes_by.as_deref().unwrap_or(&self.holder)
+    }
+
+    /// The rig starts it again whenever it ends, until all are asked to end; unlike what runs once.
+    pub(super) fn is_kept_alive(&self) -> bool {
+        self.role != Role::Operator && self.process != self.holder
+    }
 }
 
 /// A fault and its time.
@@ -171,7 +189,9 @@ impl Timeline {
             }
             What::QuietBegins => self.quiet_ms = Some(at_ms),
             What::LastScanBegins => self.last_scan_ms = Some(at_ms),
-            What::Ended { .. } => self.ended_ms = Some(at_ms),
+            What::Ended { notes_left_out } => {
+                (self.ended_ms, self.notes_left_out) = (Some(at_ms), *notes_left_out);
+            }
             _ => {}
         }
     }
@@ -179,8 +199,9 @@ impl Timeline {
     fn started(&mut self, from_ms: i64, started: &Started) {
         let Started { process, holder, role, goes_by, .. } = started.clone();
         self.by_incarnation.insert(holder.clone(), self.lives.len());
-        self.by_name.entry(goes_by.unwrap_or_else(|| holder.clone())).or_default().push(self.lives.len());
-        self.lives.push(Life { process, holder, role, from_ms, to_ms: None, code: None, signal: None });
+        let life = Life { process, holder, goes_by, role, from_ms, to_ms: None, code: None, signal: None };
+        self.by_name.entry(life.name().to_owned()).or_default().push(self.lives.len());
+        self.lives.push(life);
     }
 
     fn exited(&mut self, at_ms: i64, exited: &Exited) {
@@ -197,6 +218,12 @@ impl Timeline {
             self.jumps.push(self.faults.len());
         }
         self.faults.push(Span { id, fault, target, holder, amount, from_ms, to_ms: from_ms + lasts_ms });
+    }
+
+    /// Whose incarnation this is.
+    pub(super) fn process_of(&self, holder: &str) -> Option<&str> {
+        let life = self.by_incarnation.get(holder).and_then(|at| self.lives.get(*at))?;
+        Some(&life.process)
     }
 
     /// The lives of all that go by this name. Of several, nothing but their times tells which is meant.
@@ -317,22 +344,9 @@ impl Timeline {
         })
     }
 
-    /// How much of this time at least one of these faults lasted or the host stood still, in milliseconds.
-    pub(super) fn covered_ms(&self, (from_ms, to_ms): (i64, i64), counts: impl Fn(&Span) -> bool) -> i64 {
-        let faults = self.near(from_ms, to_ms).filter(|span| counts(span));
-        let faults = faults.map(|span| (span.from_ms, span.to_ms + AFTERMATH_MS));
-        let stalls = self.stalls_in((from_ms, to_ms)).iter().map(|stall| (stall.from_ms, stall.to_ms));
-        let mut times: Vec<(i64, i64)> = faults.chain(stalls).collect();
-        times.sort_unstable();
-        let mut reached = from_ms;
-        let mut covered = 0;
-        for (from, to) in times {
-            let (from, to) = (from.max(reached), to.min(to_ms));
-            if to > from {
-                covered += to - from;
-                reached = to;
-            }
-        }
-        covered
+    /// How much of this time the host stood still, in milliseconds.
+    pub(super) fn stalled_ms(&self, (from_ms, to_ms): (i64, i64)) -> i64 {
+        let stalls = self.stalls_in((from_ms, to_ms)).iter();
+        stalls.map(|stall| stall.to_ms.min(to_ms) - stall.from_ms.max(from_ms)).sum()
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Tally {
     pub(super) counts: BTreeMap<(String, String), u64>,
     /// When they became unknown: the first ones, for the picture.
     pub(super) at_ms: Vec<i64>,
+    /// How long after their door claimants were found to be silent, where that can be told: the first ones.
+    pub(super) silences_ms: Vec<i64>,
 }
 
 /// What explains an unknown outcome.
@@ -71,6 +73,12 @@ pub(super) fn check(
             Some(Action::SweepSubmitting) => (UnknownCause::ClaimantSilent, case.silent()),
             _ => continue,
         };
+        if cause == UnknownCause::ClaimantSilent
+            && tally.silences_ms.len() < MAX_TICKS
+            && let Some((from_ms, to_ms)) = case.told_time()
+        {
+            tally.silences_ms.push(to_ms - from_ms);
+        }
         let why = why.or_else(|| case.stalled(cause));
         found.looked(Invariant::Unknowns, "unknown outcomes", 1);
         let name = why.as_ref().map_or("nothing", Why::name);
@@ -84,6 +92,22 @@ pub(super) fn check(
             found.violated(Invariant::Unknowns, At::posting(&bid.posting), what);
         }
     }
+}
+
+/// What keeps whoever goes by this name from recording an answer within this time, whatever it sent.
+pub(super) fn silenced(around: &Around<'_>, name: &str, time: (i64, i64)) -> Option<FaultKind> {
+    let before = silenced_before_sending(around, name, time);
+    before.or_else(|| around.timeline.on_way(name, Place::Market, time))
+}
+
+/// The same, but for what lies before the marketplace.
+fn silenced_before_sending(around: &Around<'_>, name: &str, time: (i64, i64)) -> Option<FaultKind> {
+    let (timeline, ledger) = (around.timeline, around.ledger());
+    timeline
+        .on_process(name, &SILENCING, time)
+        .or_else(|| timeline.on_way(name, ledger, time))
+        // One of its answers was lost: which, its connection does not tell.
+        .or_else(|| timeline.lost_reply(name, ledger, time, None))
 }
 
 /// Whether this is how a fault of the marketplace looks to its client.
@@ -132,10 +156,10 @@ impl Case<'_> {
 
     /// Nobody has recorded anything.
     fn silent(&self) -> Option<Why> {
-        self.on_process(&SILENCING)
-            .or_else(|| self.on_way(self.around.ledger()))
-            .or_else(|| self.ledgers_reply_lost())
-            // The answer came too late to be recorded within the claim.
+        let stopped = silenced_before_sending(self.around, &self.door.actor, self.time());
+        // The answer came too late to be recorded within the claim.
+        stopped
+            .map(Why::Fault)
             .or_else(|| self.of_request(|_| true))
             .or_else(|| self.reply_lost())
             .or_else(|| self.on_way(Place::Market))
@@ -174,12 +198,6 @@ impl Case<'_> {
         let port = self.request()?.port?;
         let (market, timeline) = (Place::Market, &self.around.timeline);
         timeline.lost_reply(&self.door.actor, market, self.time(), Some(port)).map(Why::Fault)
-    }
-
-    /// One of the ledger to its claimant was, meanwhile: which, its connection does not tell.
-    fn ledgers_reply_lost(&self) -> Option<Why> {
-        let (ledger, timeline) = (self.around.ledger(), &self.around.timeline);
-        timeline.lost_reply(&self.door.actor, ledger, self.time(), None).map(Why::Fault)
     }
 
     /// The host stood still during this very request, in a way that looks like this. A short wait can't be told from a long

@@ -67,6 +67,9 @@ fn head(page: &mut String, report: &Report<'_>) {
         count(u64::from(report.scanners), "scanner"),
         time(report.took_ms)
     );
+    if let Some(left_out) = report.left_out() {
+        let _ = write!(page, "<p>It rests on a history with {left_out}.</p>");
+    }
     if let Some(canary) = report.canary {
         let _ = write!(
             page,
@@ -228,6 +231,9 @@ fn unknowns(page: &mut String, report: &Report<'_>) {
         page.push_str("<tr><td colspan=\"3\" class=\"soft\">None was.</tr>");
     }
     page.push_str("</table></div>");
+    if let Some(chance) = report.by_chance() {
+        let _ = write!(page, "<p class=\"soft\">By chance: {}.</p>", escaped(&chance));
+    }
     if let Some(stalled) = report.host_stalled() {
         let _ = write!(page, "<p class=\"soft\">The host itself {stalled}.</p>");
     }

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use self::words::{count, number};
 use crate::{
-    checker::{Checked, Finding, HOST_STALLED, Invariant, Unknown, Verdict},
+    checker::{Chance, Checked, Finding, HOST_STALLED, Invariant, Unknown, Verdict},
     fault::FaultKind,
     history::NotExercised,
     plan::Engines,
@@ -83,8 +83,12 @@ pub struct Report<'a> {
     pub unknowns_total: u64,
     /// See `unknowns_total`.
     pub unknowns_named: u64,
+    /// What the faults behind `claimant_silent` are worth: how often chance would have named one.
+    pub claimant_silent_by_chance: Chance,
     /// How often the host itself stood still.
     pub host_stalls: HostStalls,
+    /// Notes of processes that the history was spared, as there were too many. A panic never is one of them.
+    pub notes_left_out: u64,
     /// One for each invariant, in order.
     pub findings: &'a [Finding],
     /// Kinds of faults that could not be injected on this host.
@@ -130,7 +134,9 @@ impl<'a> Report<'a> {
             unknowns,
             unknowns_total: counted(false),
             unknowns_named: counted(true),
+            claimant_silent_by_chance: checked.silence_by_chance,
             host_stalls: host_stalls(checked),
+            notes_left_out: timeline.notes_left_out,
             findings,
             not_exercised: &begun.not_exercised,
             replay: replay.to_owned(),
@@ -154,6 +160,25 @@ impl<'a> Report<'a> {
         let (stalls, unknowns) = (count(stalls, "time"), count(unknowns, "unknown outcome"));
         (self.host_stalls.count > 0)
             .then(|| format!("stalled {stalls}, for {longest_ms} ms at most; behind {unknowns}"))
+    }
+
+    /// How much the fault behind a claimant's silence says, where there was one.
+    fn by_chance(&self) -> Option<String> {
+        let Chance { drawn, explained } = self.claimant_silent_by_chance;
+        (drawn > 0).then(|| {
+            format!(
+                "a fault that would explain `claimant_silent` hit {} % of {} scanners and times drawn at random",
+                explained * 100 / drawn,
+                number(drawn)
+            )
+        })
+    }
+
+    /// What the verdict does not rest on: notes that were not kept.
+    fn left_out(&self) -> Option<String> {
+        (self.notes_left_out > 0).then(|| {
+            format!("{} of processes left out, none of them a panic", count(self.notes_left_out, "note"))
+        })
     }
 
     /// Why the invariant of unknown outcomes rests on less than it seems to, if it does.

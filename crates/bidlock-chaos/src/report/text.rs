@@ -46,6 +46,9 @@ pub(super) fn page(report: &Report<'_>) -> String {
         "unknown",
         report.unknowns.iter().map(|u| format!("{} by {} {}", u.cause, u.fault, number(u.count))),
     );
+    if let Some(chance) = report.by_chance() {
+        page.list("by chance", std::iter::once(chance));
+    }
     if let Some(stalled) = report.host_stalled() {
         page.list("host", std::iter::once(stalled));
     }
@@ -64,6 +67,9 @@ pub(super) fn page(report: &Report<'_>) -> String {
     }
     page.line(String::new());
     page.line(conclusion(report));
+    if let Some(left_out) = report.left_out() {
+        page.wrapped("", "", &format!("It rests on a history with {left_out}."));
+    }
     page.line(format!("again: {}", report.replay));
     page.0
 }

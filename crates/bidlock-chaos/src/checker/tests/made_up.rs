@@ -41,6 +41,8 @@ pub(crate) struct Run {
     faults: u32,
     /// How the marketplace behaves.
     pub(crate) market: &'static str,
+    /// Notes that the history was spared.
+    pub(crate) notes_left_out: u64,
     /// The marketplace turns the next request away, because it has this bid.
     pub(crate) turned_away_for: Option<&'static str>,
 }
@@ -77,6 +79,7 @@ impl Run {
             requests: 0,
             faults: 0,
             market: "duplicates=accepted",
+            notes_left_out: 0,
             turned_away_for: None,
         };
         for (holder, role) in
@@ -171,7 +174,7 @@ impl Run {
         let (marketplace, posting_id) = (posting.marketplace(), posting.posting());
         self.sandbox.push(json!({
             "kind": "request", "seq": seq, "at": at(at_ms), "peer": format!("127.0.0.1:{}", u64::from(PORT) + seq), "method": "POST", "path": "/bids",
-            "submission": { "marketplace": marketplace, "posting_id": posting_id, "bid_id": bid.to_string() },
+            "submission": { "marketplace": marketplace, "posting_id": posting_id, "bid_id": bid.to_string(), "idempotency_key": Uuid::nil() },
         }));
         let mut answer = json!({ "kind": "answer", "seq": seq, "at": at(at_ms + 10), "answer": "201" });
         if let Some(id) = accepted {
@@ -184,6 +187,20 @@ impl Run {
             answer["duplicate_of"] = json!(first);
         }
         self.sandbox.push(answer);
+    }
+
+    /// The marketplace withdraws what it has accepted under this name.
+    pub(crate) fn withdraws(&mut self, at_ms: i64, name: &str) {
+        self.requests += 1;
+        let seq = self.requests;
+        let at = jiff::Timestamp::from_millisecond(WALL_MS + at_ms).unwrap();
+        let path = format!("/bids/{name}/withdraw");
+        self.sandbox.push(json!({
+            "kind": "request", "seq": seq, "at": at, "peer": "127.0.0.1:1", "method": "POST", "path": path,
+        }));
+        self.sandbox.push(json!({
+            "kind": "answer", "seq": seq, "at": at, "answer": "200", "withdrawn": name,
+        }));
     }
 
     /// Adds a bid. Oldest first.
@@ -204,7 +221,7 @@ impl Run {
     pub(crate) fn check(mut self) -> Checked {
         self.add(QUIET_MS, What::QuietBegins);
         self.add(LAST_SCAN_MS, What::LastScanBegins);
-        self.add(LAST_SCAN_MS + 1_000, What::Ended { notes_left_out: 0 });
+        self.add(LAST_SCAN_MS + 1_000, What::Ended { notes_left_out: self.notes_left_out });
         self.history.sort_by_key(|entry| entry.at_ms);
         let folder = TempDir::new().unwrap();
         self.write(folder.path());

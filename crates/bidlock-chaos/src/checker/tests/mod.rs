@@ -1,8 +1,11 @@
 //! For each invariant a small made-up run that breaks it, and one that does not.
 
+mod chance;
+mod hindrance;
 mod leaps;
 mod look_ups;
 pub(crate) mod made_up;
+mod named;
 mod replies;
 mod stalls;
 mod twins;
@@ -10,7 +13,7 @@ mod twins;
 use bidlock_ledger::{Action, BidState};
 use serde_json::json;
 
-use self::made_up::{QUIET_MS, Row, Run, is_proven, of, posting, violated};
+use self::made_up::{LAST_SCAN_MS, QUIET_MS, Row, Run, is_proven, of, posting, violated};
 use super::{Invariant, Verdict};
 use crate::{
     fault::{FaultKind, Place, Target},
@@ -58,6 +61,7 @@ fn s1_a_second_bid_needs_a_record_that_it_may_be() {
             BidState::Withdrawing,
             "operator:eve",
         );
+        run.withdraws(2_050, "b2");
         let detail = if freed { json!({ "rebid_allowed": true }) } else { json!({}) };
         let done = Some(Action::ConfirmWithdrawn);
         run.row(first.event(2_100, done, BidState::Withdrawn, "operator:eve", detail, Some("asked")));
@@ -242,7 +246,7 @@ fn s9_what_the_marketplace_has_is_not_denied() {
 
 #[test]
 fn s10_nobody_works_where_another_was_granted_the_key() {
-    let overlap = |flushed: bool| {
+    let overlap = |also: &dyn Fn(&mut Run)| {
         let mut run = Run::new();
         run.plain(1, 1_000);
         run.starts(0, "worker-2.1", Role::Worker);
@@ -251,15 +255,22 @@ fn s10_nobody_works_where_another_was_granted_the_key() {
         run.lease(1_000, "worker-1.1", granted(1));
         run.lease(1_500, "worker-2.1", granted(2));
         run.lease(1_600, "worker-1.1", worked(1, 1_590_000));
-        if flushed {
-            run.fault(1_400, 1_400, FaultKind::RedisFlush, Target::place(Place::Redis));
-        }
+        also(&mut run);
         run.check()
     };
-    let checked = overlap(false);
+    let cut = |process| {
+        let target = Target::between(process, Place::Redis);
+        overlap(&|run| run.fault(1_400, 1_550, FaultKind::Cut, target.clone()))
+    };
+    assert_eq!(violated(&cut("worker-3")), ["S10"], "away for neither of the two");
+    for process in ["worker-1", "worker-2"] {
+        assert_eq!(violated(&cut(process)), NOTHING, "another store stood in for it");
+    }
+    let checked = overlap(&|_| ());
     assert_eq!(violated(&checked), ["S10"]);
     assert!(of(&checked, Invariant::S10).violations[0].shown_by.len() >= 3);
-    assert_eq!(violated(&overlap(true)), NOTHING, "the store forgot");
+    let flushed = overlap(&|run| run.fault(1_400, 1_400, FaultKind::RedisFlush, Target::place(Place::Redis)));
+    assert_eq!(violated(&flushed), NOTHING, "the store forgot");
 }
 
 #[test]
@@ -314,7 +325,12 @@ fn l3_a_posting_without_a_bid_needs_an_explanation() {
     };
     assert_eq!(violated(&seen(None)), ["L3"]);
     assert_eq!(violated(&seen(Some("held_elsewhere"))), ["L3"], "held by whom, at the end?");
+    assert_eq!(violated(&seen(Some("deferred"))), ["L3"], "and tried again when?");
     assert_eq!(violated(&seen(Some("declined"))), NOTHING);
+    let mut put_off = Run::new();
+    put_off.appears(1);
+    put_off.outcome(LAST_SCAN_MS + 100, &posting(1), "deferred");
+    assert_eq!(violated(&put_off.check()), NOTHING, "still, at the end");
 }
 
 #[test]
@@ -329,6 +345,14 @@ fn l4_bidding_goes_on_without_redis() {
         run.check()
     };
     assert!(is_proven(&bids(true), Invariant::L4));
+    let early = |redis_goes_ms: u64| {
+        let mut run = Run::new();
+        run.plain(1, 5_000);
+        run.fault(redis_goes_ms, redis_goes_ms + 3_000, FaultKind::RedisPause, Target::place(Place::Redis));
+        of(&run.check(), Invariant::L4).verdict
+    };
+    assert_eq!(early(4_900), Verdict::NotExercised, "it may have been locked before Redis went");
+    assert_eq!(early(4_000), Verdict::Proven);
     let nothing_sent = |outages: &[(u64, u64)]| {
         let mut run = Run::new();
         run.plain(1, 1_000);
@@ -338,9 +362,14 @@ fn l4_bidding_goes_on_without_redis() {
         for (from_ms, to_ms) in outages {
             run.fault(*from_ms, *to_ms, FaultKind::RedisPause, Target::place(Place::Redis));
         }
+        run.plain(60, 4_005);
         violated(&run.check())
     };
-    assert_eq!(nothing_sent(&[(4_000, 11_000)]), ["L4"], "seven seconds without Redis, and no bid");
+    assert_eq!(
+        nothing_sent(&[(4_000, 11_000)]),
+        ["L4"],
+        "seven seconds without Redis, and no bid but a locked one"
+    );
     let short = [(2_000, 4_500), (5_000, 8_400), (8_800, 11_500)];
     assert_eq!(nothing_sent(&short), NOTHING, "never so long that one does without");
     assert_eq!(of(&bids(false), Invariant::L4).verdict, Verdict::NotExercised);
@@ -420,4 +449,12 @@ fn a_process_that_panics_or_ends_with_7_is_found() {
     assert_eq!(violated(&ended(6)), NOTHING);
     assert_eq!(violated(&ended(7)), ["processes"]);
     assert_eq!(violated(&ended(101)), ["processes"]);
+    let killed = |at_ms: u64| {
+        let mut run = Run::new();
+        run.plain(1, 1_000);
+        run.ends(at_ms, "scanner-2.1", None, Some(9));
+        violated(&run.check())
+    };
+    assert_eq!(killed(QUIET_MS - 1), NOTHING, "a fault's work");
+    assert_eq!(killed(LAST_SCAN_MS - 10), ["processes"], "it hung when it was asked to end");
 }

@@ -1,0 +1,51 @@
+//! What an attribution is worth: how often a scanner and a time drawn at random would have a fault that explains as much.
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bids::Around,
+    timeline::{Life, Timeline},
+    unknowns,
+};
+use crate::history::Role;
+
+/// The most that are drawn: enough to know the share to two or three per cent.
+const MAX_DRAWN: usize = 2_000;
+/// Sets these dice apart from those that the plan was drawn by.
+const TAG: u64 = 0xc4a9;
+
+/// The silence of claimants, against chance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chance {
+    /// So many scanners and times were drawn: for each claimant that fell silent one, for as long.
+    pub drawn: u64,
+    /// In so many of them a fault would have explained a silence.
+    pub explained: u64,
+}
+
+impl Chance {
+    /// For silences of these lengths, in milliseconds. What the marketplace did to a request is left out: who was drawn has
+    /// none.
+    pub(super) fn of(silences_ms: &[i64], around: &Around<'_>) -> Chance {
+        let Timeline { lives, quiet_ms, .. } = around.timeline;
+        let scanners: Vec<&Life> =
+            lives.iter().filter(|life| life.role == Role::Scanner && life.is_kept_alive()).collect();
+        let until_ms = quiet_ms.unwrap_or_default();
+        let mut dice = StdRng::seed_from_u64(around.begun.plan.seed ^ TAG);
+        let mut chance = Chance::default();
+        for lasted_ms in silences_ms.iter().take(MAX_DRAWN) {
+            let from_ms = dice.random_range(0..until_ms.max(1));
+            let alive = |life: &&&Life| life.from_ms <= from_ms && life.to_ms.is_none_or(|to| to > from_ms);
+            let there: Vec<&&Life> = scanners.iter().filter(alive).collect();
+            if there.is_empty() {
+                continue;
+            }
+            let life = there[dice.random_range(0..there.len())];
+            let explained = unknowns::silenced(around, life.name(), (from_ms, from_ms + lasted_ms));
+            chance.drawn += 1;
+            chance.explained += u64::from(explained.is_some());
+        }
+        chance
+    }
+}

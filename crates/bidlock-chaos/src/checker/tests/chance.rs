@@ -1,0 +1,58 @@
+//! What naming a fault behind a silence is worth.
+
+use bidlock_ledger::{Action, BidState};
+
+use super::made_up::{QUIET_MS, Row, Run, posting};
+use crate::{
+    checker::Chance,
+    fault::{FaultKind, Target},
+    report::Report,
+};
+
+/// Both scanners are stopped until this time; some of their claimants fall silent meanwhile.
+fn stopped_until(to_ms: u64) -> (Chance, String, String) {
+    let mut run = Run::new();
+    for process in ["scanner-1", "scanner-2"] {
+        run.fault(900, to_ms, FaultKind::Pause, Target::process(process));
+    }
+    for n in 1..=50 {
+        run.appears(n);
+        let row = Row::claimed(n, 1, 1_000, "scanner-1.1").door(1_010, "scanner-1.1");
+        run.request(1_020, &posting(n), row.bid.id, None, Some("delay-before"));
+        run.row(row.then(2_500, Action::SweepSubmitting, BidState::Unknown, "sweeper"));
+    }
+    let checked = run.check();
+    let report = Report::of(&checked, "again");
+    (checked.silence_by_chance, report.text(), report.html())
+}
+
+#[test]
+fn the_report_says_how_often_chance_would_have_named_a_fault_as_well() {
+    let (chance, text, page) = stopped_until(QUIET_MS);
+    assert_eq!(chance, Chance { drawn: 50, explained: 50 }, "everybody is stopped all the time");
+    for (form, told) in [("text", &text), ("page", &page)] {
+        assert!(told.contains("100 %") && told.contains("drawn at random"), "{form}: {told}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (chance, ..) = stopped_until(3_000);
+    assert!(chance.drawn == 50 && chance.explained <= 25, "for two seconds of twenty: {chance:?}");
+    assert_eq!(chance, stopped_until(3_000).0, "the same files say the same");
+}
+
+#[test]
+fn the_verdict_says_when_it_rests_on_fewer_notes_than_there_were() {
+    let told = |notes_left_out| {
+        let mut run = Run::new();
+        run.plain(1, 1_000);
+        run.notes_left_out = notes_left_out;
+        let checked = run.check();
+        let report = Report::of(&checked, "again");
+        assert_eq!(serde_json::to_value(&report).unwrap()["notes_left_out"], notes_left_out);
+        let text = report.text();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let says = |told: &str| told.contains("1,200 notes of processes left out");
+        [says(&text), says(&report.html())]
+    };
+    assert_eq!(told(0), [false, false]);
+    assert_eq!(told(1_200), [true, true]);
+}
