@@ -91,7 +91,7 @@ pub(crate) fn step(ledger: &Ledger<'_>, world: &mut World, fault: Fault) -> Opti
         }
         Fault::AnswerLost(who) => {
             let Stage::Waiting(at) = world.scanners[usize::from(who)].stage else { return None };
-            marketplace::accept(world, at)?;
+            marketplace::accept(ledger.settings, world, at)?;
             world.scanners[usize::from(who)].stage = Stage::Answered(at, Answer::Lost);
         }
         Fault::RequestLate(who) => {

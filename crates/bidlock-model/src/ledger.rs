@@ -122,10 +122,14 @@ impl Ledger<'_> {
         if compares_claim && before.claim != at.claim {
             return None;
         }
-        if let (BidState::Unknown | BidState::NotSubmitted, Action::Accept, Carry::Name(name)) =
-            (before.state, action, carry)
+        let looks_at_names = match self.settings.protocol {
+            Protocol::LateYesNamesTwice => before.state == BidState::Submitting,
+            Protocol::RepeatedYesNamesTwice => before.state != BidState::Submitting,
+            _ => true,
+        };
+        if let (Action::Accept, Carry::Name(name)) = (action, carry)
+            && looks_at_names
             && is_named(world, at, name)
-            && self.settings.protocol != Protocol::LateYesNamesTwice
         {
             return None;
         }

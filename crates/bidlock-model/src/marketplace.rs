@@ -1,5 +1,5 @@
-//! The marketplace at its worst: it accepts every request that arrives, also a second one under the same key,
-//! and what it shows may be old.
+//! The marketplace at its worst: it accepts every request that arrives, also a second one under the same key (where it
+//! recognises keys, it answers that one with the bid that it has), and what it shows may be old.
 
 use bidlock_ledger::BidState;
 
@@ -44,10 +44,10 @@ pub(crate) fn steps(settings: &Settings, world: &World, steps: &mut Vec<Step>) {
 }
 
 /// Answers the request that a scanner waits for.
-pub(crate) fn answer(world: &mut World, who: u8, reply: Reply) -> Option<()> {
+pub(crate) fn answer(settings: &Settings, world: &mut World, who: u8, reply: Reply) -> Option<()> {
     let Stage::Waiting(at) = world.scanners[usize::from(who)].stage else { return None };
     let answer = match reply {
-        Reply::Yes => Answer::Accepted(accept(world, at)?),
+        Reply::Yes => Answer::Accepted(accept(settings, world, at)?),
         Reply::No => Answer::Refused,
         Reply::Later => Answer::Nothing,
     };
@@ -55,18 +55,23 @@ pub(crate) fn answer(world: &mut World, who: u8, reply: Reply) -> Option<()> {
     Some(())
 }
 
-/// Accepts a request; `None` where the model holds no more bids on the posting.
-pub(crate) fn accept(world: &mut World, at: At) -> Option<u8> {
+/// Accepts a request, or recognises it; `None` where the model holds no more bids on the posting.
+pub(crate) fn accept(settings: &Settings, world: &mut World, at: At) -> Option<u8> {
     let key = world.row(at).map_or(0, |row| row.key);
-    let remote = &mut world.postings[usize::from(at.posting)].remote;
+    let here = &mut world.postings[usize::from(at.posting)];
+    let known = here.accepted().find(|(_, bid)| bid.key == key);
+    if let (true, Some((name, _))) = (settings.recognises_keys, known) {
+        return Some(name);
+    }
+    let remote = &mut here.remote;
     let name = (0..MAX_REMOTE).find(|name| remote[*name].is_none())?;
     remote[name] = Some(Remote { row: at.row, key, fate: Fate::Standing });
     Some(name as u8)
 }
 
 /// Accepts a request that nobody waits for.
-pub(crate) fn stray_arrives(world: &mut World, at: At) -> Option<()> {
-    accept(world, at)?;
+pub(crate) fn stray_arrives(settings: &Settings, world: &mut World, at: At) -> Option<()> {
+    accept(settings, world, at)?;
     world.row_mut(at)?.strays -= 1;
     Some(())
 }

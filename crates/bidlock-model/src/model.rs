@@ -52,8 +52,8 @@ impl Bidding {
         match step {
             Step::Scanner(who, scan) => scanner::step(&ledger, w, who, scan)?,
             Step::Fault(fault) => faults::step(&ledger, w, fault)?,
-            Step::Answers(who, reply) => marketplace::answer(w, who, reply)?,
-            Step::StrayArrives(at) => marketplace::stray_arrives(w, at)?,
+            Step::Answers(who, reply) => marketplace::answer(&self.settings, w, who, reply)?,
+            Step::StrayArrives(at) => marketplace::stray_arrives(&self.settings, w, at)?,
             Step::ClientDecides { posting, name, fate } => {
                 marketplace::client_decides(w, posting, name, fate)?;
             }

@@ -149,8 +149,15 @@ fn record(ledger: &Ledger<'_>, world: &mut World, at: At, answer: Answer) -> Sta
         Answer::Lost if !hands_back => (Action::LoseAnswer, Carry::Nothing),
         Answer::Lost | Answer::Nothing => (Action::HandBack, Carry::Nothing),
     };
-    ledger.apply(world, at, action, carry);
-    Stage::Idle
+    let recorded = ledger.apply(world, at, action, carry).is_some();
+    // A yes under the name of another row: this one's outcome is unknown, and that is a record of its own.
+    let is_sent = |row: &Row| row.state == BidState::Submitting && row.claim == at.claim;
+    match answer {
+        Answer::Accepted(_) if !recorded && world.row(at).is_some_and(is_sent) => {
+            Stage::Answered(at, Answer::Lost)
+        }
+        _ => Stage::Idle,
+    }
 }
 
 fn lock(world: &mut World, who: u8, posting: u8) -> Option<()> {

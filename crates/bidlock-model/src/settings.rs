@@ -25,6 +25,8 @@ pub struct Settings {
     pub afterwards: bool,
     /// Bids of the replaced system are imported, also while a claimant of ours still prepares one.
     pub imports: bool,
+    /// The marketplace answers a request under a key that it has accepted with the bid that it has.
+    pub recognises_keys: bool,
     /// The protocol, or a variant of it without one of its mechanisms.
     pub protocol: Protocol,
     /// A withdrawal that is granted after it was refused, and nobody hears of it: what no protocol can tell. Left out
@@ -125,6 +127,8 @@ pub enum Protocol {
     ImportIsHandedBack,
     /// A late "yes" reopens a `not_submitted` bid also under a name that another row has.
     LateYesNamesTwice,
+    /// A "yes" in time is recorded also under a name that another row has.
+    RepeatedYesNamesTwice,
     /// A withdrawal that is confirmed after another's refusal was recorded is not recorded any more.
     RefusalHidesConfirmation,
     /// The holder counts its lease's deadline from the store's answer, so that the store's expiry comes first.
@@ -133,7 +137,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// Every variant, with the property that it must break.
-    pub const VARIANTS: [(&'static str, Protocol, &'static str); 17] = {
+    pub const VARIANTS: [(&'static str, Protocol, &'static str); 18] = {
         use crate::properties as p;
         [
             ("lock-only", Protocol::LockOnly, p::S1),
@@ -151,6 +155,7 @@ impl Protocol {
             ("submitted-before-answer", Protocol::SubmittedBeforeAnswer, p::S8),
             ("import-is-handed-back", Protocol::ImportIsHandedBack, p::S1),
             ("late-yes-names-twice", Protocol::LateYesNamesTwice, p::ONE_NAME),
+            ("repeated-yes-names-twice", Protocol::RepeatedYesNamesTwice, p::ONE_NAME),
             ("refusal-hides-confirmation", Protocol::RefusalHidesConfirmation, p::S8),
             ("no-drift-margin", Protocol::NoDriftMargin, p::S10),
         ]
@@ -166,6 +171,7 @@ impl Protocol {
             Protocol::RefusalHidesConfirmation => {
                 Settings { operator: false, afterwards: true, ..CORE }.sized(1, 1, 1)
             }
+            Protocol::RepeatedYesNamesTwice => Settings { recognises_keys: true, ..CORE }.sized(2, 1, 1),
             Protocol::ImportIsHandedBack => Settings { imports: true, ..CORE }.sized(2, 1, 1),
             _ => CORE.sized(3, 1, 1),
         };
@@ -196,6 +202,7 @@ impl Settings {
             reconciler: true,
             afterwards: true,
             imports: false,
+            recognises_keys: false,
             protocol: Protocol::Bidlock,
             unheard: false,
             recovery: false,
@@ -210,13 +217,14 @@ impl Settings {
 }
 
 /// The spaces that must have no counterexample, with what each is for. Together they take about a minute on two cores.
-pub const SPACES: [(&str, Settings); 8] = [
+pub const SPACES: [(&str, Settings); 9] = [
     ("claims", CORE.sized(4, 2, 3)),
     ("claims-many-faults", CORE.sized(4, 1, 5)),
     ("approvals", Settings { approvals: true, ..CORE }.sized(4, 1, 3)),
     ("afterwards", Settings { approvals: false, ..Settings::all() }.sized(4, 1, 2)),
     ("everything", Settings::all().sized(2, 1, 2)),
     ("imports", Settings { imports: true, approvals: true, ..CORE }.sized(3, 1, 2)),
+    ("keys", Settings { recognises_keys: true, afterwards: true, recovery: true, ..CORE }.sized(4, 1, 3)),
     ("leases", LEASES.sized(4, 2, 2)),
     ("recovery", Settings { recovery: true, afterwards: false, ..Settings::all() }.sized(3, 1, 2)),
 ];

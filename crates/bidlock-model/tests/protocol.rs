@@ -58,6 +58,11 @@ fn imports_beside_claimants_without_a_counterexample() {
 }
 
 #[test]
+fn a_marketplace_that_recognises_keys_without_a_counterexample() {
+    holds("keys");
+}
+
+#[test]
 fn s10_leases_do_not_overlap_unless_the_store_forgets_one() {
     holds("leases");
 }

@@ -58,6 +58,7 @@ variants! {
     submitted_before_the_answer_is_not_true: "submitted-before-answer";
     what_an_import_shut_is_not_handed_back: "import-is-handed-back";
     a_late_yes_under_the_name_of_another_row_counts_one_bid_twice: "late-yes-names-twice";
+    a_repeated_yes_under_the_name_of_another_row_counts_one_bid_twice: "repeated-yes-names-twice";
     a_confirmation_after_a_refusal_is_not_lost: "refusal-hides-confirmation";
     a_lease_without_margin_overlaps: "no-drift-margin";
 }
