@@ -135,6 +135,8 @@ mod tests {
         let parts: Vec<&str> = a.as_str().rsplitn(3, ':').collect();
         assert_eq!(parts[1], std::process::id().to_string());
         assert!(parts[0].len() == 8 && parts[0].chars().all(|c| c.is_ascii_hexdigit()), "{a}");
+        let host = rustix::system::uname();
+        assert!(host.nodename().to_string_lossy().starts_with(parts[2]) || parts[2] == "localhost", "{a}");
         assert!(!parts[2].is_empty());
     }
 

@@ -81,6 +81,19 @@ async fn leases_of_two_ttls_are_renewed_by_two_calls() {
     assert_eq!(*bench.backend.renewed_at.lock().unwrap(), [(now, 1), (now, 2)]);
 }
 
+/// Whose answer is missing can't be told: none of them counts.
+#[tokio::test]
+async fn a_renewal_with_too_few_answers_renews_nobody_and_is_repeated() {
+    let bench = bench();
+    bench.backend.renewals.lock().unwrap().push_back(Fault::Short);
+    let leases = [bench.lease_of("1").await, bench.lease_of("2").await];
+    let deadlines = leases.each_ref().map(|lease| lease.deadline());
+    bench.pass(TTL / 3, SECOND).await;
+    assert_eq!(leases.each_ref().map(|lease| lease.deadline()), deadlines);
+    bench.pass(TTL / 12, SECOND / 2).await;
+    assert!(leases.iter().zip(deadlines).all(|(lease, before)| lease.deadline() > before));
+}
+
 #[tokio::test]
 async fn a_lease_after_a_long_rest_is_renewed_in_time() {
     let bench = bench();

@@ -26,6 +26,8 @@ pub enum Fault {
     Hangs,
     /// On its way for ever.
     NeverDone,
+    /// Done, and the last of the answers is missing. Of renewals.
+    Short,
     /// Refused in a way that no repetition helps.
     Senseless,
     /// Done, and the clock moves on by this long before the answer is there.
@@ -63,6 +65,7 @@ impl Faulty {
                 work.await?;
                 std::future::pending().await
             }
+            Some(Fault::Short) => work.await,
             Some(Fault::NeverDone) => std::future::pending().await,
             Some(Fault::Senseless) => {
                 Err(Error::new(ErrorKind::Internal, "faulty", "test", "makes no sense"))
@@ -91,7 +94,11 @@ impl LockBackend for Faulty {
 
     async fn renew(&self, grants: &[Grant], ttl: Duration) -> Result<Vec<Renewed>> {
         self.renewed_at.lock().unwrap().push((self.clock.now(), grants.len()));
-        let renewed = self.spoil(&self.renewals, self.store.renew(grants, ttl)).await;
+        let short = self.renewals.lock().unwrap().front() == Some(&Fault::Short);
+        let mut renewed = self.spoil(&self.renewals, self.store.renew(grants, ttl)).await;
+        if let (true, Ok(renewed)) = (short, &mut renewed) {
+            renewed.pop();
+        }
         self.renewed.notify_one();
         renewed
     }
