@@ -179,4 +179,39 @@ mod tests {
         assert_eq!(network_name(FUSE_MAGIC, Path::new("/mnt/usb"), mounts), None);
         assert_eq!(network_name(0xef53, at, mounts), None, "ext4");
     }
+
+    fn refused(path: PathBuf) -> (ErrorKind, String) {
+        let error = prepare(&Options::new(path)).unwrap_err();
+        (error.kind(), error.to_string())
+    }
+
+    #[test]
+    fn what_is_no_place_for_a_file_is_refused_by_its_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        for (path, reason) in [
+            (PathBuf::from("/"), "is not a file name"),
+            (dir.path().join(".."), "is not a file name"),
+            (file.join("ledger.db"), "can't make the folder"),
+            (dir.path().to_owned(), "is a directory"),
+            (dir.path().join("loop"), "can't look at it"),
+            (PathBuf::from("/dev/null"), "is not a regular file"),
+        ] {
+            let (kind, message) = refused(path.clone());
+            assert!(kind == ErrorKind::Unfit && message.contains(reason), "{}: {message}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_disk_that_is_full_or_fails_is_ill_and_a_place_without_rights_unfit() {
+        let kind = |errno: rustix::io::Errno| kind_of_io(&errno.into());
+        use rustix::io::Errno;
+        assert_eq!([Errno::NOSPC, Errno::DQUOT, Errno::IO].map(kind), [ErrorKind::Poisoned; 3]);
+        assert_eq!([Errno::ACCESS, Errno::ROFS].map(kind), [ErrorKind::Unfit; 2]);
+        assert_eq!(kind(Errno::MFILE), ErrorKind::Unavailable, "it passes");
+        assert_eq!(unfit_unless_ill(&Errno::NOSPC.into()), ErrorKind::Poisoned);
+        assert_eq!(unfit_unless_ill(&Errno::NOTDIR.into()), ErrorKind::Unfit);
+    }
 }
