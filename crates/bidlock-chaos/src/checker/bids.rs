@@ -263,7 +263,8 @@ fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Fin
         found.looked(Invariant::L2, "claims of the killed that others took over", 1);
         let (from_ms, to_ms) = (around.at_ms(claimed), around.at_ms(next));
         let hindered = around.timeline.hindered_ms(around.ledger(), (from_ms, to_ms));
-        found.looked(Invariant::L2, "of them while nobody could for a time", u64::from(hindered > 0));
+        found.looked(Invariant::L2, "milliseconds that they waited", (to_ms - from_ms).max(0).unsigned_abs());
+        found.looked(Invariant::L2, "of these while nobody could", hindered.unsigned_abs());
         if to_ms - from_ms - hindered > around.rest_ms(from_ms) {
             let what =
                 format!("bid {} waited for {} ms after its claimant was killed", bid.id, to_ms - from_ms);

@@ -1,5 +1,7 @@
 //! What an attribution is worth: how often a scanner and a time drawn at random would have a fault that explains as much.
 
+use std::collections::BTreeMap;
+
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +10,28 @@ use super::{
     timeline::{Life, Timeline},
     unknowns,
 };
-use crate::history::Role;
+use crate::{fault::FaultKind, history::Role};
 
-/// The most that are drawn: enough to know the share to two or three per cent.
-const MAX_DRAWN: usize = 2_000;
+/// So many are drawn: enough to know a share to two or three per cent.
+const DRAWN: usize = 2_000;
 /// Sets these dice apart from those that the plan was drawn by.
 const TAG: u64 = 0xc4a9;
 
 /// The silence of claimants, against chance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chance {
-    /// So many scanners and times were drawn: for each claimant that fell silent one, for as long.
+    /// So many scanners and times were drawn, each for as long as some claimant was silent; none where none was.
     pub drawn: u64,
-    /// In so many of them a fault would have explained a silence.
-    pub explained: u64,
+    /// In so many of them this fault would have been found behind a silence.
+    pub by_fault: BTreeMap<FaultKind, u64>,
 }
 
 impl Chance {
+    /// In how many of them there was any such fault.
+    pub fn explained(&self) -> u64 {
+        self.by_fault.values().sum()
+    }
+
     /// For silences of these lengths, in milliseconds. What the marketplace did to a request is left out: who was drawn has
     /// none.
     pub(super) fn of(silences_ms: &[i64], around: &Around<'_>) -> Chance {
@@ -34,7 +41,7 @@ impl Chance {
         let until_ms = quiet_ms.unwrap_or_default();
         let mut dice = StdRng::seed_from_u64(around.begun.plan.seed ^ TAG);
         let mut chance = Chance::default();
-        for lasted_ms in silences_ms.iter().take(MAX_DRAWN) {
+        for lasted_ms in silences_ms.iter().cycle().take(DRAWN) {
             let from_ms = dice.random_range(0..until_ms.max(1));
             let alive = |life: &&&Life| life.from_ms <= from_ms && life.to_ms.is_none_or(|to| to > from_ms);
             let there: Vec<&&Life> = scanners.iter().filter(alive).collect();
@@ -44,7 +51,9 @@ impl Chance {
             let life = there[dice.random_range(0..there.len())];
             let explained = unknowns::silenced(around, life.name(), (from_ms, from_ms + lasted_ms));
             chance.drawn += 1;
-            chance.explained += u64::from(explained.is_some());
+            if let Some(fault) = explained {
+                *chance.by_fault.entry(fault).or_default() += 1;
+            }
         }
         chance
     }

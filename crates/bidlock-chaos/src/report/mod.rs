@@ -84,7 +84,7 @@ pub struct Report<'a> {
     /// See `unknowns_total`.
     pub unknowns_named: u64,
     /// What the faults behind `claimant_silent` are worth: how often chance would have named one.
-    pub claimant_silent_by_chance: Chance,
+    pub claimant_silent_by_chance: &'a Chance,
     /// How often the host itself stood still.
     pub host_stalls: HostStalls,
     /// Notes of processes that the history was spared, as there were too many. A panic never is one of them.
@@ -134,7 +134,7 @@ impl<'a> Report<'a> {
             unknowns,
             unknowns_total: counted(false),
             unknowns_named: counted(true),
-            claimant_silent_by_chance: checked.silence_by_chance,
+            claimant_silent_by_chance: &checked.silence_by_chance,
             host_stalls: host_stalls(checked),
             notes_left_out: timeline.notes_left_out,
             findings,
@@ -164,12 +164,18 @@ impl<'a> Report<'a> {
 
     /// How much the fault behind a claimant's silence says, where there was one.
     fn by_chance(&self) -> Option<String> {
-        let Chance { drawn, explained } = self.claimant_silent_by_chance;
-        (drawn > 0).then(|| {
+        let chance = self.claimant_silent_by_chance;
+        (chance.drawn > 0).then(|| {
+            let share = |n: u64| n * 100 / chance.drawn;
+            let mut faults: Vec<(&FaultKind, &u64)> = chance.by_fault.iter().collect();
+            faults.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+            let faults: Vec<String> =
+                faults.iter().map(|(kind, n)| format!("{kind} {} %", share(**n))).collect();
             format!(
-                "a fault that would explain `claimant_silent` hit {} % of {} scanners and times drawn at random",
-                explained * 100 / drawn,
-                number(drawn)
+                "a fault that would explain `claimant_silent` hit {} % of {} scanners and times drawn at random ({})",
+                share(chance.explained()),
+                number(chance.drawn),
+                if faults.is_empty() { "none".to_owned() } else { faults.join(", ") }
             )
         })
     }

@@ -23,19 +23,24 @@ fn stopped_until(to_ms: u64) -> (Chance, String, String) {
     }
     let checked = run.check();
     let report = Report::of(&checked, "again");
-    (checked.silence_by_chance, report.text(), report.html())
+    let (text, page) = (report.text(), report.html());
+    (checked.silence_by_chance, text, page)
 }
 
 #[test]
 fn the_report_says_how_often_chance_would_have_named_a_fault_as_well() {
     let (chance, text, page) = stopped_until(QUIET_MS);
-    assert_eq!(chance, Chance { drawn: 50, explained: 50 }, "everybody is stopped all the time");
+    assert_eq!((chance.drawn, chance.explained()), (2_000, 2_000), "everybody is stopped all the time");
+    assert_eq!(chance.by_fault[&FaultKind::Pause], 2_000);
     for (form, told) in [("text", &text), ("page", &page)] {
-        assert!(told.contains("100 %") && told.contains("drawn at random"), "{form}: {told}");
+        assert!(
+            told.contains("100 %") && told.contains("(pause 100 %)") && told.contains("drawn at random"),
+            "{form}: {told}"
+        );
     }
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let (chance, ..) = stopped_until(3_000);
-    assert!(chance.drawn == 50 && chance.explained <= 25, "for two seconds of twenty: {chance:?}");
+    assert!(chance.explained() <= 600, "for two seconds of twenty: {chance:?}");
     assert_eq!(chance, stopped_until(3_000).0, "the same files say the same");
 }
 
