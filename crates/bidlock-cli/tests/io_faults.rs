@@ -2,8 +2,8 @@
 //! locks fails, once or from then on, or is where the computer loses its power. Afterwards other processes work the
 //! same day once more, and every invariant holds.
 //!
-//! What runs with every change takes each 7th to 31st n, beginning where `BIDLOCK_SWEEP_SEED` says (a number, 1 where
-//! it is not set). The sweeps that leave none out are ignored tests:
+//! What runs with every change takes each 7th to 31st n of a scan, `reconcile` and `bid withdraw`, beginning where
+//! `BIDLOCK_SWEEP_SEED` says (a number, 1 where it is not set). The sweeps that leave none out are ignored tests:
 //! `cargo nextest run -p bidlock-cli --all-features --run-ignored only -E 'binary(io_faults)' --no-capture`
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
@@ -163,6 +163,9 @@ sweeps! {
     a_scan_that_meets_a_full_disk: Scan, Enospc, 13;
     a_scan_that_meets_a_full_disk_from_then_on: Scan, EnospcFromThenOn, 19;
     a_scan_whose_power_fails: Scan, Power, 7;
+    a_look_up_or_a_withdrawal_that_meets_an_io_error: Reconcile Withdraw, Eio, 29;
+    a_look_up_or_a_withdrawal_that_meets_a_full_disk: Reconcile Withdraw, Enospc EnospcFromThenOn, 17;
+    a_look_up_or_a_withdrawal_whose_power_fails: Reconcile Withdraw, Power, 11;
     #[ignore = "every call: a quarter of an hour"]
     every_call_of_a_scan: Scan, Eio EioFromThenOn Enospc EnospcFromThenOn Power, 1;
     #[ignore = "every call: a quarter of an hour"]
