@@ -23,6 +23,8 @@
 //! | [`layers`] | ledgers around another: metrics |
 //! | [`error`] | [`LedgerError`]: what broke, whether it may have been applied, whether to retry |
 
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
+mod alarm;
 pub mod bid;
 mod canary;
 pub mod chain;

@@ -124,6 +124,7 @@ pub async fn s8_one_bid_at_the_marketplace_is_found_for_one_row(rig: &impl Rig) 
     let answer = attempt(&*ledger, first.claim_ref(), find("remote-2")).await;
     let Applied::Moved { alarm: Some(alarm), .. } = answer else { panic!("{answer:?}") };
     assert!(alarm.contains("duplicate"), "{alarm}");
+    assert!(!alarm.contains("withdraw neither"), "both names are known: {alarm}");
 
     let job = posting("2");
     let first = bid_in(&*ledger, &job, BidState::Unknown).await;
@@ -188,7 +189,8 @@ pub async fn s8_a_repeated_yes_under_the_name_of_another_row_does_not_count_twic
     let later = bid_in(&*ledger, &job, BidState::Submitting).await;
     assert_eq!(first.idempotency_key, later.idempotency_key);
     let answer = attempt(&*ledger, first.claim_ref(), accept()).await;
-    assert!(matches!(&answer, Applied::Moved { alarm: Some(_), .. }), "{answer:?}");
+    let Applied::Moved { alarm: Some(alarm), .. } = &answer else { panic!("{answer:?}") };
+    assert!(alarm.contains("duplicate") && alarm.contains("withdraw neither"), "{alarm}");
     let before = read(&*ledger, &later).await;
     let answer = attempt(&*ledger, later.claim_ref(), accept()).await;
     assert!(matches!(&answer, Applied::Not(NotMoved::WrongState(row)) if row.id == first.id), "{answer:?}");

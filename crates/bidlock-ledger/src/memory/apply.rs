@@ -7,7 +7,7 @@ use super::{
     tables::{Row, Tables},
 };
 use crate::{
-    Applied, Bid, BidState, Change, ClaimId, Claimant, Epoch, Move, NotMoved, UnknownCause, WallTime,
+    Applied, Bid, BidState, Change, ClaimId, Claimant, Epoch, Move, NotMoved, UnknownCause, WallTime, alarm,
     line::Line,
     state::{Guard, Rule, rules_for},
     store::Cap,
@@ -143,26 +143,23 @@ impl Tables {
     /// A "not submitted" was wrong. A later bid on the posting that has not been sent yet is declined at once, so
     /// that it never is; one that was sent is a duplicate. Says what a person must know.
     fn reopened(&mut self, change: &Change, bid: &Bid, now: StoreTime) -> String {
-        let (id, posting) = (bid.id, &bid.posting);
-        let wrong = format!("bid {id} on {posting} is submitted after all, and was settled as not submitted");
+        let posting = &bid.posting;
         if !bid.rebid_allowed {
-            return format!("{wrong}: it is reopened");
+            return alarm::reopened(bid);
         }
         let Some(later) = self.live(posting).map(|at| self.row(at).bid.clone()) else {
-            return format!("duplicate: {wrong}, and another bid exists");
+            return alarm::duplicate(bid, None);
         };
         let aside = Change {
             at: later.claim_ref(),
             action: Move::Decline,
-            reason: Some(format!("the earlier bid {id} turned out to be submitted")),
+            reason: Some(alarm::reason_to_decline(bid)),
             event_key: None,
             ..change.clone()
         };
         match self.apply(&aside, now) {
-            Applied::Moved { .. } => {
-                format!("{wrong}: it is reopened, and bid {}, not sent yet, is declined", later.id)
-            }
-            _ => format!("duplicate: {wrong}, and another bid {} is {}", later.id, later.state),
+            Applied::Moved { .. } => alarm::later_declined(bid, &later),
+            _ => alarm::duplicate(bid, Some(&later)),
         }
     }
 }

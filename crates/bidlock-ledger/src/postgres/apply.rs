@@ -18,7 +18,7 @@ use super::{
     sql,
 };
 use crate::{
-    Applied, Bid, BidEvent, BidId, BidState, Change, Move, NotMoved,
+    Applied, Bid, BidEvent, BidId, BidState, Change, Move, NotMoved, alarm,
     line::Line,
     state::{Guard, Rule, rules_for},
 };
@@ -247,28 +247,27 @@ fn refusal(change: &Change, bid: Bid, now_ms: i64) -> NotMoved {
 /// A "not submitted" was wrong. A later bid on the posting that has not been sent yet is declined in this same
 /// transaction, so that it never is; one that was sent is a duplicate. Says what a person must know.
 async fn reopened(session: &Session, change: &Change, bid: &Bid) -> Result<String> {
-    let (id, posting) = (bid.id, &bid.posting);
-    let wrong = format!("bid {id} on {posting} is submitted after all, and was settled as not submitted");
+    let posting = &bid.posting;
     if !bid.rebid_allowed {
-        return Ok(format!("{wrong}: it is reopened"));
+        return Ok(alarm::reopened(bid));
     }
     let of_posting: [Argument<'_>; 2] =
         [(&posting.marketplace(), Type::TEXT), (&posting.posting(), Type::TEXT)];
     let later = session.query(&sql::LIVE_BID, &of_posting).await?;
     let Some(later) = later.first().map(read::timed_bid).transpose()? else {
-        return Ok(format!("duplicate: {wrong}, and another bid exists"));
+        return Ok(alarm::duplicate(bid, None));
     };
     let aside = [Change {
         at: later.claim_ref(),
         action: Move::Decline,
-        reason: Some(format!("the earlier bid {id} turned out to be submitted")),
+        reason: Some(alarm::reason_to_decline(bid)),
         event_key: None,
         ..change.clone()
     }];
     let ran = run(session, &aside, &[0], false).await?;
     events::insert(session, &ran.events).await?;
     Ok(match ran.moved.is_empty() {
-        false => format!("{wrong}: it is reopened, and bid {}, not sent yet, is declined", later.id),
-        true => format!("duplicate: {wrong}, and another bid {} is {}", later.id, later.state),
+        false => alarm::later_declined(bid, &later),
+        true => alarm::duplicate(bid, Some(&later)),
     })
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{events, row, sql};
 use crate::{
-    Applied, Bid, BidId, BidState, Change, Claimant, Move, NotMoved, PostingId, UnknownCause,
+    Applied, Bid, BidId, BidState, Change, Claimant, Move, NotMoved, PostingId, UnknownCause, alarm,
     line::Line,
     state::{Guard, Rule, rules_for},
     store::Cap,
@@ -178,27 +178,24 @@ fn refusal(tx: &Connection, now: &HostInstant, change: &Change) -> rusqlite::Res
 /// A "not submitted" was wrong. A later bid on the posting that has not been sent yet is declined in this
 /// same transaction, so that it never is; one that was sent is a duplicate. Says what a person must know.
 fn reopened(tx: &Connection, now: &HostInstant, change: &Change, bid: &Bid) -> rusqlite::Result<String> {
-    let (id, posting) = (bid.id, &bid.posting);
-    let wrong = format!("bid {id} on {posting} is submitted after all, and was settled as not submitted");
+    let posting = &bid.posting;
     if !bid.rebid_allowed {
-        return Ok(format!("{wrong}: it is reopened"));
+        return Ok(alarm::reopened(bid));
     }
     let later = tx
         .prepare_cached(&sql::LIVE_BID)?
         .query_row(params![posting.marketplace(), posting.posting()], |row| row::bid(row, now))
         .optional()?;
-    let Some(later) = later else { return Ok(format!("duplicate: {wrong}, and another bid exists")) };
+    let Some(later) = later else { return Ok(alarm::duplicate(bid, None)) };
     let aside = Change {
         at: later.claim_ref(),
         action: Move::Decline,
-        reason: Some(format!("the earlier bid {id} turned out to be submitted")),
+        reason: Some(alarm::reason_to_decline(bid)),
         event_key: None,
         ..change.clone()
     };
     Ok(match apply(tx, now, &aside)? {
-        Applied::Moved { .. } => {
-            format!("{wrong}: it is reopened, and bid {}, not sent yet, is declined", later.id)
-        }
-        _ => format!("duplicate: {wrong}, and another bid {} is {}", later.id, later.state),
+        Applied::Moved { .. } => alarm::later_declined(bid, &later),
+        _ => alarm::duplicate(bid, Some(&later)),
     })
 }
