@@ -20,6 +20,7 @@
 //! | [`rules`] | evaluation by typed TOML rules |
 //! | [`cache`] | postings that are settled for good |
 //! | [`reconcile`] | settles what is unknown by looking it up |
+//! | `finding` | which of the marketplace's bids is a row's own |
 //! | [`mod@withdraw`] | takes a submitted bid back |
 //! | `metrics`, `spans` | what is counted and traced |
 //! | [`legacy`] | the replaced system, while instances of it still run |
@@ -34,6 +35,7 @@ mod batch;
 pub mod cache;
 mod caps;
 mod claiming;
+mod finding;
 mod gate;
 pub mod legacy;
 mod metrics;

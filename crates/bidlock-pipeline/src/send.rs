@@ -28,9 +28,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    finding::{Found, find_among},
     outcome::{DeferReason, Outcome},
     pipeline::{Pipeline, PipelineError},
-    reconcile::Found,
     record::in_words,
 };
 
@@ -291,7 +291,7 @@ impl Pipeline {
                 return Ok(None);
             }
         };
-        let ours = match crate::reconcile::find_among(&*self.ledger, bid, &remote).await? {
+        let ours = match find_among(&*self.ledger, bid, &remote).await? {
             Found::Ours(ours) => ours,
             Found::Not(_) => return Ok(None),
         };

@@ -52,8 +52,7 @@ pub async fn withdraw(
     }
     let row = match apply(ledger, change).await? {
         Applied::Moved { bid, .. } | Applied::Already(bid) => bid,
-        // A second request without an event id finds the first one under way.
-        Applied::Not(NotMoved::WrongState(row)) if row.state == BidState::Withdrawing => row,
+        // What it is by now decides: a second request without an event id finds the first one under way.
         Applied::Not(NotMoved::WrongState(row) | NotMoved::StaleClaim(row) | NotMoved::Expired(row)) => row,
         Applied::Not(why) => {
             return Err(PipelineError::Invariant(format!("bid {} can't be withdrawn: {why:?}", bid.id)));

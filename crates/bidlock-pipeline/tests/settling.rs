@@ -1,4 +1,4 @@
-//! Reconciling and withdrawing.
+//! Settling what is unknown by looking it up.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
 
@@ -6,37 +6,18 @@ mod rig;
 
 use std::sync::Arc;
 
-use bidlock_ledger::{Actor, Applied, Bid, BidState, Change, Move, store::MAX_PAGE};
-use bidlock_market::{LookUpError, LostCause, RemoteBid, WithdrawAnswer};
-use bidlock_pipeline::{Withdrawal, withdraw};
+use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Move, store::MAX_PAGE};
+use bidlock_market::{LookUpError, LostCause, Marketplace};
+use bidlock_pipeline::Reconciler;
 use rig::{
     Rig, TTL, claim_of,
-    market::{Market, Step, accepted, lost, refused},
-    now, one, posting, posting_id,
+    market::{Market, Step, accepted, lost, refused, remote},
+    one, posting, posting_on,
 };
-
-/// Posting 1, unknown; the marketplace has it or not.
-async fn unknown(accepts: bool) -> Rig {
-    let rig = Rig::new();
-    let answer = lost(LostCause::ConnectionLost);
-    rig.market.next("1", if accepts { Step::AcceptBut(answer) } else { Step::Say(answer) });
-    assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "unknown");
-    rig
-}
-
-fn remote(external_ref: &str, key: Option<String>) -> RemoteBid {
-    RemoteBid {
-        external_ref: external_ref.to_owned(),
-        posting_id: "1".to_owned(),
-        idempotency_key: key,
-        status: "active".to_owned(),
-        created_at: Some(now()),
-    }
-}
 
 #[tokio::test]
 async fn a_positive_look_up_settles() {
-    let rig = unknown(true).await;
+    let rig = Rig::unknown(true).await;
     let report = rig.reconciler().run().await.unwrap();
     assert_eq!((report.settled, report.open, report.failed), (1, 0, 0));
     assert_eq!((report.bids[0].bid.state, report.bids[0].now), (BidState::Unknown, BidState::Submitted));
@@ -49,7 +30,7 @@ async fn a_positive_look_up_settles() {
 
 #[tokio::test]
 async fn a_negative_look_up_is_no_proof_and_a_stale_one_is_followed_by_the_truth() {
-    let rig = unknown(false).await;
+    let rig = Rig::unknown(false).await;
     for _ in 0..3 {
         let report = rig.reconciler().run().await.unwrap();
         assert_eq!((report.settled, report.open), (0, 1));
@@ -58,7 +39,7 @@ async fn a_negative_look_up_is_no_proof_and_a_stale_one_is_followed_by_the_truth
     assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "already_bid");
     assert_eq!(rig.market.seen().len(), 1);
 
-    let rig = unknown(true).await;
+    let rig = Rig::unknown(true).await;
     rig.market.next_look_up(Ok(Vec::new()));
     assert_eq!(rig.reconciler().run().await.unwrap().open, 1);
     assert_eq!(rig.row("1").await.state, BidState::Unknown);
@@ -67,7 +48,7 @@ async fn a_negative_look_up_is_no_proof_and_a_stale_one_is_followed_by_the_truth
 
 #[tokio::test]
 async fn a_look_up_that_fails_is_told_and_stops_nothing() {
-    let rig = unknown(true).await;
+    let rig = Rig::unknown(true).await;
     rig.market.next("2", Step::AcceptBut(lost(LostCause::Timeout)));
     one(&rig.pipeline("a"), "2").await;
     let failed = LookUpError::Unreachable { via: "scripted".to_owned(), detail: "down".to_owned() };
@@ -79,7 +60,7 @@ async fn a_look_up_that_fails_is_told_and_stops_nothing() {
 
 #[tokio::test]
 async fn a_dry_run_tells_and_records_nothing() {
-    let rig = unknown(true).await;
+    let rig = Rig::unknown(true).await;
     let report = rig.reconciler().dry_run(true).run().await.unwrap();
     assert_eq!((report.settled, report.open), (0, 1));
     assert!(report.bids[0].note.contains("found as x1"), "{}", report.bids[0].note);
@@ -116,7 +97,7 @@ async fn more_claims_of_vanished_processes_than_one_sweep_takes_are_all_swept() 
 #[tokio::test]
 async fn what_the_client_decided_meanwhile_is_recorded_in_the_same_run() {
     for (word, state) in [("won", BidState::Won), ("lost", BidState::Lost), ("odd", BidState::Submitted)] {
-        let rig = unknown(true).await;
+        let rig = Rig::unknown(true).await;
         rig.market.set_status("x1", word);
         let report = rig.reconciler().run().await.unwrap();
         assert_eq!((report.bids[0].now, rig.row("1").await.state), (state, state), "{word}");
@@ -125,7 +106,7 @@ async fn what_the_client_decided_meanwhile_is_recorded_in_the_same_run() {
 
 #[tokio::test]
 async fn a_wrong_not_submitted_is_reopened_with_an_alarm() {
-    let rig = unknown(true).await;
+    let rig = Rig::unknown(true).await;
     let action = Move::ResolveNotSubmitted { allow_new_bid: false };
     let at = rig.row("1").await.claim_ref();
     let change = Change::new(at, Actor::operator("o"), action).because("their support says so");
@@ -137,7 +118,7 @@ async fn a_wrong_not_submitted_is_reopened_with_an_alarm() {
 
 #[tokio::test]
 async fn a_marketplace_that_cannot_be_asked_leaves_it_to_a_person() {
-    let rig = unknown(true).await;
+    let rig = Rig::unknown(true).await;
     let ledger = rig.ledger.clone();
     let unreachable = || Box::new(|via: &str| Err(format!("no {via} here")));
     let report = bidlock_pipeline::Reconciler::new(ledger.clone(), unreachable(), "r").run().await.unwrap();
@@ -150,114 +131,6 @@ async fn a_marketplace_that_cannot_be_asked_leaves_it_to_a_person() {
     let report = bidlock_pipeline::Reconciler::new(ledger, connect, "r").run().await.unwrap();
     assert_eq!((report.open, report.failed), (1, 0));
     assert!(report.bids[0].note.contains("can't be asked"), "{}", report.bids[0].note);
-}
-
-async fn take_back(rig: &Rig, bid: &Bid, event: Option<&str>, rebid: bool) -> Withdrawal {
-    let actor = Actor::operator("o");
-    withdraw(&*rig.ledger, &*rig.market, bid, &actor, "the brief changed", event, rebid).await.unwrap()
-}
-
-/// A submitted bid on posting 1.
-async fn submitted() -> (Rig, Bid) {
-    let rig = Rig::new();
-    assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "submitted");
-    let bid = rig.row("1").await;
-    (rig, bid)
-}
-
-#[tokio::test]
-async fn a_confirmed_withdrawal_keeps_the_posting_used_unless_the_owner_allows_a_new_bid() {
-    let (rig, bid) = submitted().await;
-    assert!(matches!(take_back(&rig, &bid, None, false).await, Withdrawal::Withdrawn(_)));
-    assert_eq!(rig.market.withdrawn(), ["x1"]);
-    let row = rig.row("1").await;
-    assert_eq!((row.state, row.rebid_allowed), (BidState::Withdrawn, false));
-    assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "already_bid");
-    assert_eq!(rig.market.seen().len(), 1);
-
-    let (rig, bid) = submitted().await;
-    assert!(matches!(take_back(&rig, &bid, None, true).await, Withdrawal::Withdrawn(_)));
-    assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "submitted");
-    let rows = rig.rows("1").await;
-    assert_eq!(rows.len(), 2);
-    assert_ne!(rows[0].idempotency_key, rows[1].idempotency_key, "a new bid has a new key");
-    assert_eq!(rows[1].epoch.0, 2, "epochs go on over rows");
-    assert_eq!(one(&rig.pipeline("c"), "1").await.name(), "already_bid", "and is one bid again");
-    assert_eq!(rig.market.seen().len(), 2);
-}
-
-#[tokio::test]
-async fn a_refused_withdrawal_leaves_the_bid_as_the_marketplace_says() {
-    for (status, state) in
-        [(None, BidState::Submitted), (Some("won"), BidState::Won), (Some("lost"), BidState::Lost)]
-    {
-        let (rig, bid) = submitted().await;
-        rig.market.next_withdrawal(WithdrawAnswer::Refused {
-            code: "late".to_owned(),
-            detail: "too late".to_owned(),
-            status: status.map(str::to_owned),
-        });
-        let Withdrawal::Refused { bid, detail } = take_back(&rig, &bid, None, true).await else { panic!() };
-        assert_eq!((bid.state, rig.row("1").await.state), (state, state));
-        assert!(detail.contains("too late"), "{detail}");
-    }
-}
-
-#[tokio::test]
-async fn two_withdrawals_at_once_that_are_refused_both_say_so() {
-    let (rig, bid) = submitted().await;
-    let refused = || WithdrawAnswer::Refused { code: "late".to_owned(), detail: String::new(), status: None };
-    rig.market.next_withdrawal(refused());
-    // The first is asked for and not answered; then two ask again, and both get a no.
-    let change = Change::new(bid.claim_ref(), Actor::operator("o"), Move::Withdraw).because("first");
-    rig.ledger.apply(&[change]).await.unwrap();
-    let withdrawing = rig.row("1").await;
-    let change = Change::new(withdrawing.claim_ref(), Actor::operator("o"), Move::RefuseWithdrawal);
-    let faulty = rig::faulty::Faulty::over(&rig.ledger);
-    let (reached, go) = faulty.hold_before(bidlock_ledger::Action::RefuseWithdrawal);
-    let market = rig.market.clone();
-    let second = tokio::spawn(async move {
-        withdraw(&*faulty, &*market, &withdrawing, &Actor::operator("p"), "second", None, false).await
-    });
-    rig::soon(reached).await.unwrap();
-    rig.ledger.apply(&[change]).await.unwrap();
-    go.send(()).unwrap();
-    let answer = rig::soon(second).await.unwrap().unwrap();
-    assert!(
-        matches!(&answer, Withdrawal::Refused { bid, .. } if bid.state == BidState::Submitted),
-        "{answer:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_withdrawal_whose_answer_is_lost_is_pending_and_asked_for_again_by_the_reconciler() {
-    let (rig, bid) = submitted().await;
-    let answer = WithdrawAnswer::Lost { cause: LostCause::Timeout, detail: "silence".to_owned() };
-    rig.market.next_withdrawal(answer);
-    let Withdrawal::Pending { bid, detail } = take_back(&rig, &bid, None, true).await else { panic!() };
-    assert_eq!(bid.state, BidState::Withdrawing);
-    assert!(detail.contains("silence"), "{detail}");
-    assert!(!bid.rebid_allowed, "nothing is free while it is not confirmed");
-    assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "already_bid");
-    let dry = rig.reconciler().dry_run(true).run().await.unwrap();
-    assert_eq!((dry.open, rig.market.withdrawn().len()), (1, 1), "a dry run asks for nothing");
-    let report = rig.reconciler().run().await.unwrap();
-    assert_eq!((report.settled, report.bids[0].now), (1, BidState::Withdrawn));
-    assert_eq!(rig.market.withdrawn(), ["x1", "x1"]);
-    assert!(!rig.row("1").await.rebid_allowed, "this reconciler has no such policy");
-}
-
-#[tokio::test]
-async fn a_pending_withdrawal_is_asked_for_again_also_where_nothing_can_be_looked_up() {
-    let mut rig = Rig::new();
-    Arc::get_mut(&mut rig.market).unwrap().capabilities.looks_up = false;
-    one(&rig.pipeline("a"), "1").await;
-    let bid = rig.row("1").await;
-    rig.market
-        .next_withdrawal(WithdrawAnswer::Lost { cause: LostCause::Timeout, detail: "silence".to_owned() });
-    assert!(matches!(take_back(&rig, &bid, None, false).await, Withdrawal::Pending { .. }));
-    let report = rig.reconciler().run().await.unwrap();
-    assert_eq!((report.settled, report.bids[0].now), (1, BidState::Withdrawn));
 }
 
 /// Found by the simulation: it ended the scan.
@@ -281,48 +154,10 @@ async fn a_late_no_agrees_with_a_person_who_said_that_nothing_was_submitted() {
     assert_eq!(rig.row("1").await.state, BidState::NotSubmitted);
 }
 
-#[tokio::test]
-async fn a_withdrawal_is_recorded_once_for_its_event_id() {
-    let (rig, bid) = submitted().await;
-    for _ in 0..3 {
-        assert!(matches!(take_back(&rig, &bid, Some("e1"), false).await, Withdrawal::Withdrawn(_)));
-    }
-    let row = rig.row("1").await;
-    assert_eq!(rig.story(&row).await, "create enter_submitting accept withdraw confirm_withdrawn");
-    assert_eq!(rig.market.withdrawn().len(), 1);
-}
-
-#[tokio::test]
-async fn only_a_submitted_bid_can_be_withdrawn() {
-    let rig = unknown(true).await;
-    let bid = rig.row("1").await;
-    assert!(matches!(take_back(&rig, &bid, None, false).await, Withdrawal::NotPossible(_)));
-    assert!(rig.market.withdrawn().is_empty());
-}
-
-#[tokio::test]
-async fn a_withdrawn_bid_is_not_taken_for_its_successor() {
-    let (rig, bid) = submitted().await;
-    take_back(&rig, &bid, None, true).await;
-    rig.market.say("1", lost(LostCause::Timeout));
-    assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "unknown");
-    let second = rig.rows("1").await.pop().unwrap();
-    // This marketplace echoes no keys, and still lists the withdrawn bid, dated after our second sending.
-    let listed = |refs: &[&str]| Ok(refs.iter().map(|r| remote(r, None)).collect());
-    rig.market.next_look_up(listed(&["x1"]));
-    assert_eq!(rig.reconciler().run().await.unwrap().open, 1);
-    assert_eq!(rig.ledger.bid(second.id).await.unwrap().unwrap().state, BidState::Unknown);
-    rig.market.next_look_up(listed(&["x1", "x2"]));
-    assert_eq!(rig.reconciler().run().await.unwrap().settled, 1);
-    let second = rig.ledger.bid(second.id).await.unwrap().unwrap();
-    assert_eq!((second.state, second.external_ref.as_deref()), (BidState::Submitted, Some("x2")));
-    assert_eq!(second.posting, posting_id("m", "1"));
-}
-
 /// Posting 1: the first bid was lost and settled as not submitted with a new bid allowed, and the second is lost
 /// too. The marketplace has accepted what is said.
 async fn two_lost(first_accepted: bool, second_accepted: bool) -> Rig {
-    let rig = unknown(first_accepted).await;
+    let rig = Rig::unknown(first_accepted).await;
     allow_new_bid(&rig).await;
     let answer = lost(LostCause::ConnectionLost);
     rig.market.next("1", if second_accepted { Step::AcceptBut(answer) } else { Step::Say(answer) });
@@ -384,7 +219,7 @@ async fn a_bid_dated_clearly_before_the_later_sending_is_the_earlier_ones() {
 
 #[tokio::test]
 async fn what_is_found_while_a_later_bid_is_being_sent_reopens_nothing() {
-    let rig = unknown(false).await;
+    let rig = Rig::unknown(false).await;
     allow_new_bid(&rig).await;
     let go = rig.market.hold("1", Step::Say(accepted()));
     let pipeline = rig.pipeline("b");
@@ -426,33 +261,41 @@ async fn a_look_up_by_time_goes_by_the_last_sending() {
     assert_eq!(rig.row("1").await.external_ref.as_deref(), Some("ours"));
 }
 
-/// Under another address an id of ours may name a stranger's bid: nothing is withdrawn there, and only a bid
-/// that shows our key is taken for ours.
+/// Rows elsewhere say nothing of this posting's bids, whatever they are called by.
 #[tokio::test]
-async fn at_another_address_nothing_is_withdrawn_and_only_a_key_proves() {
-    let (rig, bid) = submitted().await;
-    let answer = WithdrawAnswer::Lost { cause: LostCause::Timeout, detail: "silence".to_owned() };
-    rig.market.next_withdrawal(answer);
-    assert!(matches!(take_back(&rig, &bid, None, false).await, Withdrawal::Pending { .. }));
-    let mut other = Market::default();
-    other.via = "test:other".to_owned();
-    let other = Arc::new(other);
-    let at_other = || {
-        let market: Arc<dyn bidlock_market::Marketplace> = other.clone();
-        bidlock_pipeline::Reconciler::new(rig.ledger.clone(), Box::new(move |_| Ok(market.clone())), "r")
-    };
-    let report = at_other().run().await.unwrap();
-    assert_eq!((report.failed, report.bids[0].now), (1, BidState::Withdrawing));
-    assert!(other.withdrawn().is_empty());
+async fn the_names_of_other_postings_bids_are_free_for_this_one() {
+    for (marketplace, posting) in [("m", "2"), ("elsewhere", "1")] {
+        let rig = Rig::unknown(false).await;
+        let row = rig.row_on("m", "1").await;
+        // The first bid that is accepted is called x1.
+        let pipeline = rig.pipeline("b");
+        assert_eq!(pipeline.process(posting_on(marketplace, posting)).await.unwrap().name(), "submitted");
+        assert_eq!(rig.row_on(marketplace, posting).await.external_ref.as_deref(), Some("x1"));
+        rig.market.has(&row.posting, remote("x1", Some(row.idempotency_key.to_string())));
+        rig.reconciler().run().await.unwrap();
+        let row = rig.row_on("m", "1").await;
+        assert_eq!(
+            (row.state, row.external_ref.as_deref()),
+            (BidState::Submitted, Some("x1")),
+            "{marketplace}/{posting}"
+        );
+    }
+}
 
-    let rig = unknown(false).await;
-    let key = rig.row("1").await.idempotency_key.to_string();
-    let at_other = || {
-        let market: Arc<dyn bidlock_market::Marketplace> = other.clone();
-        bidlock_pipeline::Reconciler::new(rig.ledger.clone(), Box::new(move |_| Ok(market.clone())), "r")
-    };
-    other.next_look_up(Ok(vec![remote("stranger", None)]));
-    assert_eq!(at_other().run().await.unwrap().bids[0].now, BidState::Unknown);
-    other.next_look_up(Ok(vec![remote("ours", Some(key))]));
-    assert_eq!(at_other().run().await.unwrap().bids[0].now, BidState::Submitted);
+#[tokio::test]
+async fn what_another_reconciler_has_found_meanwhile_is_settled_without_an_alarm() {
+    let rig = Rig::unknown(true).await;
+    let faulty = rig::faulty::Faulty::over(&rig.ledger);
+    let (reached, go) = faulty.hold_before(Action::Find);
+    let market: Arc<dyn Marketplace> = rig.market.clone();
+    let slow = Reconciler::new(faulty, Box::new(move |_| Ok(market.clone())), "slow");
+    let slow = tokio::spawn(async move { slow.run().await });
+    rig::soon(reached).await.unwrap();
+    assert_eq!(rig.reconciler().run().await.unwrap().settled, 1);
+    go.send(()).unwrap();
+    let report = rig::soon(slow).await.unwrap().unwrap();
+    assert_eq!((report.settled, report.open, report.failed), (1, 0, 0), "{report:?}");
+    assert!(report.bids[0].now == BidState::Submitted && report.bids[0].alarm.is_none(), "{report:?}");
+    let row = rig.row("1").await;
+    assert_eq!(rig.story(&row).await, "create enter_submitting lose_answer find", "once");
 }

@@ -221,6 +221,17 @@ impl Marketplace for Market {
     }
 }
 
+/// A bid on posting 1 as the marketplace shows it.
+pub fn remote(external_ref: &str, key: Option<String>) -> RemoteBid {
+    RemoteBid {
+        external_ref: external_ref.to_owned(),
+        posting_id: "1".to_owned(),
+        idempotency_key: key,
+        status: "active".to_owned(),
+        created_at: Some(super::now()),
+    }
+}
+
 pub fn accepted() -> Answer {
     Answer::Accepted { external_ref: String::new() }
 }

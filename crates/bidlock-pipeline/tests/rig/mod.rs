@@ -28,12 +28,12 @@ use bidlock_ledger::{
     SqliteLedger, chain,
     sqlite::{HostClock, ManualHostClock, Options, SystemHostClock},
 };
-use bidlock_market::{Budget, Client, IdentityBasis, Marketplace, Posting, SourceRef};
+use bidlock_market::{Budget, Client, IdentityBasis, LostCause, Marketplace, Posting, SourceRef};
 use bidlock_pipeline::{
     Evaluator, EverythingSuits, Outcome, Parts, Pipeline, PipelineError, PipelineOptions, Reconciler, Stop,
 };
 
-use self::market::Market;
+use self::market::{Market, Step};
 
 /// The TTL of claims where a test names no other.
 pub const TTL: Duration = Duration::from_secs(60);
@@ -68,6 +68,15 @@ impl Rig {
         let ledger = open_ledger(&dir, clock);
         let (market, locks) = (Arc::new(Market::default()), Arc::new(MemoryBackend::new()));
         Rig { dir, time, ledger: Arc::new(ledger), market, locks }
+    }
+
+    /// With posting 1, whose outcome is unknown; the marketplace has the bid or not.
+    pub async fn unknown(accepts: bool) -> Rig {
+        let rig = Rig::new();
+        let answer = market::lost(LostCause::ConnectionLost);
+        rig.market.next("1", if accepts { Step::AcceptBut(answer) } else { Step::Say(answer) });
+        assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "unknown");
+        rig
     }
 
     /// A scanner with the rig's parts, to be changed before it is built.
@@ -105,6 +114,14 @@ impl Rig {
     pub async fn row(&self, id: &str) -> Bid {
         let mut rows = self.rows(id).await;
         assert_eq!(rows.len(), 1, "rows of {id}: {rows:?}");
+        rows.pop().unwrap()
+    }
+
+    /// The only row of a posting on any marketplace.
+    pub async fn row_on(&self, marketplace: &str, id: &str) -> Bid {
+        let mut rows = self.rows(id).await;
+        rows.retain(|row| row.posting.marketplace() == marketplace);
+        assert_eq!(rows.len(), 1, "rows of {marketplace}/{id}: {rows:?}");
         rows.pop().unwrap()
     }
 
