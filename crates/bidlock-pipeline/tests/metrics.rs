@@ -122,7 +122,7 @@ async fn every_question_to_a_ledger_says_whether_it_is_up() {
         rig.ledger.count(&BidFilter::default()).await.unwrap()
     );
     assert_eq!(ledger.sent_since("m", row.created_at).await.unwrap(), 1);
-    assert_eq!(ledger.standing(&[row.posting.clone()]).await.unwrap().len(), 1);
+    assert_eq!(ledger.standing(std::slice::from_ref(&row.posting)).await.unwrap().len(), 1);
     assert_eq!(
         ledger.liveness(&row.claimant).await.unwrap(),
         rig.ledger.liveness(&row.claimant).await.unwrap()

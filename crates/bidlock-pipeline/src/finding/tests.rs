@@ -82,7 +82,7 @@ fn what_another_row_is_known_by_is_not_taken_from_it() {
     use BidState::*;
     for state in [Submitted, Won, Lost, Withdrawing, Withdrawn] {
         let other = named(2, state, "x1");
-        assert!(found(&row(1, Unknown), &[other.clone()], &there(&["x1"])).is_err(), "{state:?}");
+        assert!(found(&row(1, Unknown), std::slice::from_ref(&other), &there(&["x1"])).is_err(), "{state:?}");
         // And it claims no other: what else is there is the first row's.
         assert_eq!(found(&row(1, NotSubmitted), &[other], &there(&["x1", "x2"])).unwrap(), "x2", "{state:?}");
     }
@@ -133,6 +133,6 @@ fn a_bid_dated_clearly_before_the_later_row_was_sent_is_the_earlier_ones() {
     let limit = Timestamp::from_millisecond(SENT).unwrap().checked_sub(CLOCK_ALLOWANCE).unwrap();
     let dated = |at: Timestamp| vec![RemoteBid { created_at: Some(at), ..there(&["x1"]).remove(0) }];
     let moment = std::time::Duration::from_millis(1);
-    assert_eq!(found(&bid, &[later.clone()], &dated(limit - moment)).unwrap(), "x1");
+    assert_eq!(found(&bid, std::slice::from_ref(&later), &dated(limit - moment)).unwrap(), "x1");
     assert!(found(&bid, &[later], &dated(limit)).is_err(), "clocks may differ by so much");
 }
