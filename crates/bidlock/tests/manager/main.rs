@@ -7,7 +7,7 @@
 )]
 
 mod background;
-mod bench;
+mod faulty;
 
 use std::time::Duration;
 
@@ -15,92 +15,93 @@ use bidlock::{
     Actor, Attempt, Clock, Effect, ErrorKind, Guarded, LockBackend, LockKey, LockManager, Released, Wait,
 };
 
-use bench::{Bench, Fault, TTL, bench, key};
+use faulty::{Fault, TTL, key, settle, setup};
+
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_under_the_same_nonce() {
-    let bench = bench();
-    bench.backend.acquires.lock().unwrap().extend([Fault::AnswerLost, Fault::AnswerLost]);
-    let lease = bench.lease().await;
-    let asked = bench.backend.asked.lock().unwrap().clone();
+    let setup = setup();
+    setup.backend.acquires.lock().unwrap().extend([Fault::AnswerLost, Fault::AnswerLost]);
+    let lease = setup.lease().await;
+    let asked = setup.backend.asked.lock().unwrap().clone();
     assert!(asked.len() == 3 && asked.iter().all(|nonce| *nonce == asked[0]), "{asked:?}");
     assert_eq!(lease.release().await.unwrap(), Released::Released);
-    assert_eq!((bench.locks.stats().attempts, bench.locks.stats().successes), (1, 1));
+    assert_eq!((setup.locks.stats().attempts, setup.locks.stats().successes), (1, 1));
 }
 
 #[tokio::test]
 async fn an_attempt_that_stays_unanswered_is_an_error_and_given_back() {
-    let bench = bench();
-    bench.backend.acquires.lock().unwrap().extend([Fault::AnswerLost; 3]);
-    let error = bench.locks.try_lock(&key()).await.unwrap_err();
+    let setup = setup();
+    setup.backend.acquires.lock().unwrap().extend([Fault::AnswerLost; 3]);
+    let error = setup.locks.try_lock(&key()).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::Unknown));
-    assert_eq!(bench.locks.stats().errors, 1);
-    assert!(!bench.is_free().await);
-    bench.until_free().await;
+    assert_eq!(setup.locks.stats().errors, 1);
+    assert!(!setup.is_free().await);
+    setup.until_free().await;
 }
 
 /// The refusals are of later tries, and say nothing of the first.
 #[tokio::test]
 async fn a_refusal_after_a_lost_answer_is_given_back_all_the_same() {
-    let bench = bench();
-    bench.backend.acquires.lock().unwrap().extend([Fault::AnswerLost, Fault::Refused, Fault::Refused]);
-    assert_eq!(bench.locks.try_lock(&key()).await.unwrap_err().effect(), Effect::Unknown);
-    assert!(!bench.is_free().await);
-    bench.until_free().await;
+    let setup = setup();
+    setup.backend.acquires.lock().unwrap().extend([Fault::AnswerLost, Fault::Refused, Fault::Refused]);
+    assert_eq!(setup.locks.try_lock(&key()).await.unwrap_err().effect(), Effect::Unknown);
+    assert!(!setup.is_free().await);
+    setup.until_free().await;
 }
 
 #[tokio::test]
 async fn a_refusal_is_not_held_and_not_repeated() {
-    let bench = bench();
-    bench.backend.acquires.lock().unwrap().push_back(Fault::Refused);
-    assert_eq!(bench.locks.try_lock(&key()).await.unwrap_err().effect(), Effect::NotApplied);
-    assert_eq!(bench.backend.asked.lock().unwrap().len(), 1);
-    bench.lease().await.release().await.unwrap();
+    let setup = setup();
+    setup.backend.acquires.lock().unwrap().push_back(Fault::Refused);
+    assert_eq!(setup.locks.try_lock(&key()).await.unwrap_err().effect(), Effect::NotApplied);
+    assert_eq!(setup.backend.asked.lock().unwrap().len(), 1);
+    setup.lease().await.release().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_acquisition_dropped_while_the_store_works_is_given_back() {
-    let bench = bench();
-    bench.backend.acquires.lock().unwrap().push_back(Fault::Hangs);
-    let locks = bench.locks.clone();
+    let setup = setup();
+    setup.backend.acquires.lock().unwrap().push_back(Fault::Hangs);
+    let locks = setup.locks.clone();
     let asking = tokio::spawn(async move { locks.try_lock(&key()).await.map(drop) });
-    while bench.is_free().await {
+    while setup.is_free().await {
         tokio::task::yield_now().await;
     }
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());
-    bench.until_free().await;
+    setup.until_free().await;
 }
 
 #[tokio::test]
 async fn a_wait_on_a_store_that_hangs_ends_as_unavailable_and_is_given_back() {
-    let bench = bench();
-    bench.backend.acquires.lock().unwrap().push_back(Fault::Hangs);
-    let locks = bench.locks.clone();
+    let setup = setup();
+    setup.backend.acquires.lock().unwrap().push_back(Fault::Hangs);
+    let locks = setup.locks.clone();
     let waiting = tokio::spawn(async move { locks.lock(&key(), Wait::up_to(Duration::from_secs(5))).await });
     while !waiting.is_finished() {
-        bench.clock.advance(Duration::from_millis(50));
+        setup.clock.advance(Duration::from_millis(50));
         tokio::task::yield_now().await;
     }
     let error = waiting.await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Unavailable, Effect::Unknown));
-    bench.until_free().await;
+    setup.until_free().await;
 }
 
 #[tokio::test]
 async fn an_answer_that_came_after_its_own_ttl_is_no_lease() {
-    let bench = bench();
-    bench.backend.acquires.lock().unwrap().push_back(Fault::Late(TTL));
-    assert_eq!(bench.locks.try_lock(&key()).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(bench.locks.stats().active, 0);
-    bench.until_free().await;
+    let setup = setup();
+    setup.backend.acquires.lock().unwrap().push_back(Fault::Late(TTL));
+    assert_eq!(setup.locks.try_lock(&key()).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(setup.locks.stats().active, 0);
+    setup.until_free().await;
 }
 
 #[tokio::test]
 async fn the_deadline_counts_from_before_the_request_less_a_margin() {
-    let bench = bench();
-    let sent = bench.clock.now();
-    bench.backend.acquires.lock().unwrap().push_back(Fault::Late(Duration::from_secs(10)));
-    let lease = bench.lease().await;
+    let setup = setup();
+    let sent = setup.clock.now();
+    setup.backend.acquires.lock().unwrap().push_back(Fault::Late(Duration::from_secs(10)));
+    let lease = setup.lease().await;
     let good_for = lease.deadline().since(sent);
     assert!(good_for < TTL - TTL / 200 && good_for > TTL - TTL / 20, "{good_for:?}");
     assert!(lease.remaining() < TTL - Duration::from_secs(10));
@@ -108,15 +109,15 @@ async fn the_deadline_counts_from_before_the_request_less_a_margin() {
 
 #[tokio::test]
 async fn leases_are_renewed_at_a_third_of_their_ttl() {
-    let bench = bench();
-    let lease = bench.lease().await;
+    let setup = setup();
+    let lease = setup.lease().await;
     let first = lease.deadline();
     tokio::task::yield_now().await;
-    bench.clock.advance(TTL / 3 - Duration::from_secs(3));
+    setup.clock.advance(TTL / 3 - Duration::from_secs(3));
     tokio::task::yield_now().await;
     assert_eq!(lease.deadline(), first);
-    bench.clock.advance(Duration::from_secs(3));
-    bench.backend.renewed.notified().await;
+    setup.clock.advance(Duration::from_secs(3));
+    setup.backend.renewed.notified().await;
     tokio::task::yield_now().await;
     assert!(lease.deadline() > first);
     assert!(!lease.is_lost());
@@ -124,12 +125,12 @@ async fn leases_are_renewed_at_a_third_of_their_ttl() {
 
 #[tokio::test]
 async fn renewals_that_fail_are_repeated_and_the_lease_survives() {
-    let bench = bench();
-    bench.backend.renewals.lock().unwrap().extend([Fault::Refused, Fault::AnswerLost, Fault::Hangs]);
-    let lease = bench.lease().await;
-    let until = bench.clock.now().later(TTL * 3);
-    while bench.clock.now() < until {
-        bench.clock.advance(Duration::from_millis(100));
+    let setup = setup();
+    setup.backend.renewals.lock().unwrap().extend([Fault::Refused, Fault::AnswerLost, Fault::Hangs]);
+    let lease = setup.lease().await;
+    let until = setup.clock.now().later(TTL * 3);
+    while setup.clock.now() < until {
+        setup.clock.advance(Duration::from_millis(100));
         for _ in 0..5 {
             tokio::task::yield_now().await;
         }
@@ -140,21 +141,21 @@ async fn renewals_that_fail_are_repeated_and_the_lease_survives() {
 
 #[tokio::test]
 async fn without_renewals_the_work_is_cancelled_before_the_store_lets_others_in() {
-    let bench = bench();
-    bench.backend.renewals.lock().unwrap().extend([Fault::Refused; 100]);
-    let locks = bench.locks.clone();
+    let setup = setup();
+    setup.backend.renewals.lock().unwrap().extend([Fault::Refused; 100]);
+    let locks = setup.locks.clone();
     let guarded = tokio::spawn(async move {
         let work = |_| std::future::pending::<()>();
         locks.with_lock(&key(), Wait::none(), work).await
     });
-    while bench.is_free().await {
+    while setup.is_free().await {
         tokio::task::yield_now().await;
     }
     let mut steps = 0;
     while !guarded.is_finished() {
-        let held = !bench.is_free().await;
+        let held = !setup.is_free().await;
         assert!(held, "the store let others in while the work went on");
-        bench.clock.advance(Duration::from_millis(50));
+        setup.clock.advance(Duration::from_millis(50));
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -162,62 +163,62 @@ async fn without_renewals_the_work_is_cancelled_before_the_store_lets_others_in(
     }
     assert!(matches!(guarded.await.unwrap().unwrap(), Guarded::Lost));
     assert!(steps > 500, "lost after {steps} steps of 50 ms, with a TTL of {TTL:?}");
-    assert_eq!(bench.locks.stats().lost, 1);
+    assert_eq!(setup.locks.stats().lost, 1);
 }
 
 #[tokio::test]
 async fn a_release_that_fails_is_repeated_in_the_background() {
-    let bench = bench();
-    let lease = bench.lease().await;
-    bench.backend.releases.lock().unwrap().extend([Fault::Refused; 3]);
+    let setup = setup();
+    let lease = setup.lease().await;
+    setup.backend.releases.lock().unwrap().extend([Fault::Refused; 3]);
     assert_eq!(lease.release().await.unwrap_err().effect(), Effect::NotApplied);
-    assert!(!bench.is_free().await);
-    bench.until_free().await;
-    assert_eq!((bench.locks.stats().active, bench.locks.stats().lost), (0, 0));
+    assert!(!setup.is_free().await);
+    setup.until_free().await;
+    assert_eq!((setup.locks.stats().active, setup.locks.stats().lost), (0, 0));
 }
 
 #[tokio::test]
 async fn a_release_dropped_half_way_is_finished_in_the_background() {
-    let bench = bench();
+    let setup = setup();
     for fault in [Fault::Hangs, Fault::AnswerLost] {
-        let lease = bench.lease().await;
-        bench.backend.releases.lock().unwrap().push_back(fault);
+        let lease = setup.lease().await;
+        setup.backend.releases.lock().unwrap().push_back(fault);
         let releasing = tokio::spawn(lease.release());
         tokio::task::yield_now().await;
         releasing.abort();
         let _ = releasing.await;
-        bench.until_free().await;
+        setup.until_free().await;
     }
 }
 
 #[tokio::test]
 async fn a_batch_that_breaks_returns_no_lease_and_leaves_none() {
-    let bench = bench();
+    let setup = setup();
     let keys: Vec<LockKey> =
         (0..bidlock::MAX_BATCH + 10).map(|n| LockKey::posting("upwork", &n.to_string()).unwrap()).collect();
     // The first call goes well, the second one breaks for good.
-    bench.backend.acquires.lock().unwrap().extend([Fault::Late(Duration::ZERO)]);
-    bench.backend.acquires.lock().unwrap().extend([Fault::AnswerLost; 3]);
-    bench.locks.try_lock_many(&keys).await.unwrap_err();
-    assert_eq!(bench.locks.stats().active, 0);
-    bench.until_free().await;
+    setup.backend.acquires.lock().unwrap().extend([Fault::Late(Duration::ZERO)]);
+    setup.backend.acquires.lock().unwrap().extend([Fault::AnswerLost; 3]);
+    setup.locks.try_lock_many(&keys).await.unwrap_err();
+    assert_eq!(setup.locks.stats().active, 0);
+    setup.until_free().await;
 }
 
 #[tokio::test]
 async fn a_lease_dropped_outside_of_a_runtime_is_released_all_the_same() {
-    let bench = bench();
-    let lease = bench.lease().await;
+    let setup = setup();
+    let lease = setup.lease().await;
     std::thread::spawn(move || drop(lease)).join().unwrap();
-    bench.until_free().await;
+    setup.until_free().await;
 }
 
 #[tokio::test]
 async fn a_ttl_below_the_floor_is_refused_and_the_old_one_stays() {
-    let bench = bench();
-    assert_eq!(bench.locks.set_ttl(Duration::from_millis(99)).unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(bench.locks.ttl(), TTL);
-    bench.locks.set_ttl(Duration::from_millis(100)).unwrap();
-    let attempt = bench.locks.try_lock(&key()).await.unwrap();
+    let setup = setup();
+    assert_eq!(setup.locks.set_ttl(Duration::from_millis(99)).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(setup.locks.ttl(), TTL);
+    setup.locks.set_ttl(Duration::from_millis(100)).unwrap();
+    let attempt = setup.locks.try_lock(&key()).await.unwrap();
     assert!(matches!(attempt, Attempt::Acquired(lease) if lease.remaining() < Duration::from_millis(100)));
-    assert!(LockManager::new(bench.backend.clone()).with_ttl(Duration::ZERO).is_err());
+    assert!(LockManager::new(setup.backend.clone()).with_ttl(Duration::ZERO).is_err());
 }

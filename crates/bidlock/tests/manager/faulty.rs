@@ -50,22 +50,17 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    async fn spoil<T>(
-        &self,
-        faults: &Mutex<VecDeque<Fault>>,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let fault = faults.lock().unwrap().pop_front();
+    async fn spoil<T>(&self, fault: Option<Fault>, work: impl Future<Output = Result<T>>) -> Result<T> {
         let broken = || Error::new(ErrorKind::Unavailable, "faulty", "test", "broken on request");
         match fault {
-            None => work.await,
+            // Short: its caller drops an answer.
+            None | Some(Fault::Short) => work.await,
             Some(Fault::Refused) => Err(broken()),
             Some(Fault::AnswerLost) => work.await.and(Err(broken().maybe_applied())),
             Some(Fault::Hangs) => {
                 work.await?;
                 std::future::pending().await
             }
-            Some(Fault::Short) => work.await,
             Some(Fault::NeverDone) => std::future::pending().await,
             Some(Fault::Senseless) => {
                 Err(Error::new(ErrorKind::Internal, "faulty", "test", "makes no sense"))
@@ -79,6 +74,10 @@ impl Faulty {
     }
 }
 
+fn next(faults: &Mutex<VecDeque<Fault>>) -> Option<Fault> {
+    faults.lock().unwrap().pop_front()
+}
+
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl LockBackend for Faulty {
@@ -89,14 +88,14 @@ impl LockBackend for Faulty {
 
     async fn try_acquire(&self, requests: &[Acquire]) -> Result<Vec<Acquired>> {
         self.asked.lock().unwrap().extend(requests.iter().map(|request| request.nonce));
-        self.spoil(&self.acquires, self.store.try_acquire(requests)).await
+        self.spoil(next(&self.acquires), self.store.try_acquire(requests)).await
     }
 
     async fn renew(&self, grants: &[Grant], ttl: Duration) -> Result<Vec<Renewed>> {
         self.renewed_at.lock().unwrap().push((self.clock.now(), grants.len()));
-        let short = self.renewals.lock().unwrap().front() == Some(&Fault::Short);
-        let mut renewed = self.spoil(&self.renewals, self.store.renew(grants, ttl)).await;
-        if let (true, Ok(renewed)) = (short, &mut renewed) {
+        let fault = next(&self.renewals);
+        let mut renewed = self.spoil(fault, self.store.renew(grants, ttl)).await;
+        if let (Some(Fault::Short), Ok(renewed)) = (fault, &mut renewed) {
             renewed.pop();
         }
         self.renewed.notify_one();
@@ -105,7 +104,7 @@ impl LockBackend for Faulty {
 
     async fn release(&self, grants: &[Grant]) -> Result<Vec<Released>> {
         self.released_at.lock().unwrap().push((self.clock.now(), grants.len()));
-        self.spoil(&self.releases, self.store.release(grants)).await
+        self.spoil(next(&self.releases), self.store.release(grants)).await
     }
 
     fn store_of(&self, grant: &Grant) -> usize {
@@ -122,7 +121,7 @@ impl LockBackend for Faulty {
 
     async fn enlist(&self, request: &Acquire) -> Result<Waiter> {
         // Where a release wakes everybody, queueing takes a free lock.
-        self.spoil(&self.acquires, self.store.enlist(request)).await
+        self.spoil(next(&self.acquires), self.store.enlist(request)).await
     }
 
     async fn bind_ledger(&self, ledger: &str, memory: Duration, replace: bool) -> Result<LedgerBinding> {
@@ -136,14 +135,14 @@ impl LockBackend for Faulty {
 
 pub const TTL: Duration = Duration::from_secs(30);
 
-pub struct Bench {
+pub struct Setup {
     pub clock: Arc<ManualClock>,
     pub backend: Arc<Faulty>,
     pub locks: LockManager,
 }
 
 /// A manager on a faulty store, both on one clock that the test moves.
-pub fn bench() -> Bench {
+pub fn setup() -> Setup {
     let clock = Arc::new(ManualClock::new());
     let backend = Arc::new(Faulty {
         store: MemoryBackend::with_clock(clock.clone()),
@@ -157,14 +156,14 @@ pub fn bench() -> Bench {
         released_at: Mutex::default(),
     });
     let locks = LockManager::builder(backend.clone()).ttl(TTL).clock(clock.clone()).build().unwrap();
-    Bench { clock, backend, locks }
+    Setup { clock, backend, locks }
 }
 
 pub fn key() -> LockKey {
     LockKey::posting("upwork", "1").unwrap()
 }
 
-impl Bench {
+impl Setup {
     pub async fn lease(&self) -> bidlock::Lease {
         self.locks.try_lock(&key()).await.unwrap().acquired().unwrap()
     }
@@ -183,5 +182,32 @@ impl Bench {
             tokio::task::yield_now().await;
         }
         panic!("not given back in 10 s, and its TTL is {TTL:?}");
+    }
+
+    /// Moves time in steps, each with its consequences.
+    pub async fn pass(&self, time: Duration, step: Duration) {
+        let until = self.clock.now().later(time);
+        settle().await;
+        while self.clock.now() < until {
+            self.clock.advance(step);
+            settle().await;
+        }
+    }
+
+    pub async fn lease_of(&self, posting: &str) -> bidlock::Lease {
+        let key = LockKey::posting("upwork", posting).unwrap();
+        self.locks.try_lock(&key).await.unwrap().acquired().unwrap()
+    }
+
+    /// How many releases have been asked for.
+    pub fn releases(&self) -> usize {
+        self.backend.released_at.lock().unwrap().len()
+    }
+}
+
+/// Lets every task run until it waits.
+pub async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
     }
 }
