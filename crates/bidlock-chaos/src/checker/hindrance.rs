@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::timeline::{AFTERMATH_MS, Span, Timeline};
+use super::timeline::{Span, Timeline};
 use crate::{
     fault::{FaultKind, Place},
     history::Role,
@@ -18,12 +18,12 @@ impl Timeline {
         let stalls = self.stalls_in((from_ms, to_ms));
         let scanners = self.scanners();
         let mut edges = vec![from_ms, to_ms];
-        edges.extend(spans.iter().flat_map(|span| [span.from_ms, shows_until_ms(span)]));
+        edges.extend(spans.iter().flat_map(|span| [span.from_ms, span.may_show_until_ms()]));
         edges.extend(stalls.iter().flat_map(|stall| [stall.from_ms, stall.to_ms]));
         edges.retain(|at_ms| (from_ms..=to_ms).contains(at_ms));
         edges.sort_unstable();
         let is_hindered = |from_ms: i64, to_ms: i64| {
-            let lasts = |span: &&&Span| span.from_ms <= from_ms && to_ms <= shows_until_ms(span);
+            let lasts = |span: &&&Span| span.from_ms <= from_ms && to_ms <= span.may_show_until_ms();
             let during = || spans.iter().filter(lasts);
             let is_stopped =
                 |process: &&str| during().any(|span| span.target.process.as_deref() == Some(*process));
@@ -40,10 +40,6 @@ impl Timeline {
         let lives = self.lives.iter().filter(|life| life.role == Role::Scanner && life.is_kept_alive());
         lives.map(|life| life.process.as_str()).collect()
     }
-}
-
-fn shows_until_ms(span: &Span) -> i64 {
-    span.to_ms + AFTERMATH_MS
 }
 
 /// Ledger or Redis is broken, or keeps this version out. What waits for an answer to lose breaks nothing meanwhile, and what

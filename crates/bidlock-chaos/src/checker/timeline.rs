@@ -9,9 +9,9 @@ use crate::{
     history::{Entry, Exited, FaultLine, ReplyLost, Role, Started, What},
 };
 
-/// How long after its end a fault may still show at the most: connections are made anew, waits run out.
-pub(super) const AFTERMATH_MS: i64 = 1_500;
-/// How long one shows that does not wait for something to strike at.
+/// How long after its end a fault may still show at the most: see [`may_show_until_ms`](Span::may_show_until_ms).
+const AFTERMATH_MS: i64 = 1_500;
+/// How long after it things are put down to it: see [`shows_until_ms`](Span::shows_until_ms).
 const SHORT_AFTERMATH_MS: i64 = 300;
 
 /// Lives and faults of a run, in the order of their beginnings.
@@ -120,7 +120,14 @@ impl Span {
         self.to_ms > self.from_ms
     }
 
-    /// Until when it shows.
+    /// Until when it may still hinder, at the most: connections are made anew, waits run out. For what it excuses, such as that
+    /// nobody took over.
+    pub(super) fn may_show_until_ms(&self) -> i64 {
+        self.to_ms + AFTERMATH_MS
+    }
+
+    /// Until when what goes wrong is put down to it: it does not wait for something to strike at. For what it explains, where a
+    /// longer time would name faults that had nothing to do with it.
     fn shows_until_ms(&self) -> i64 {
         self.to_ms + SHORT_AFTERMATH_MS
     }
@@ -249,7 +256,7 @@ impl Timeline {
         let first = self.faults.partition_point(|span| span.from_ms < from_ms - reach_ms);
         let last = self.faults.partition_point(|span| span.from_ms <= to_ms);
         let near = self.faults.get(first..last.max(first)).unwrap_or_default();
-        near.iter().filter(move |span| span.to_ms + AFTERMATH_MS >= from_ms)
+        near.iter().filter(move |span| span.may_show_until_ms() >= from_ms)
     }
 
     /// The first fault of these kinds that hit this very process in this time, or one of the same name.
@@ -339,7 +346,7 @@ impl Timeline {
             // Sweepers do not say in which process they ran.
             let hit = is_jumping(span);
             let within =
-                |at_ms: i64| at_ms + AFTERMATH_MS >= span.from_ms && at_ms <= span.to_ms + AFTERMATH_MS;
+                |at_ms: i64| at_ms + AFTERMATH_MS >= span.from_ms && at_ms <= span.may_show_until_ms();
             hit && (within(at_ms) || within(at_ms.saturating_sub(span.amount.saturating_mul(1_000))))
         })
     }
