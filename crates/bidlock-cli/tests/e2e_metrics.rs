@@ -240,7 +240,7 @@ async fn metrics_of_a_real_scan_say_what_its_summary_says_and_name_no_posting() 
     for (name, reasons) in [
         ("bidlock_backend_errors_total", &["unavailable", "busy", "poisoned"][..]),
         ("bidlock_lock_lost_total", &["deadline", "taken", "found_at_release"]),
-        ("bidlock_invariant_violations_total", &["reopened", "contradiction"]),
+        ("bidlock_invariant_violations_total", &["reopened", "unmatched", "contradiction"]),
     ] {
         assert!(scrape.sum(name, &[]) == 0.0);
         for reason in reasons {

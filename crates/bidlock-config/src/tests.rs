@@ -95,7 +95,7 @@ fn a_bad_value_names_where_it_was_set() {
         ("BIDLOCK_LOCK__TTL", "99ms", "at least 100ms"),
         ("BIDLOCK_LOCK__TTL", "9000d", "longer than 366 days"),
         ("BID_LOCK_TIMEOUT", "-1", "BID_LOCK_TIMEOUT"),
-        ("BID_LOCK_RETRY_COUNT", "many", "from 0 to 100"),
+        ("BID_LOCK_RETRY_COUNT", "many", "from 0 to 1000"),
         ("BIDLOCK_SCAN__CONCURRENCY", "0", "from 1 to 1024"),
         ("BIDLOCK_SUBMIT__APPROVAL", "allways", "did you mean `always`"),
         ("BIDLOCK_SUBMIT__TARGET", "localhost:8080", "BIDLOCK_SUBMIT__TARGET"),

@@ -152,8 +152,8 @@ pub const INVARIANT_VIOLATIONS: Series = Series {
     kind: Kind::Counter,
     labels: &["reason"],
     help: "What must never be, and is: reopened (the marketplace has a bid that was settled as not submitted), \
-           contradiction (the ledger is not as the protocol leaves it, or its rows and the marketplace's \
-           bids are not one to one)",
+           unmatched (the marketplace's bids and the ledger's rows are not one to one), contradiction (the ledger \
+           is not as the protocol leaves it)",
 };
 /// Whether a store answers.
 pub const BACKEND_UP: Series = Series {

@@ -19,6 +19,7 @@ const WOULD_SUBMIT: &str = "would_submit";
 pub struct BidMetrics {
     of: ByMarketplace<OfMarketplace>,
     contradictions: Counter,
+    unmatched: Counter,
 }
 
 #[derive(Debug)]
@@ -39,7 +40,8 @@ impl BidMetrics {
             created_s: BID_CREATE_DURATION.histogram(&[marketplace]),
             stale: STALE_CLAIM_REJECTIONS.counter(&[marketplace]),
         });
-        BidMetrics { of, contradictions: INVARIANT_VIOLATIONS.counter(&["contradiction"]) }
+        let violations = |reason| INVARIANT_VIOLATIONS.counter(&[reason]);
+        BidMetrics { of, contradictions: violations("contradiction"), unmatched: violations("unmatched") }
     }
 
     /// A sighting, or an approved bid, got its final answer.
@@ -54,13 +56,13 @@ impl BidMetrics {
     /// Something broke.
     pub(crate) fn broke(&self, error: &PipelineError) {
         if let PipelineError::Invariant(_) = error {
-            self.contradicted();
+            self.contradictions.increment(1);
         }
     }
 
-    /// The marketplace's bids are not those of the ledger, or the ledger contradicts itself.
-    pub(crate) fn contradicted(&self) {
-        self.contradictions.increment(1);
+    /// The marketplace's bids and the ledger's rows are not one to one.
+    pub(crate) fn unmatched(&self) {
+        self.unmatched.increment(1);
     }
 
     /// The ledger has answered a claim on this posting.

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::{
     finding::{Found, find_among},
     pipeline::PipelineError,
-    record::second_bid,
+    record::{alarm_of, second_bid},
 };
 
 /// How many sweeps one run makes at the most, each of a full page: a bound, not a wish.
@@ -229,7 +229,7 @@ impl Reconciler {
             }
         };
         if let Some(alarm) = &alarm {
-            tracing::error!(target: "bidlock::alarm", bid = %now.id, posting = %now.posting, %alarm, "alarm");
+            alarm_of(&now, alarm);
         }
         Ok(Settled { now: now.state, bid, note: note.to_owned(), alarm, failed: false })
     }

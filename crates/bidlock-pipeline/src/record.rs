@@ -37,15 +37,15 @@ impl Pipeline {
     ) -> Result<Bid, PipelineError> {
         match applied {
             Applied::Moved { bid, alarm } => {
-                if let Some(alarm) = alarm {
-                    tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
+                if let Some(text) = alarm {
+                    alarm_of(&bid, &text);
                 }
                 Ok(*bid)
             }
             Applied::Already(bid) => Ok(*bid),
             Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, action) => {
                 if let Some(alarm) = second_bid(&bid, at, action) {
-                    self.contradicted(&bid, &alarm);
+                    self.unmatched(&bid, &alarm);
                 }
                 Ok(*bid)
             }
@@ -79,7 +79,7 @@ impl Pipeline {
              withdraw neither before a look at both",
             bid.id, other.id, other.state
         );
-        self.contradicted(bid, &detail);
+        self.unmatched(bid, &detail);
         let cause = UnknownCause::Duplicate;
         let change = self
             .change(bid.claim_ref(), Move::LoseAnswer { cause })
@@ -94,11 +94,11 @@ impl Pipeline {
         })
     }
 
-    /// Tells a person that the marketplace's bids are not those of the ledger.
-    fn contradicted(&self, bid: &Bid, alarm: &str) {
-        tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
+    /// Tells a person that the marketplace's bids and the ledger's rows are not one to one.
+    fn unmatched(&self, bid: &Bid, text: &str) {
+        alarm_of(bid, text);
         if let Some(metrics) = &self.options.metrics {
-            metrics.contradicted();
+            metrics.unmatched();
         }
     }
 
@@ -198,4 +198,9 @@ fn agrees(bid: &Bid, at: ClaimRef, action: &Move) -> bool {
             Move::LoseAnswer { .. } => !matches!(bid.state, Claimed | Submitting),
             _ => false,
         }
+}
+
+/// Says what a person has to look at now.
+pub(crate) fn alarm_of(bid: &Bid, alarm: &str) {
+    tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
 }

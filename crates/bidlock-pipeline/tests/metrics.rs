@@ -72,27 +72,40 @@ async fn a_claim_that_comes_too_late_at_the_door_is_counted() {
     assert_eq!(scrape.value("bidlock_stale_claim_rejections_total{marketplace=\"m\"}"), 1.0);
 }
 
-#[tokio::test]
-async fn a_wrong_word_of_a_person_counts_as_what_must_never_be() {
+/// A person settles a bid while its claimant sleeps on the request, which is accepted as x1 at last.
+async fn settled_by_a_person_and_then_accepted(word: Move, violation: &str) {
     let (rig, scrape) = (Rig::new(), Scrape::new());
-    let violations = || scrape.value("bidlock_invariant_violations_total{reason=\"reopened\"}");
+    let violations =
+        |reason| scrape.value(&format!("bidlock_invariant_violations_total{{reason=\"{reason}\"}}"));
     let held = rig.market.hold("1", Step::Say(accepted()));
     let pipeline = counted(&rig, &scrape, rig.ledger.clone());
-    assert_eq!(violations(), 0.0);
     let sending = tokio::spawn(async move { one(&pipeline, "1").await });
     rig.market.wait_for(1).await;
-    // It is given up, a person says that nothing was sent, and then the marketplace's yes arrives.
     rig.time.advance(rig::TTL);
     rig.ledger.sweep(10).await.unwrap();
     let row = rig.row("1").await;
     assert_eq!(row.state, BidState::Unknown);
-    let action = Move::ResolveNotSubmitted { allow_new_bid: false };
-    let word = Change::new(row.claim_ref(), Actor::operator("p"), action);
-    assert!(matches!(rig.ledger.apply(&[word]).await.unwrap()[0], Applied::Moved { .. }));
+    let change = Change::new(row.claim_ref(), Actor::operator("p"), word);
+    assert!(matches!(rig.ledger.apply(&[change]).await.unwrap()[0], Applied::Moved { .. }));
     held.send(()).unwrap();
     sending.await.unwrap();
     assert_eq!(rig.row("1").await.state, BidState::Submitted);
-    assert_eq!(violations(), 1.0);
+    for reason in ["reopened", "unmatched", "contradiction"] {
+        assert_eq!(violations(reason), f64::from(u8::from(reason == violation)), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_word_of_a_person_counts_as_what_must_never_be() {
+    let word = Move::ResolveNotSubmitted { allow_new_bid: false };
+    settled_by_a_person_and_then_accepted(word, "reopened").await;
+}
+
+#[tokio::test]
+async fn a_second_bid_at_the_marketplace_counts_as_what_must_never_be() {
+    let word = |name: &str| Move::ResolveSubmitted { external_ref: Some(name.to_owned()) };
+    settled_by_a_person_and_then_accepted(word("x7"), "unmatched").await;
+    settled_by_a_person_and_then_accepted(word("x1"), "none").await;
 }
 
 #[tokio::test]
