@@ -6,10 +6,9 @@ use bidlock_ledger::{
 };
 
 use super::{
-    Findings, Invariant,
-    market::{Market, Sent},
-    named,
+    Findings, Invariant, named,
     postings::{Postings, RowFacts},
+    record::{Record, Sent},
     timeline::{Life, Timeline},
     unknowns,
     verdict::At,
@@ -30,7 +29,7 @@ pub(super) const WITHOUT_REDIS: &str = "of them on claims made a TTL after it we
 pub(super) struct Around<'a> {
     pub(super) begun: &'a Begun,
     pub(super) timeline: &'a Timeline,
-    pub(super) market: &'a Market,
+    pub(super) record: &'a Record,
 }
 
 impl Around<'_> {
@@ -167,7 +166,7 @@ fn behind_the_door(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &
     let is_dated = !passages.contains(&i64::MIN);
     let slack_ms = around.claim_slack_ms();
     let mut passages = passages.as_slice();
-    for sent in around.market.of_bid(bid.id) {
+    for sent in around.record.of_bid(bid.id) {
         let away = ledger_away(events, around, sent);
         found.looked(Invariant::S2, "requests", 1);
         if away {

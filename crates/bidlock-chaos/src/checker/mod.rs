@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `invariant`, `verdict` | what must hold; what was found of it |
 //! | `timeline`, `hindrance` | who lived when, what was broken when; when nobody could go on |
-//! | `postings`, `market` | the feed's postings; the marketplace's own record |
+//! | `postings`, `record` | the feed's postings; the marketplace's own record |
 //! | `bids`, `named` | one bid at a time: S2, S4 to S7, L1, L2, L4; S8; the law itself is [`bidlock_ledger::lawful`] |
-//! | `marketplace` | one posting at a time: S1, S3, S5, S9, L3 |
+//! | `per_posting` | one posting at a time: S1, S2 of what no bid sent, S3, S5, S9, L1 of what look-ups show, L3 |
 //! | `look_ups` | what the last look-ups could see: L1 of what is unknown |
 //! | `leases` | S10, and S4 on the locks |
 //! | `unknowns`, `chance` | the fault behind each unknown outcome, or the host's stall; what naming it is worth |
@@ -22,10 +22,10 @@ mod hindrance;
 mod invariant;
 mod leases;
 mod look_ups;
-mod market;
-mod marketplace;
 mod named;
+mod per_posting;
 mod postings;
+mod record;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timeline;
@@ -38,11 +38,11 @@ use bidlock_ledger::{Bid, BidEvent, PostingId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::unknowns::HOST_STALLED;
-use self::{bids::Around, leases::Leases, market::Market, postings::Postings, verdict::Findings};
+use self::{bids::Around, leases::Leases, postings::Postings, record::Record, verdict::Findings};
 pub use self::{
     chance::Chance,
     invariant::Invariant,
-    market::Sent,
+    record::Sent,
     timeline::{Life, Span, Stall, Timeline},
     verdict::{Finding, MAX_TOLD, Shown, Verdict, Violation},
 };
@@ -162,37 +162,37 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
         }
         Ok(())
     })?;
-    let mut market = Market::new(begun.wall_ms);
+    let mut record = Record::new(begun.wall_ms);
     read_lines(&folder.sandbox(), |line| {
-        market.hear(&line, &mut postings);
+        record.hear(&line, &mut postings);
         Ok(())
     })?;
     let mut tally = unknowns::Tally::default();
-    let around = Around { begun: &begun, timeline: &timeline, market: &market };
+    let around = Around { begun: &begun, timeline: &timeline, record: &record };
     let states = read_bids(folder, |bid, events| {
         bids::check(bid, events, &around, &mut postings, &mut found, &mut tally);
     })?;
     let written = meant(folder, &postings)?;
-    marketplace::check(&postings, &around, &written, &mut found);
+    per_posting::check(&postings, &around, &written, &mut found);
     leases.finish(&timeline, &mut found);
     processes(&timeline, &mut found);
-    went_on(&timeline, market.sent.len(), &mut found);
+    went_on(&timeline, record.sent.len(), &mut found);
     not_exercised(&begun, &mut found);
     evidence::show(folder, &begun, &timeline, found.violations())?;
     let unknowns::Tally { counts, at_ms: unknown_ms, silences_ms } = tally;
     let silence_by_chance =
-        Chance::of(&silences_ms, &Around { begun: &begun, timeline: &timeline, market: &market });
+        Chance::of(&silences_ms, &Around { begun: &begun, timeline: &timeline, record: &record });
     let unknowns = counts.into_iter().map(|((cause, fault), count)| Unknown { cause, fault, count });
     Ok(Checked {
-        faults: counted(&timeline, &market),
+        faults: counted(&timeline, &record),
         unknowns: unknowns.collect(),
         unknown_ms,
         silence_by_chance,
         states,
         postings: in_feed,
-        submissions: market.sent.len() as u64,
-        accepted: market.sent.iter().filter(|sent| sent.accepted.is_some()).count() as u64,
-        ticks: ticks(&market),
+        submissions: record.sent.len() as u64,
+        accepted: record.sent.iter().filter(|sent| sent.accepted.is_some()).count() as u64,
+        ticks: ticks(&record),
         findings: found.finish(),
         begun,
         timeline,
@@ -244,10 +244,10 @@ fn read_bids(
 }
 
 /// Which postings of the feed the strangers among the ids were written for. The feed is read again only if there are any.
-fn meant(folder: &RunFolder, postings: &Postings) -> Result<marketplace::Written, HistoryError> {
+fn meant(folder: &RunFolder, postings: &Postings) -> Result<per_posting::Written, HistoryError> {
     let strangers: HashMap<&str, &PostingId> =
         postings.strangers().map(|facts| (facts.id.posting(), &facts.id)).collect();
-    let mut written = marketplace::Written::new();
+    let mut written = per_posting::Written::new();
     if strangers.is_empty() {
         return Ok(written);
     }
@@ -330,7 +330,7 @@ fn not_exercised(begun: &Begun, found: &mut Findings) {
     found.needs(Invariant::L4, bids::WITHOUT_REDIS, l4);
 }
 
-fn counted(timeline: &Timeline, market: &Market) -> BTreeMap<FaultKind, u64> {
+fn counted(timeline: &Timeline, record: &Record) -> BTreeMap<FaultKind, u64> {
     let mut faults: BTreeMap<FaultKind, u64> = BTreeMap::new();
     for span in &timeline.faults {
         *faults.entry(span.fault).or_default() += 1;
@@ -340,15 +340,15 @@ fn counted(timeline: &Timeline, market: &Market) -> BTreeMap<FaultKind, u64> {
     if timeline.lost_replies() > 0 {
         faults.insert(FaultKind::LoseReply, timeline.lost_replies());
     }
-    for (kind, count) in &market.faults {
+    for (kind, count) in &record.faults {
         *faults.entry(*kind).or_default() += count;
     }
     faults
 }
 
-fn ticks(market: &Market) -> Vec<Tick> {
-    let step = market.sent.len().div_ceil(MAX_TICKS).max(1);
-    let every = market.sent.iter().step_by(step);
+fn ticks(record: &Record) -> Vec<Tick> {
+    let step = record.sent.len().div_ceil(MAX_TICKS).max(1);
+    let every = record.sent.iter().step_by(step);
     every
         .map(|sent| Tick {
             at_ms: sent.at_ms,

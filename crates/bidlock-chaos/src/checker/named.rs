@@ -6,8 +6,8 @@ use bidlock_ledger::{Action, Bid, BidEvent, BidState};
 use super::{
     Findings, Invariant,
     bids::{Around, SLACK_MS, is_there},
-    market::Sent,
     postings::PostingNo,
+    record::Sent,
     verdict::At,
 };
 
@@ -28,7 +28,7 @@ pub(super) fn check(bid: &Bid, events: &[BidEvent], posting: (&Around<'_>, Posti
             continue;
         }
         let at_ms = around.is_known(event).then(|| around.at_ms(event));
-        let lie = match around.market.accepted_as(name) {
+        let lie = match around.record.accepted_as(name) {
             Some((sent, at)) if at == number && is_its(sent, bid) => untimely(sent, at_ms),
             Some(_) => Some("is another bid's name"),
             None => Some("the marketplace had not"),
@@ -41,7 +41,7 @@ pub(super) fn check(bid: &Bid, events: &[BidEvent], posting: (&Around<'_>, Posti
     if is_there(bid.state) && name.is_none_or(|name| !named.contains(&name)) && !by_person {
         violated(format!("bid {} is {} as {name:?}, and no event says so", bid.id, bid.state));
     }
-    if let Some((sent, _)) = name.and_then(|name| around.market.accepted_as(name))
+    if let Some((sent, _)) = name.and_then(|name| around.record.accepted_as(name))
         && let Some(lie) = at_the_end(sent, bid.state)
     {
         violated(format!("bid {} is {} as {name:?}, which {lie}", bid.id, bid.state));

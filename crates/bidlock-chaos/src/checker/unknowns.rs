@@ -7,7 +7,7 @@ use bidlock_ledger::{Action, Bid, BidEvent, BidState, UnknownCause};
 use super::{
     Findings, Invariant, MAX_TICKS,
     bids::{Around, SLACK_MS},
-    market::Sent,
+    record::Sent,
     verdict::At,
 };
 use crate::fault::{FaultKind, Place};
@@ -173,7 +173,7 @@ impl Case<'_> {
     fn request(&self) -> Option<&Sent> {
         let (from_ms, to_ms) = self.time();
         let during = |sent: &&Sent| (from_ms..=to_ms).contains(&sent.at_ms);
-        let sent = || self.around.market.of_bid(self.bid.id);
+        let sent = || self.around.record.of_bid(self.bid.id);
         sent().filter(during).last().or_else(|| sent().nth(self.doors.saturating_sub(1)))
     }
 

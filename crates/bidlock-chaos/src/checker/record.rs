@@ -44,23 +44,22 @@ pub struct Sent {
     posting: PostingNo,
 }
 
-/// The record, read to its end.
+/// All of it.
 #[derive(Debug, Default)]
-pub(super) struct Market {
+pub(super) struct Record {
     pub(super) sent: Vec<Sent>,
     /// How often each fault of the marketplace struck, look-ups and withdrawals included.
     pub(super) faults: HashMap<FaultKind, u64>,
-    pub(super) requests: u64,
     by_bid: HashMap<BidId, Vec<usize>>,
     open: HashMap<u64, usize>,
     accepted: HashMap<String, usize>,
     wall_ms: i64,
 }
 
-impl Market {
+impl Record {
     /// Of a run that began at this time of the wall clock.
-    pub(super) fn new(wall_ms: i64) -> Market {
-        Market { wall_ms, ..Market::default() }
+    pub(super) fn new(wall_ms: i64) -> Record {
+        Record { wall_ms, ..Record::default() }
     }
 
     pub(super) fn hear(&mut self, line: &Line, postings: &mut Postings) {
@@ -72,7 +71,6 @@ impl Market {
     }
 
     fn request(&mut self, request: &RequestLine, postings: &mut Postings) {
-        self.requests += 1;
         let Some(seen) = &request.submission else { return };
         let Ok(id) = PostingId::new(&seen.marketplace, &seen.posting_id) else { return };
         let posting = postings.number(&id);

@@ -8,28 +8,28 @@ use super::{
     Findings, Invariant,
     bids::{Around, is_there},
     look_ups::LookUps,
-    market::Market,
     postings::{Facts, Postings, RowFacts},
+    record::Record,
     verdict::At,
 };
 
 pub(super) fn check(postings: &Postings, around: &Around<'_>, written: &Written, found: &mut Findings) {
-    let (market, look_ups) = (around.market, LookUps::of(around));
+    let (record, look_ups) = (around.record, LookUps::of(around));
     for facts in &postings.facts {
-        accepted_once(facts, market, found);
-        not_denied(facts, market, &look_ups, found);
-        from_nowhere(facts, market, found);
+        accepted_once(facts, record, found);
+        not_denied(facts, record, &look_ups, found);
+        from_nowhere(facts, record, found);
         ordinals(facts, found);
         not_lost(facts, found);
     }
-    one_identity(postings, market, written, found);
+    one_identity(postings, record, written, found);
 }
 
 /// S1: one submission is accepted, and another only after the ledger recorded that it may be. One that the marketplace turned
 /// away because it has a bid counts as accepted: another marketplace would have taken it.
-fn accepted_once(facts: &Facts, market: &Market, found: &mut Findings) {
+fn accepted_once(facts: &Facts, record: &Record, found: &mut Findings) {
     let (mut accepted, mut taken, mut turned_away) = (0_usize, 0_u64, 0_u64);
-    for sent in facts.sent.iter().map(|index| &market.sent[*index]) {
+    for sent in facts.sent.iter().map(|index| &record.sent[*index]) {
         let (did, name) = match (&sent.accepted, &sent.already) {
             (Some(name), _) => ("accepted", name),
             (None, Some(name)) => ("has, and was asked to accept again,", name),
@@ -62,8 +62,8 @@ fn accepted_once(facts: &Facts, market: &Market, found: &mut Findings) {
 }
 
 /// S9: what the marketplace has, some row says, or does not know yet. L1: no longer than until a look-up shows it.
-fn not_denied(facts: &Facts, market: &Market, look_ups: &LookUps, found: &mut Findings) {
-    for sent in facts.sent.iter().map(|index| &market.sent[*index]) {
+fn not_denied(facts: &Facts, record: &Record, look_ups: &LookUps, found: &mut Findings) {
+    for sent in facts.sent.iter().map(|index| &record.sent[*index]) {
         let Some(name) = &sent.accepted else { continue };
         if sent.withdrawn_ms.is_some() {
             continue;
@@ -93,8 +93,8 @@ fn not_denied(facts: &Facts, market: &Market, look_ups: &LookUps, found: &mut Fi
 }
 
 /// S2: a bid that the ledger does not know has passed no door.
-fn from_nowhere(facts: &Facts, market: &Market, found: &mut Findings) {
-    for sent in facts.sent.iter().map(|index| &market.sent[*index]) {
+fn from_nowhere(facts: &Facts, record: &Record, found: &mut Findings) {
+    for sent in facts.sent.iter().map(|index| &record.sent[*index]) {
         if facts.rows.iter().any(|row| Some(row.bid) == sent.bid) {
             continue;
         }
@@ -137,7 +137,7 @@ fn not_lost(facts: &Facts, found: &mut Findings) {
 pub(super) type Written = HashMap<PostingId, PostingId>;
 
 /// S3: rows and requests are under the one identity of their posting, and under no way in which a feed writes it.
-fn one_identity(postings: &Postings, market: &Market, written: &Written, found: &mut Findings) {
+fn one_identity(postings: &Postings, record: &Record, written: &Written, found: &mut Findings) {
     found.looked(Invariant::S3, "identities in use", postings.facts.len() as u64);
     for facts in postings.strangers() {
         let (requests, rows) = (facts.sent.len(), facts.rows.len());
@@ -150,8 +150,8 @@ fn one_identity(postings: &Postings, market: &Market, written: &Written, found: 
         found.violated(Invariant::S3, At::posting(&facts.id), what);
         // What stands under several identities is bid on once for each.
         if let Some(meant) = written.get(&facts.id)
-            && accepted(facts, market)
-            && postings.of(meant).is_some_and(|meant| accepted(meant, market))
+            && accepted(facts, record)
+            && postings.of(meant).is_some_and(|meant| accepted(meant, record))
         {
             let what = format!("{meant} was bid on twice, once as {}", facts.id);
             found.violated(Invariant::S1, At::posting(&facts.id), what);
@@ -159,6 +159,6 @@ fn one_identity(postings: &Postings, market: &Market, written: &Written, found: 
     }
 }
 
-fn accepted(facts: &Facts, market: &Market) -> bool {
-    facts.sent.iter().any(|index| market.sent[*index].accepted.is_some())
+fn accepted(facts: &Facts, record: &Record) -> bool {
+    facts.sent.iter().any(|index| record.sent[*index].accepted.is_some())
 }
