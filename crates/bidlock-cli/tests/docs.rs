@@ -20,7 +20,7 @@ fn text(path: &str) -> String {
 fn pages() -> Vec<(String, String)> {
     let mut paths: Vec<PathBuf> =
         ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(PathBuf::from).into();
-    for folder in ["docs", "docs/backends"] {
+    for folder in ["docs", "docs/backends", "docs/reliability"] {
         let found = fs::read_dir(root().join(folder)).unwrap();
         paths.extend(
             found

@@ -2,7 +2,7 @@
 //!
 //! The model is small enough to be searched completely within its bounds: every order of every step of several
 //! scanners, the sweeper, the reconciler, the operator and the marketplace, with faults at any moment. The rules come
-//! from [`bidlock_ledger::state::TRANSITIONS`]; what the model leaves out stands in `docs/reliability.md`.
+//! from [`bidlock_ledger::state::TRANSITIONS`]; what the model leaves out stands in `docs/reliability/model.md`.
 //!
 //! # Layout
 //!
