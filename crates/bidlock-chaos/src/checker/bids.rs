@@ -6,82 +6,15 @@ use bidlock_ledger::{
 };
 
 use super::{
-    Findings, Invariant, named,
+    Findings, Invariant,
+    around::{Around, SLACK_MS},
+    named,
     postings::{Postings, RowFacts},
-    record::{Record, Sent},
-    timeline::{Life, Timeline},
+    record::Sent,
     unknowns,
     verdict::At,
+    without_redis,
 };
-use crate::{fault::Place, history::Begun};
-
-/// How far an event's time may be from the times of others: all read one host's clocks, the wall clock before the boot-time
-/// clock, with a moment between.
-pub(super) const SLACK_MS: i64 = 50;
-/// The same of the guards of claims on PostgreSQL: a claim is dated by its claimant's idea of the server's clock, which the
-/// server takes if it is off by no more than a second.
-const POSTGRES_CLAIM_SLACK_MS: i64 = 1_100;
-
-/// What shows L4.
-pub(super) const WITHOUT_REDIS: &str = "of them on claims made a TTL after it went";
-
-/// What the check of one bid looks at besides.
-pub(super) struct Around<'a> {
-    pub(super) begun: &'a Begun,
-    pub(super) timeline: &'a Timeline,
-    pub(super) record: &'a Record,
-}
-
-impl Around<'_> {
-    /// An event's time on the run's clock.
-    pub(super) fn at_ms(&self, event: &BidEvent) -> i64 {
-        event.at.0 - self.begun.wall_ms
-    }
-
-    /// Whether it can be judged by.
-    pub(super) fn is_known(&self, event: &BidEvent) -> bool {
-        !self.timeline.is_doubtful(self.ledger(), &event.actor, self.at_ms(event))
-    }
-
-    pub(super) fn ledger(&self) -> Place {
-        self.begun.plan.engines.ledger()
-    }
-
-    pub(super) fn ttl_ms(&self) -> i64 {
-        i64::try_from(self.begun.plan.ttl_ms).unwrap_or(i64::MAX)
-    }
-
-    /// Whether nothing could be had of this place at this time by whoever goes by this name: by all of them, where it is more
-    /// than one.
-    fn is_away(&self, place: Place, name: &str, at_ms: i64) -> bool {
-        self.away_since(place, name, at_ms).is_some()
-    }
-
-    /// Since when, if so; for the last of them, where it is more than one.
-    fn away_since(&self, place: Place, name: &str, at_ms: i64) -> Option<i64> {
-        let since = |life: &Life| {
-            let outages = self.timeline.near(at_ms, at_ms).filter(|span| {
-                span.is_outage()
-                    && span.lies_before(&life.process, place)
-                    && (span.from_ms..=span.to_ms).contains(&at_ms)
-            });
-            outages.map(|span| span.from_ms).min()
-        };
-        let all: Option<Vec<i64>> = self.timeline.lives_in(name, (at_ms, at_ms)).map(since).collect();
-        all?.into_iter().max()
-    }
-
-    fn claim_slack_ms(&self) -> i64 {
-        if self.ledger() == Place::Sqlite { SLACK_MS } else { POSTGRES_CLAIM_SLACK_MS }
-    }
-
-    /// How long whatever was broken may take to come to rest, and what was claimed at this time. A lease whose holder has
-    /// died lasts longer where the lock store's clock went back.
-    fn rest_ms(&self, from_ms: i64) -> i64 {
-        let promised = i64::try_from(self.begun.plan.rest_ms()).unwrap_or(i64::MAX / 2);
-        promised + self.timeline.prolonged_ms((from_ms - self.ttl_ms(), from_ms + self.ttl_ms()))
-    }
-}
 
 /// Checks a bid, and notes what its posting's check needs.
 pub(super) fn check(
@@ -98,7 +31,7 @@ pub(super) fn check(
     named::check(bid, events, (around, number), found);
     at_rest(bid, events, around, postings.of(&bid.posting).is_some_and(|facts| facts.is_gone), found);
     followed(bid, events, around, found);
-    without_redis(events, around, found);
+    without_redis::check(events, around, found);
     unknowns::check(bid, events, around, found, unknown);
     let facts = &mut postings.facts[number];
     facts.freed.extend(
@@ -147,7 +80,7 @@ fn law(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Findings
     found.looked(Invariant::S7, "events", events.len() as u64);
 }
 
-fn makes_claim(event: &BidEvent) -> bool {
+pub(super) fn makes_claim(event: &BidEvent) -> bool {
     matches!(event.action, Some(Action::TakeOver | Action::TakeSending))
 }
 
@@ -245,7 +178,7 @@ fn at_rest(bid: &Bid, events: &[BidEvent], around: &Around<'_>, is_gone: bool, f
 }
 
 /// L2: once a killed claimant's claim has run out, somebody moves the row on. Time in which nobody could does not count: see
-/// [`hindered_ms`](Timeline::hindered_ms).
+/// [`hindered_ms`](super::Timeline::hindered_ms).
 fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
     for pair in events.windows(2) {
         let [claimed, next] = pair else { continue };
@@ -269,26 +202,5 @@ fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Fin
                 format!("bid {} waited for {} ms after its claimant was killed", bid.id, to_ms - from_ms);
             found.violated(Invariant::L2, At::posting(&bid.posting), what);
         }
-    }
-}
-
-/// L4: doors that were passed while Redis was away. What was locked before it went may still be sent; what was claimed when
-/// such locks had run out shows that bidding goes on.
-fn without_redis(events: &[BidEvent], around: &Around<'_>, found: &mut Findings) {
-    let mut claimed: Option<&BidEvent> = None;
-    for event in events.iter().filter(|event| around.is_known(event)) {
-        if event.action.is_none() || makes_claim(event) {
-            claimed = Some(event);
-        }
-        if event.to != BidState::Submitting
-            || !around.is_away(Place::Redis, &event.actor, around.at_ms(event))
-        {
-            continue;
-        }
-        found.looked(Invariant::L4, "doors passed while Redis was away", 1);
-        let at_ms = claimed.map_or(i64::MIN, |event| around.at_ms(event));
-        let since_ms = around.away_since(Place::Redis, &event.actor, at_ms);
-        let goes_on = since_ms.is_some_and(|since_ms| at_ms - since_ms >= around.ttl_ms());
-        found.looked(Invariant::L4, WITHOUT_REDIS, u64::from(goes_on));
     }
 }

@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bids::Around,
+    around::Around,
     timeline::{Life, Timeline},
     unknowns,
 };

@@ -1,6 +1,6 @@
 //! What the last look-ups of a run could see: a bid that they show may not be unknown any more.
 
-use super::{bids::Around, postings::RowFacts, record::Sent};
+use super::{around::Around, postings::RowFacts, record::Sent};
 use crate::history::Role;
 
 /// How much earlier than its sending a bid may be dated by a marketplace, where a look-up knows it by nothing but its time:

@@ -3,18 +3,22 @@
 //! | module | what |
 //! |---|---|
 //! | `invariant`, `verdict` | what must hold; what was found of it |
-//! | `timeline`, `hindrance` | who lived when, what was broken when; when nobody could go on |
+//! | `timeline`, `hindrance` | who lived when, what was broken when; when nobody could take over, which L2 does not count |
 //! | `postings`, `record` | the feed's postings; the marketplace's own record |
-//! | `bids`, `named` | one bid at a time: S2, S4 to S7, L1, L2, L4; S8; the law itself is [`bidlock_ledger::lawful`] |
-//! | `per_posting` | one posting at a time: S1, S2 of what no bid sent, S3, S5, S9, L1 of what look-ups show, L3 |
-//! | `look_ups` | what the last look-ups could see: L1 of what is unknown |
-//! | `leases` | S10, and S4 on the locks |
+//! | `around` | what the checks of bids and postings look at besides; how far clocks may differ |
+//! | `bids`, `named` | one bid at a time: S2, S4 to S7, L1, L2; S8; the law itself is [`bidlock_ledger::lawful`] |
+//! | `without_redis` | L4, bid by bid and over all of them |
 //! | `unknowns`, `chance` | the fault behind each unknown outcome, or the host's stall; what naming it is worth |
+//! | `per_posting` | one posting at a time: S1, S3, S5, S9, L3; S2 of requests whose bid the ledger does not know |
+//! | `look_ups` | what the last look-ups could see: L1 of what is unknown, which `per_posting` asks |
+//! | `leases` | S10, and S4 on the locks |
+//! | `processes` | how processes ended |
 //! | `evidence` | the lines that show a violation |
 //!
 //! Files are read line by line. What is kept of a posting is a few numbers and its bids' names, so that a million of them
 //! fit into memory.
 
+mod around;
 mod bids;
 mod chance;
 mod evidence;
@@ -25,12 +29,14 @@ mod look_ups;
 mod named;
 mod per_posting;
 mod postings;
+mod processes;
 mod record;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timeline;
 mod unknowns;
 mod verdict;
+mod without_redis;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -38,7 +44,7 @@ use bidlock_ledger::{Bid, BidEvent, PostingId};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::unknowns::HOST_STALLED;
-use self::{bids::Around, leases::Leases, postings::Postings, record::Record, verdict::Findings};
+use self::{around::Around, leases::Leases, postings::Postings, record::Record, verdict::Findings};
 pub use self::{
     chance::Chance,
     invariant::Invariant,
@@ -47,23 +53,12 @@ pub use self::{
     verdict::{Finding, MAX_TOLD, Shown, Verdict, Violation},
 };
 use crate::{
-    fault::{FaultKind, Place},
+    fault::FaultKind,
     history::{
-        Begun, Entry, FeedLine, HistoryError, LedgerLine, Outcome, Role, RunFolder, What, read_begun,
-        read_lines,
+        Begun, Entry, FeedLine, HistoryError, LedgerLine, Outcome, RunFolder, What, read_begun, read_lines,
     },
     plan::Engines,
 };
-
-/// Exit codes of a scanner that are its daily bread: done, engine away, outcomes unknown, sending refused.
-const GOOD_CODES: [i32; 4] = [0, 5, 6, 8];
-
-/// A scanner asks Redis again for so long, before it takes its locks in the database.
-const ASKS_AGAIN_MS: i64 = 4_000;
-/// Without Redis for so long beyond that, in all, and nothing sent: not by chance.
-const LONG_AWAY_MS: i64 = 2_000;
-/// Fewer submissions in a run than this may well miss an outage.
-const MUCH_SENT: usize = 50;
 
 /// All that was found about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -155,9 +150,7 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
         match &entry.what {
             What::Lease(line) => leases.hear(line),
             What::Outcome(outcome) => explained(outcome, timeline.last_scan_ms.is_some(), &mut postings),
-            What::Note { holder, text } if text.contains("panicked at") => {
-                found.violated(Invariant::Processes, verdict::At::nowhere(), format!("{holder}: {text}"));
-            }
+            What::Note { holder, text } => processes::noted(holder, text, &mut found),
             _ => {}
         }
         Ok(())
@@ -175,13 +168,12 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
     let written = meant(folder, &postings)?;
     per_posting::check(&postings, &around, &written, &mut found);
     leases.finish(&timeline, &mut found);
-    processes(&timeline, &mut found);
-    went_on(&timeline, record.sent.len(), &mut found);
+    processes::ended(&timeline, &mut found);
+    without_redis::finish(&timeline, record.sent.len(), &mut found);
     not_exercised(&begun, &mut found);
     evidence::show(folder, &begun, &timeline, found.violations())?;
     let unknowns::Tally { counts, at_ms: unknown_ms, silences_ms } = tally;
-    let silence_by_chance =
-        Chance::of(&silences_ms, &Around { begun: &begun, timeline: &timeline, record: &record });
+    let silence_by_chance = Chance::of(&silences_ms, &around);
     let unknowns = counts.into_iter().map(|((cause, fault), count)| Unknown { cause, fault, count });
     Ok(Checked {
         faults: counted(&timeline, &record),
@@ -264,47 +256,6 @@ fn meant(folder: &RunFolder, postings: &Postings) -> Result<per_posting::Written
     Ok(written)
 }
 
-/// No process panics, or ends as it should not.
-fn processes(timeline: &Timeline, found: &mut Findings) {
-    for life in timeline.lives.iter().filter(|life| life.to_ms.is_some()) {
-        found.looked(Invariant::Processes, "lives of processes", 1);
-        let bad = match life.role {
-            Role::Scanner => life.code.is_some_and(|code| !GOOD_CODES.contains(&code)),
-            Role::Worker | Role::Operator => matches!(life.code, Some(7 | 101)),
-        };
-        // Whoever crashes by itself (SIGSEGV, SIGABRT) was not killed by the rig.
-        let crashed = life.signal.is_some_and(|signal| !matches!(signal, 2 | 9 | 15));
-        // Nothing kills once the quiet has begun, but the rig itself whoever does not end when asked.
-        let hung = life.is_kept_alive()
-            && life.signal == Some(9)
-            && life.to_ms.zip(timeline.quiet_ms).is_some_and(|(to_ms, quiet_ms)| to_ms > quiet_ms);
-        if hung {
-            let what = format!("{} did not end on SIGTERM, and was killed at last", life.holder);
-            found.violated(Invariant::Processes, verdict::At::nowhere(), what);
-        }
-        if bad || crashed {
-            let how =
-                life.code.map_or(format!("signal {:?}", life.signal), |code| format!("exit code {code}"));
-            let what = format!("{} ended with {how}", life.holder);
-            found.violated(Invariant::Processes, verdict::At::nowhere(), what);
-        }
-    }
-}
-
-/// L4: it would be odd if nothing at all was claimed and sent for so long, where much was sent otherwise.
-fn went_on(timeline: &Timeline, sent: usize, found: &mut Findings) {
-    let outages = timeline.faults.iter().filter(|span| span.is_outage() && span.hits_all(Place::Redis));
-    let away_ms: i64 = outages.map(|span| (span.to_ms - span.from_ms - ASKS_AGAIN_MS).max(0)).sum();
-    let doors = found.count(Invariant::L4, bids::WITHOUT_REDIS);
-    if doors == 0 && away_ms >= LONG_AWAY_MS && sent >= MUCH_SENT {
-        let what = format!(
-            "Redis was away for {away_ms} ms in all beyond the {ASKS_AGAIN_MS} ms of each time in which it is asked again, and \
-             nothing was claimed and sent meanwhile"
-        );
-        found.violated(Invariant::L4, verdict::At::nowhere(), what);
-    }
-}
-
 /// What a verdict can't rest on, if it did not happen.
 fn not_exercised(begun: &Begun, found: &mut Findings) {
     found.needs(Invariant::S1, "submissions accepted", "nothing was accepted");
@@ -327,7 +278,7 @@ fn not_exercised(begun: &Begun, found: &mut Findings) {
         }
         _ => "there is no Redis among the engines",
     };
-    found.needs(Invariant::L4, bids::WITHOUT_REDIS, l4);
+    found.needs(Invariant::L4, without_redis::GOES_ON, l4);
 }
 
 fn counted(timeline: &Timeline, record: &Record) -> BTreeMap<FaultKind, u64> {

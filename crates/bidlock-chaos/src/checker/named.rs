@@ -5,7 +5,8 @@ use bidlock_ledger::{Action, Bid, BidEvent, BidState};
 
 use super::{
     Findings, Invariant,
-    bids::{Around, SLACK_MS, is_there},
+    around::{Around, SLACK_MS},
+    bids::is_there,
     postings::PostingNo,
     record::Sent,
     verdict::At,

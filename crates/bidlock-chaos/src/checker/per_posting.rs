@@ -6,7 +6,8 @@ use bidlock_ledger::{BidState, PostingId};
 
 use super::{
     Findings, Invariant,
-    bids::{Around, is_there},
+    around::Around,
+    bids::is_there,
     look_ups::LookUps,
     postings::{Facts, Postings, RowFacts},
     record::Record,

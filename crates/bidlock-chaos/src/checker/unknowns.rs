@@ -6,7 +6,7 @@ use bidlock_ledger::{Action, Bid, BidEvent, BidState, UnknownCause};
 
 use super::{
     Findings, Invariant, MAX_TICKS,
-    bids::{Around, SLACK_MS},
+    around::{Around, SLACK_MS},
     record::Sent,
     verdict::At,
 };
