@@ -74,7 +74,7 @@ impl App {
     /// How much is logged: `-q`, `-v`, `-vv`, else `log.level`.
     pub(crate) fn verbosity(&self) -> Option<&'static str> {
         match (self.global.quiet, self.global.verbose) {
-            (true, _) => Some("error"),
+            (true, _) => Some("warn"),
             (false, 0) => None,
             (false, 1) => Some("info"),
             (false, _) => Some("debug"),

@@ -47,6 +47,32 @@ fn two_scans_send_each_bid_once() {
     assert_eq!(record(&desk), (2, 2));
 }
 
+/// What the client has decided can't be taken back by hand either: no hint leads there.
+#[test]
+fn a_withdrawal_that_is_refused_says_what_is_left_to_do() {
+    for (mode, refused, hint) in [
+        ("withdraw-refused=always@won", "is won", "nothing left to withdraw"),
+        ("withdraw-refused=always@submitted", "is submitted", "--by-hand"),
+    ] {
+        let desk = Desk::new();
+        desk.file("feed.json", FEED);
+        let market = Market::open_with(&desk, &format!("--mode {mode}"));
+        scan(&market, &desk, "").code(0);
+        desk.run("bid withdraw example/1 --reason changed").refused(2, &[refused, hint]);
+    }
+}
+
+/// Warnings are for -q too: that an outcome is unknown is one.
+#[test]
+fn a_quiet_scan_says_its_warnings() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open_with(&desk, "--mode reset-after=always");
+    let quiet =
+        scan(&market, &desk, "-q").code(6).says(&["2 bids have an unknown outcome", "bidlock reconcile"]);
+    assert!(!quiet.err.contains("made a new ledger"), "{quiet:?}");
+}
+
 #[test]
 fn a_lost_answer_ends_with_6_until_reconcile_settles_it() {
     let desk = Desk::new();

@@ -123,9 +123,7 @@ pub(crate) fn after_answer(answer: WithdrawAnswer, allow_rebid: bool) -> Result<
             Ok((action, format!("the marketplace refused ({code}): {detail}")))
         }
         WithdrawAnswer::NotFound { detail } => Err(format!("the marketplace knows no such bid: {detail}")),
-        WithdrawAnswer::TryLater { detail, .. } => {
-            Err(format!("the marketplace asks to try later: {detail}"))
-        }
+        WithdrawAnswer::TryLater { detail, .. } => Err(format!("not for now: {detail}")),
         WithdrawAnswer::Lost { detail, .. } => Err(format!("the answer was lost: {detail}")),
         WithdrawAnswer::Unsupported => {
             Err("this marketplace withdraws nothing by request; do it there by hand".to_owned())

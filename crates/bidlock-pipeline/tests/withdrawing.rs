@@ -243,7 +243,7 @@ async fn a_confirmed_withdrawal_of_a_bid_that_was_won_meanwhile_is_a_contradicti
 async fn an_answer_that_settles_nothing_leaves_the_withdrawal_open_in_its_words() {
     for (answer, words) in [
         (WithdrawAnswer::NotFound { detail: "no bid x1".to_owned() }, "knows no such bid: no bid x1"),
-        (WithdrawAnswer::TryLater { after: None, detail: "busy".to_owned() }, "asks to try later: busy"),
+        (WithdrawAnswer::TryLater { after: None, detail: "busy".to_owned() }, "not for now: busy"),
         (WithdrawAnswer::Unsupported, "do it there by hand"),
     ] {
         let (rig, bid) = submitted().await;

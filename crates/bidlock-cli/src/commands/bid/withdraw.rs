@@ -54,8 +54,13 @@ pub(super) async fn withdraw(app: &App, args: WithdrawArgs) -> Result<Exit, CliE
             done(app, &bid, &format!("is withdrawn; {freed}"))
         }
         Withdrawal::Refused { bid, detail } => {
-            Err(CliError::usage(format!("bid {} stays {}: {detail}", bid.id, bid.state))
-                .hint(format!("the marketplace decides; ask it, or {}", by_hand_hint(&bid))))
+            let hint = match bid.state {
+                BidState::Won | BidState::Lost => {
+                    "the client has decided: there is nothing left to withdraw".to_owned()
+                }
+                _ => format!("the marketplace decides; ask it, or {}", by_hand_hint(&bid)),
+            };
+            Err(CliError::usage(format!("bid {} is {}: {detail}", bid.id, bid.state)).hint(hint))
         }
         Withdrawal::Pending { bid, detail } => Err(CliError::new(
             Exit::UnknownOutcome,

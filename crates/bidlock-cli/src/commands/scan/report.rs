@@ -188,7 +188,7 @@ impl<'a> Report<'a> {
         if unknown > 0 {
             let (bids, them) = if unknown == 1 { ("bid has", "it") } else { ("bids have", "them") };
             self.out
-                .say(format!("{unknown} {bids} an unknown outcome; settle {them} with `bidlock reconcile`"));
+                .warn(format!("{unknown} {bids} an unknown outcome; settle {them} with `bidlock reconcile`"));
         }
         Ok(())
     }
