@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom as _};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,13 +14,16 @@ use crate::{fault::FaultKind, history::Role};
 
 /// So many are drawn: enough to know a share to two or three per cent.
 const DRAWN: usize = 2_000;
+/// The most lengths of silences that are kept to be drawn from, eight megabytes: one for each of the most postings that a run
+/// is made for, so that none is left out.
+pub(super) const MAX_SILENCES: usize = 1_000_000;
 /// Sets these dice apart from those that the plan was drawn by.
 const TAG: u64 = 0xc4a9;
 
 /// The silence of claimants, against chance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chance {
-    /// So many scanners and times were drawn, each for as long as some claimant was silent; none where none was.
+    /// So many scanners and times were drawn, each for as long as a claimant was silent that was drawn too; none where none was.
     pub drawn: u64,
     /// In so many of them this fault would have been found behind a silence.
     pub by_fault: BTreeMap<FaultKind, u64>,
@@ -41,7 +44,8 @@ impl Chance {
         let until_ms = quiet_ms.unwrap_or_default();
         let mut dice = StdRng::seed_from_u64(around.begun.plan.seed ^ TAG);
         let mut chance = Chance::default();
-        for lasted_ms in silences_ms.iter().cycle().take(DRAWN) {
+        for _ in 0..DRAWN {
+            let Some(lasted_ms) = silences_ms.choose(&mut dice) else { break };
             let from_ms = dice.random_range(0..until_ms.max(1));
             let alive = |life: &&&Life| life.from_ms <= from_ms && life.to_ms.is_none_or(|to| to > from_ms);
             let there: Vec<&&Life> = scanners.iter().filter(alive).collect();

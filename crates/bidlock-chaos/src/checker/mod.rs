@@ -43,7 +43,10 @@ use std::collections::{BTreeMap, HashMap};
 use bidlock_ledger::{Bid, BidEvent, PostingId};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::unknowns::HOST_STALLED;
+pub(crate) use self::{
+    per_posting::{ACCEPTED, POSTINGS, SECOND_BIDS},
+    unknowns::HOST_STALLED,
+};
 use self::{around::Around, leases::Leases, postings::Postings, record::Record, verdict::Findings};
 pub use self::{
     chance::Chance,
@@ -258,7 +261,7 @@ fn meant(folder: &RunFolder, postings: &Postings) -> Result<per_posting::Written
 
 /// What a verdict can't rest on, if it did not happen.
 fn not_exercised(begun: &Begun, found: &mut Findings) {
-    found.needs(Invariant::S1, "submissions accepted", "nothing was accepted");
+    found.needs(Invariant::S1, per_posting::ACCEPTED, "nothing was accepted");
     found.needs(Invariant::S2, "requests", "nothing was sent");
     found.needs(
         Invariant::S6,

@@ -7,6 +7,7 @@ use bidlock_ledger::{Action, Bid, BidEvent, BidState, UnknownCause};
 use super::{
     Findings, Invariant, MAX_TICKS,
     around::{Around, SLACK_MS},
+    chance::MAX_SILENCES,
     record::Sent,
     verdict::At,
 };
@@ -32,7 +33,7 @@ pub(super) struct Tally {
     pub(super) counts: BTreeMap<(String, String), u64>,
     /// When they became unknown: the first ones, for the picture.
     pub(super) at_ms: Vec<i64>,
-    /// How long after their door claimants were found to be silent, where that can be told: the first ones.
+    /// How long after their door claimants were found to be silent, where that can be told: at most [`MAX_SILENCES`].
     pub(super) silences_ms: Vec<i64>,
 }
 
@@ -74,7 +75,7 @@ pub(super) fn check(
             _ => continue,
         };
         if cause == UnknownCause::ClaimantSilent
-            && tally.silences_ms.len() < MAX_TICKS
+            && tally.silences_ms.len() < MAX_SILENCES
             && let Some((from_ms, to_ms)) = case.told_time()
         {
             tally.silences_ms.push(to_ms - from_ms);

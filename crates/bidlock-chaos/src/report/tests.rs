@@ -58,6 +58,24 @@ fn the_text_fits_a_terminal_and_says_what_counts() {
 }
 
 #[test]
+fn the_verdict_says_when_it_rests_on_fewer_notes_than_there_were() {
+    let told = |notes_left_out| {
+        let mut run = Run::new();
+        run.plain(1, 1_000);
+        run.notes_left_out = notes_left_out;
+        let checked = run.check();
+        let report = Report::of(&checked, AGAIN);
+        assert_eq!(serde_json::to_value(&report).unwrap()["notes_left_out"], notes_left_out);
+        let text = report.text();
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let says = |told: &str| told.contains("1,200 notes of processes left out");
+        [says(&text), says(&report.html())]
+    };
+    assert_eq!(told(0), [false, false]);
+    assert_eq!(told(1_200), [true, true]);
+}
+
+#[test]
 fn the_page_stands_alone_and_nothing_breaks_out_of_it() {
     for checked in [clean(), twice()] {
         let page = Report::of(&checked, AGAIN).html();
