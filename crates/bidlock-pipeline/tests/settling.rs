@@ -299,3 +299,26 @@ async fn what_another_reconciler_has_found_meanwhile_is_settled_without_an_alarm
     let row = rig.row("1").await;
     assert_eq!(rig.story(&row).await, "create enter_submitting lose_answer find", "once");
 }
+
+/// The name that was looked up is another row's by the time it is recorded.
+#[tokio::test]
+async fn what_became_another_rows_meanwhile_is_found_for_nobody_and_says_so() {
+    let mut rig = Rig::new();
+    rig.market = Arc::new(Market::that_honours_keys());
+    rig.market.next("1", Step::AcceptBut(lost(LostCause::ConnectionLost)));
+    assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "unknown");
+    let faulty = rig::faulty::Faulty::over(&rig.ledger);
+    let (reached, go) = faulty.hold_before(Action::Find);
+    let market: Arc<dyn Marketplace> = rig.market.clone();
+    let slow = Reconciler::new(faulty, Box::new(move |_| Ok(market.clone())), "slow");
+    let slow = tokio::spawn(async move { slow.run().await });
+    rig::soon(reached).await.unwrap();
+    allow_new_bid(&rig).await;
+    assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "submitted");
+    go.send(()).unwrap();
+    let report = rig::soon(slow).await.unwrap().unwrap();
+    assert_eq!((report.settled, report.open), (0, 1), "{report:?}");
+    assert!(report.bids[0].note.contains("another bid on the posting"), "{report:?}");
+    let now = [(BidState::NotSubmitted, None), (BidState::Submitted, Some("x1".to_owned()))];
+    assert_eq!(states_and_names(&rig).await, now);
+}

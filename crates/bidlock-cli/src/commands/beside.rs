@@ -7,7 +7,7 @@ use bidlock::{Clock, Moment, SystemClock, backends::redis::RedisOptions};
 use bidlock_config::{LedgerPlace, LockPlace, ServerUrl};
 use bidlock_ledger::{Actor, LedgerStore, WallTime};
 use bidlock_legacy::{Coexistence, Earlier, Instances, LegacyDatabase, Place, System, coexistence};
-use bidlock_pipeline::{LegacyBids, LegacyError, PipelineError, Stop};
+use bidlock_pipeline::{LegacyBids, LegacyError, Outage, PipelineError, Stop};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
@@ -162,6 +162,7 @@ impl Beside {
             return Ok(()); // it was told at its start
         }
         let (since, patience) = (SystemClock.now(), app.config()?.scan.patience);
+        let mut outage = Outage::default();
         loop {
             let Look::Away(error) = self.look(app).await? else { return Ok(()) };
             if stop.is_stopping() {
@@ -170,7 +171,9 @@ impl Beside {
             if SystemClock.now().since(since) >= patience {
                 return Err(CliError::from(error));
             }
-            tracing::debug!(%error, "whether this scan may go on is not known; nothing is sent until it is");
+            if let (_, true) = outage.goes_on(SystemClock.now()) {
+                tracing::warn!(%error, patience_s = patience.as_secs(), "a database is away; nothing is sent until it is back");
+            }
             tokio::select! {
                 () = tokio::time::sleep(ASK_AGAIN_AFTER) => {}
                 () = stop.stopping() => {}

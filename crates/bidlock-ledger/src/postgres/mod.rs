@@ -272,7 +272,11 @@ impl LedgerStore for PostgresLedger {
     }
 
     async fn note(&self, name: &str) -> Result<Option<Note>> {
-        self.read("read a note", |session| async move { read::note(&session, name).await }).await
+        self.read(
+            "look at what the ledger remembers",
+            |session| async move { read::note(&session, name).await },
+        )
+        .await
     }
 
     async fn write_note(&self, note: &NewNote) -> Result<bool> {

@@ -255,7 +255,7 @@ impl LedgerStore for SqliteLedger {
 
     async fn note(&self, name: &str) -> Result<Option<Note>> {
         let name = name.to_owned();
-        self.read("read a note", move |conn, _| read::note(conn, &name)).await
+        self.read("look at what the ledger remembers", move |conn, _| read::note(conn, &name)).await
     }
 
     async fn write_note(&self, note: &NewNote) -> Result<bool> {
