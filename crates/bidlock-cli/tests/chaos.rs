@@ -203,6 +203,60 @@ fn a_replay_runs_the_very_plan_of_the_run() {
     assert!(!begun("first").plan.faults.is_empty());
 }
 
+/// What a short run of sqlite is ordered by.
+const SHORT: &str = "--seed 9 --minutes 0.05 --postings 40 --scanners 2 --faults-per-minute 100";
+
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The folders of runs that were left in this one.
+fn left_in(home: &Path) -> Vec<std::path::PathBuf> {
+    let all = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("bidlock-chaos-")).collect()
+}
+
+#[test]
+fn a_page_that_can_not_be_written_is_told_before_the_run_or_after_its_verdict() {
+    let home = tempfile::tempdir().unwrap();
+    // Before: nothing is run.
+    for words in ["run --minutes 60 --html nowhere/page.html", "run --minutes 60 --html ."] {
+        let (code, stdout, stderr) = said(&chaos(words, home.path()));
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+        assert!(stderr.contains("--html: can't write") && !stderr.contains("seed 1"), "{stderr}");
+    }
+    assert!(left_in(home.path()).is_empty());
+
+    // After, as on a disk that is full by then: the verdict is told, and the run's files stay.
+    let (code, stdout, stderr) = said(&chaos(&format!("run {SHORT} --html /dev/full"), home.path()));
+    assert_eq!(code, Some(5), "{stderr}");
+    assert!(stdout.contains("Proven: "), "{stdout}");
+    let left = left_in(home.path());
+    assert_eq!(left.len(), 1, "{left:?}");
+    let folder = left[0].to_str().unwrap();
+    assert!(stderr.contains("can't write /dev/full: No space left"), "{stderr}");
+    assert!(stderr.contains(&format!("chaos replay {folder} --check-only")), "{stderr}");
+
+    // A violation is told by its exit code, whatever can't be written.
+    let history = left[0].join("history.jsonl");
+    let mut text = std::fs::read_to_string(&history).unwrap();
+    text.push_str("{\"at_ms\":1,\"kind\":\"note\",\"holder\":\"scanner-1.1\",\"text\":\"panicked at x\"}\n");
+    std::fs::write(&history, text).unwrap();
+    let check = format!("replay {folder} --check-only");
+    let (code, stdout, stderr) = said(&chaos(&format!("{check} --html /dev/full"), home.path()));
+    assert_eq!(code, Some(7), "{stderr}");
+    assert!(stdout.contains("VIOLATED: processes") && stderr.contains("can't write /dev/full"), "{stdout}");
+    let (code, stdout, stderr) = said(&chaos(&format!("{check} --html nowhere/page.html"), home.path()));
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+
+    // And one that can be written is, over what was there.
+    let page = home.path().join("page.html");
+    std::fs::write(&page, "x".repeat(1 << 20)).unwrap();
+    assert_eq!(said(&chaos(&format!("{check} --html page.html"), home.path())).0, Some(7));
+    assert!(std::fs::read_to_string(&page).unwrap().trim_end().ends_with("</html>"));
+}
+
 #[test]
 fn what_the_rig_needs_and_does_not_find_is_named() {
     let home = tempfile::tempdir().unwrap();

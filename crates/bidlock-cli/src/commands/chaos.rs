@@ -1,5 +1,7 @@
 //! `bidlock chaos`: translates the command line for the fault rig, and its verdict into an exit code.
 
+mod page;
+
 use std::path::PathBuf;
 
 use bidlock_chaos::{
@@ -10,6 +12,7 @@ use bidlock_chaos::{
     worker::{self, WorkerOptions},
 };
 
+use self::page::PageFile;
 use crate::{
     app::App,
     args::{ChaosArgs, ChaosCommand, ChaosRunArgs, ReplayArgs, ResultArgs, WorkerArgs},
@@ -72,7 +75,8 @@ async fn replay(app: &App, args: ReplayArgs) -> Result<Exit, CliError> {
     let folder = RunFolder::at(&args.run);
     let begun = bidlock_chaos::history::read_begun(&folder).map_err(|e| CliError::usage(chain_of(&e)))?;
     if args.check_only {
-        return judge(app, &folder, None, &args.results);
+        let page = args.results.html.as_deref().map(PageFile::try_out).transpose()?;
+        return judge(app, &folder, None, page);
     }
     let again = replaying(&folder);
     rig(app, begun.plan, begun.canary, again, &args.results).await
@@ -90,6 +94,8 @@ async fn rig(
     let kept =
         OwnFolder::new(results.keep.as_deref(), "chaos", "an earlier run's files are not written over")?;
     let folder = RunFolder::at(kept.path());
+    // After the folder is made, as the page may be wanted in it.
+    let page = results.html.as_deref().map(PageFile::try_out).transpose()?;
     app.out.say(format!(
         "seed {}, {}: {} faults in {:.1} minutes on {} scanners and {} postings; everything is in {}",
         plan.seed,
@@ -105,11 +111,11 @@ async fn rig(
         () = interrupted() => return Ok(Exit::Child(INTERRUPTED)),
     }
     let again = results.keep.is_none().then_some(again);
-    let exit = judge(app, &folder, again, results)?;
-    if exit != Exit::Ok {
+    let judged = judge(app, &folder, again, page);
+    if !matches!(judged, Ok(Exit::Ok)) {
         kept.stay();
     }
-    Ok(exit)
+    judged
 }
 
 /// The command that runs the plan of a kept run again.
@@ -117,28 +123,34 @@ fn replaying(folder: &RunFolder) -> String {
     format!("bidlock chaos replay {}", folder.path().display())
 }
 
-/// Says what the files of a run prove. `again` is the command that runs it again where its files do not stay.
+/// Says what the files of a run prove, and writes the page. `again` is the command that runs it again where its files do
+/// not stay.
+///
+/// # Errors
+/// The files can't be read, or the report can't be written: with the verdict's own exit code where that is a violation.
 fn judge(
     app: &App,
     folder: &RunFolder,
     again: Option<String>,
-    results: &ResultArgs,
+    page: Option<PageFile>,
 ) -> Result<Exit, CliError> {
-    let checked = checker::check(folder).map_err(|e| CliError::unavailable(chain_of(&e)))?;
+    let stays = |e: CliError| {
+        let path = folder.path().display();
+        e.hint(format!("the run's files are in {path}: bidlock chaos replay {path} --check-only --html FILE"))
+    };
+    let checked = checker::check(folder).map_err(|e| stays(CliError::unavailable(chain_of(&e))))?;
     let again = again.filter(|_| checked.is_clean()).unwrap_or_else(|| replaying(folder));
     let report = Report::of(&checked, &again);
-    if let Some(path) = &results.html {
-        std::fs::write(path, report.html()).map_err(|e| {
-            CliError::unavailable(format!("can't write {}: {e}", path.display()))
-                .hint("name another file: --html FILE")
-        })?;
+    let exit = if report.clean { Exit::Ok } else { Exit::InvariantViolated };
+    let told =
+        if app.out.json { app.out.json_document(&report) } else { app.out.line(report.text().trim_end()) };
+    // The page, even where nobody has listened.
+    let written = page.map_or(Ok(()), |page| page.write(&report.html()).map_err(stays));
+    match written.and(told) {
+        Ok(()) => Ok(exit),
+        Err(e) if exit == Exit::Ok => Err(e),
+        Err(e) => Err(CliError { code: exit, ..e }),
     }
-    if app.out.json {
-        app.out.json_document(&report)?;
-    } else {
-        app.out.line(report.text().trim_end())?;
-    }
-    Ok(if report.clean { Exit::Ok } else { Exit::InvariantViolated })
 }
 
 fn cannot_run(error: RigError) -> CliError {
