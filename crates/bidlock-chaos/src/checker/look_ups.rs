@@ -4,8 +4,8 @@ use super::{around::Around, postings::RowFacts, record::Sent};
 use crate::history::Role;
 
 /// How much earlier than its sending a bid may be dated by a marketplace, where a look-up knows it by nothing but its time:
-/// the allowance of `bidlock_market::find_ours`.
-const CLOCK_ALLOWANCE_MS: i64 = 120_000;
+/// `bidlock_market::CLOCK_ALLOWANCE`.
+pub(super) const CLOCK_ALLOWANCE_MS: i64 = 120_000;
 
 /// The last look-ups: those of the `reconcile` behind the last scan.
 #[derive(Debug)]

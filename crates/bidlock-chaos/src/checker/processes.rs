@@ -4,7 +4,11 @@ use super::{Findings, Invariant, timeline::Timeline, verdict::At};
 use crate::history::Role;
 
 /// Exit codes of a scanner that are its daily bread: done, engine away, outcomes unknown, sending refused.
-const GOOD_CODES: [i32; 4] = [0, 5, 6, 8];
+pub(super) const GOOD_CODES: [i32; 4] = [0, 5, 6, 8];
+/// With this one a process says that it met a state of things that it calls impossible.
+pub(super) const IMPOSSIBLE: i32 = 7;
+/// With this one Rust ends a process whose main thread has panicked.
+const PANICKED: i32 = 101;
 
 /// What a process said: a panic, whatever became of it.
 pub(super) fn noted(holder: &str, text: &str, found: &mut Findings) {
@@ -19,7 +23,7 @@ pub(super) fn ended(timeline: &Timeline, found: &mut Findings) {
         found.looked(Invariant::Processes, "lives of processes", 1);
         let bad = match life.role {
             Role::Scanner => life.code.is_some_and(|code| !GOOD_CODES.contains(&code)),
-            Role::Worker | Role::Operator => matches!(life.code, Some(7 | 101)),
+            Role::Worker | Role::Operator => matches!(life.code, Some(IMPOSSIBLE | PANICKED)),
         };
         // Whoever crashes by itself (SIGSEGV, SIGABRT) was not killed by the rig.
         let crashed = life.signal.is_some_and(|signal| !matches!(signal, 2 | 9 | 15));

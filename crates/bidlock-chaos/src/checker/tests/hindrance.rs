@@ -2,10 +2,8 @@
 
 use bidlock_ledger::{Action, BidState};
 
-use super::made_up::{Row, Run, violated};
+use super::made_up::{NOTHING, Row, Run, violated};
 use crate::fault::{FaultKind, Place, Target};
-
-const NOTHING: [&str; 0] = [];
 
 /// A claimant that was killed is followed after thirteen seconds; these faults last for most of them.
 fn followed_late(faults: &[(FaultKind, Target)]) -> Vec<&'static str> {

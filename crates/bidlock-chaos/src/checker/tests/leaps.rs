@@ -2,13 +2,11 @@
 
 use bidlock_ledger::{Action, BidState};
 
-use super::made_up::{Row, Run, violated};
+use super::made_up::{NOTHING, Row, Run, violated};
 use crate::{
     fault::{FaultKind, Place, Target},
     history::{LeaseStep, Role},
 };
-
-const NOTHING: [&str; 0] = [];
 
 /// The clock of Redis is off by so many seconds from one time to another.
 fn leaps(run: &mut Run, seconds: i64, (from_ms, to_ms): (u64, u64)) {

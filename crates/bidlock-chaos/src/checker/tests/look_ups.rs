@@ -1,9 +1,8 @@
 //! What look-ups show may not be unknown any more at the end.
 
-use super::made_up::{LAST_SCAN_MS, Row, Run, posting, violated};
-use crate::history::Role;
+use super::made_up::{LAST_SCAN_MS, NOTHING, Row, Run, posting, violated};
+use crate::{checker::look_ups::CLOCK_ALLOWANCE_MS, history::Role};
 
-const NOTHING: [&str; 0] = [];
 /// The last scan is over by then.
 const RECONCILES_MS: u64 = LAST_SCAN_MS + 500;
 
@@ -43,4 +42,9 @@ fn where_keys_are_hidden_a_look_up_goes_by_time() {
     assert_eq!(never_found(hides, Some(1_020), 1_010), ["L1"]);
     assert_eq!(never_found(hides, Some(1_020), 120_000), ["L1"], "within what clocks may differ by");
     assert_eq!(never_found(hides, Some(1_020), 130_000), NOTHING, "its sender's clock was far ahead");
+}
+
+#[test]
+fn clocks_may_differ_by_as_much_as_for_a_look_up() {
+    assert_eq!(i128::from(CLOCK_ALLOWANCE_MS), bidlock_market::CLOCK_ALLOWANCE.as_millis());
 }

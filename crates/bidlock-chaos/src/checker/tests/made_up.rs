@@ -25,6 +25,8 @@ use crate::{
 const WALL_MS: i64 = 1_800_000_000_000;
 /// The n-th request comes from this port and n.
 pub(crate) const PORT: u16 = 40_000;
+/// What is [`violated`] in a run that is clean.
+pub(crate) const NOTHING: [&str; 0] = [];
 /// When everything is over, and when the last scan begins.
 pub(crate) const QUIET_MS: u64 = 20_000;
 pub(crate) const LAST_SCAN_MS: u64 = 40_000;

@@ -1,15 +1,12 @@
-//! Answers that are thrown away explain what became of their own requests; requests that the marketplace turns away count.
+//! Answers that are thrown away explain what became of their own requests, and of no others.
 
 use bidlock_ledger::{Action, BidState};
-use serde_json::json;
 
-use super::made_up::{PORT, Row, Run, of, posting, violated};
+use super::made_up::{NOTHING, PORT, Row, Run, posting, violated};
 use crate::{
-    checker::{Checked, Invariant},
+    checker::Checked,
     fault::{FaultKind, Place, Target},
 };
-
-const NOTHING: [&str; 0] = [];
 
 /// A request of scanner-1, from 1,010 to 1,400 ms, whose outcome becomes unknown so; beside a fault that loses answers.
 fn unknown(also: impl FnOnce(&mut Run), then: fn(Row) -> Row) -> Checked {
@@ -57,33 +54,4 @@ fn a_lost_answer_of_the_ledger_explains_a_claimants_silence() {
     assert_eq!(silent("scanner-1", Place::Redis, 1_060), ["unknowns"]);
     assert_eq!(silent("scanner-2", Place::Postgres, 1_060), ["unknowns"]);
     assert_eq!(silent("scanner-1", Place::Postgres, 600), ["unknowns"], "before the door");
-}
-
-#[test]
-fn s1_a_second_request_that_the_marketplace_turns_away_counts() {
-    let again = |freed: bool| {
-        let mut run = Run::new();
-        run.appears(1);
-        let mut first = Row::claimed(1, 1, 1_000, "scanner-1.1").door(1_010, "scanner-1.1");
-        run.request(1_020, &posting(1), first.bid.id, Some("b1"), Some("reset-after"));
-        first.bid.rebid_allowed = freed;
-        let detail = json!({ "rebid_allowed": freed });
-        let (resolved, to) = (Some(Action::ResolveNotSubmitted), BidState::NotSubmitted);
-        let first = first.lose(1_040, "scanner-1.1", "connection_lost");
-        run.row(first.event(2_000, resolved, to, "operator:eve", detail, Some("none is there")));
-        let second = Row::claimed(1, 2, 3_000, "scanner-2.1").door(3_010, "scanner-2.1");
-        run.turned_away_for = Some("b1");
-        run.request(3_020, &posting(1), second.bid.id, None, None);
-        let mut second = second.lose(3_040, "scanner-2.1", "duplicate");
-        second.bid.external_ref = Some("b1".to_owned());
-        let found = json!({ "external_ref": "b1" });
-        run.row(second.event(3_060, Some(Action::Find), BidState::Submitted, "reconciler", found, None));
-        run.check()
-    };
-    assert_eq!(violated(&again(true)), NOTHING);
-    assert_eq!(again(true).unknowns.iter().filter(|unknown| unknown.fault == "earlier_bid").count(), 1);
-    let checked = again(false);
-    assert_eq!(violated(&checked), ["S1"]);
-    let told = &of(&checked, Invariant::S1).violations[0].what;
-    assert!(told.contains("was asked to accept again, bid 2") && told.ends_with("b1"), "{told}");
 }

@@ -2,15 +2,13 @@
 
 use bidlock_ledger::{Action, BidState};
 
-use super::made_up::{QUIET_MS, Row, Run, posting, violated};
+use super::made_up::{NOTHING, QUIET_MS, Row, Run, posting, violated};
 use crate::{
     checker::{Checked, HOST_STALLED},
     fault::{FaultKind, Place, Target},
     history::What,
     report::Report,
 };
-
-const NOTHING: [&str; 0] = [];
 
 /// A request from 1,010 to 1,400 ms that is lost for this cause, on a host that stalled from and to these times.
 fn lost(cause: &str, stall: Option<(u64, u64)>, also: impl FnOnce(&mut Run)) -> Checked {

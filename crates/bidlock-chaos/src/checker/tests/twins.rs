@@ -2,13 +2,12 @@
 
 use bidlock_ledger::{Action, BidState};
 
-use super::made_up::{Row, Run, posting, violated};
+use super::made_up::{NOTHING, Row, Run, posting, violated};
 use crate::{
     checker::Checked,
     fault::{FaultKind, Target},
 };
 
-const NOTHING: [&str; 0] = [];
 const TWIN: &str = "scanner-twin";
 
 #[test]
