@@ -107,7 +107,7 @@ impl Canary {
             Canary::NoDoor => "the one-way door",
             Canary::NoOwnDeadline => "a holder's own deadline and its margin",
             Canary::NoReconcile => "the record of what look-ups find",
-            Canary::NoSweep => "the sweeper",
+            Canary::NoSweep => "the sweeper of silent submissions",
             Canary::NoUniqueness => "the unique index over live bids",
             Canary::NotFoundIsProof => "the rule that a negative look-up proves nothing",
             Canary::OneNonce => "a fresh nonce for each acquisition",

@@ -31,13 +31,14 @@ pub enum BidState {
     Withdrawing,
     /// The marketplace confirmed the withdrawal.
     Withdrawn,
-    /// A person or a final rule said no before anything was sent.
+    /// Before anything was sent, a person or a final rule said no, or an earlier bid on the posting was reopened.
     Declined,
     /// The request may have arrived. Settled by the claimant's late answer, a positive look-up, or a person.
     Unknown,
     /// Handed back, or never got to sending; the marketplace accepted nothing. Any scanner may take it over.
     Abandoned,
-    /// A person decided that nothing was ever accepted. A later positive look-up reopens it.
+    /// A person decided that nothing was ever accepted. Its claimant's late yes, a later positive look-up, or a person's
+    /// word that it was submitted reopens it.
     NotSubmitted,
 }
 

@@ -1,50 +1,16 @@
-//! The README and the docs say what is true: their commands parse, their links lead somewhere, their examples are
-//! the files, and every key is explained.
+//! The README and the docs say what is true: their commands parse, their links and names lead somewhere, their
+//! examples are the files, and every key is explained.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "also in the functions that only tests call")]
+
+mod names;
+mod pages;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-fn text(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-}
-
-/// Every page for readers, with its path from the root.
-fn pages() -> Vec<(String, String)> {
-    let mut paths: Vec<PathBuf> =
-        ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(PathBuf::from).into();
-    for folder in ["docs", "docs/backends", "docs/reliability"] {
-        let found = fs::read_dir(root().join(folder)).unwrap();
-        paths.extend(
-            found
-                .map(|e| Path::new(folder).join(e.unwrap().file_name()))
-                .filter(|p| p.extension().is_some_and(|e| e == "md")),
-        );
-    }
-    paths.into_iter().map(|p| p.display().to_string()).map(|p| (p.clone(), text(&p))).collect()
-}
-
-/// The code blocks of a page: what stands behind the opening marks, and the lines.
-fn blocks(page: &str) -> Vec<(&str, Vec<&str>)> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(&str, Vec<&str>)> = None;
-    for line in page.lines() {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(kind), None) => open = Some((kind, Vec::new())),
-            (None, Some((_, lines))) => lines.push(line),
-            (None, None) => {}
-        }
-    }
-    blocks
-}
+use self::pages::{blocks, pages, root, text};
 
 fn bidlock(args: &[String]) -> Output {
     let home = tempfile::tempdir().unwrap();
@@ -125,20 +91,6 @@ fn every_command_in_the_docs_parses() {
     assert!(commands > 30, "only {commands} commands were found");
 }
 
-#[test]
-fn every_link_leads_to_a_file() {
-    for (path, page) in pages() {
-        let folder = root().join(&path).parent().unwrap().to_owned();
-        for part in page.split("](").skip(1) {
-            let target = part.split(')').next().unwrap().split('#').next().unwrap();
-            if target.is_empty() || target.starts_with("http") {
-                continue;
-            }
-            assert!(folder.join(target).exists(), "{path} links to {target}, which is not there");
-        }
-    }
-}
-
 /// One line for each state that has a way on, as the table of transitions stands: `to` by `action`, `action`; …
 #[test]
 fn the_life_cycle_page_lists_the_table_of_transitions() {
@@ -167,39 +119,6 @@ fn the_life_cycle_page_lists_the_table_of_transitions() {
     }
     let expected = expected.join("\n");
     assert_eq!(table.join("\n"), expected, "docs/bid-lifecycle.md should list:\n{expected}\n");
-}
-
-/// The text of every Rust file under the folder.
-fn sources(folder: &Path, into: &mut String) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            into.push_str(&fs::read_to_string(&path).unwrap());
-        }
-    }
-}
-
-#[test]
-fn the_architecture_names_files_and_tests_that_are_there() {
-    let page = text("ARCHITECTURE.md");
-    let mut all = String::new();
-    sources(&root().join("crates"), &mut all);
-    let quoted =
-        |line: &str| -> Vec<String> { line.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
-    for path in page.lines().flat_map(quoted).filter(|text| text.starts_with("crates/")) {
-        assert!(root().join(&path).exists(), "ARCHITECTURE.md names {path}, which is not there");
-    }
-    let invariants: Vec<&str> = page.lines().filter(|line| line.starts_with("| S")).collect();
-    assert_eq!(invariants.len(), 10);
-    for line in invariants {
-        let tests = quoted(line.trim_end_matches(" |").rsplit(" | ").next().unwrap());
-        assert!(!tests.is_empty(), "no test: {line}");
-        for test in tests {
-            assert!(all.contains(&format!("fn {test}(")), "there is no test {test}");
-        }
-    }
 }
 
 #[test]
