@@ -13,19 +13,21 @@ pub(crate) fn later_declined(bid: &Bid, later: &Bid) -> String {
     format!("{}: it is reopened, and bid {}, not sent yet, is declined", wrong(bid), later.id)
 }
 
-/// Another bid is the posting's, and was or is being sent. Under one key, and with its outcome open, both may be one bid
-/// at the marketplace.
+/// Another bid is the posting's, and was or is being sent. Under one key, and without a name of its own, it may be the same
+/// bid at the marketplace; one that is known to have come to nothing is no second one.
 pub(crate) fn duplicate(bid: &Bid, later: Option<&Bid>) -> String {
     let wrong = wrong(bid);
     let Some(later) = later else { return format!("duplicate: {wrong}, and another bid exists") };
-    let is_open = matches!(later.state, BidState::Submitting | BidState::Unknown);
-    let maybe_one = match is_open && later.idempotency_key == bid.idempotency_key {
+    let came_to_nothing = matches!(later.state, BidState::NotSubmitted | BidState::Rejected);
+    let may_be_there = later.state != BidState::Rejected && later.external_ref.is_none();
+    let maybe_one = match may_be_there && later.idempotency_key == bid.idempotency_key {
         true => {
             ", under the same key: it may be the same bid there; withdraw neither before its outcome is known"
         }
         false => "",
     };
-    format!("duplicate: {wrong}, and another bid {} is {}{maybe_one}", later.id, later.state)
+    let duplicate = if came_to_nothing { "" } else { "duplicate: " };
+    format!("{duplicate}{wrong}, and another bid {} is {}{maybe_one}", later.id, later.state)
 }
 
 /// Why a later bid that was not sent yet is declined.

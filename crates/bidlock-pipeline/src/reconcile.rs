@@ -171,6 +171,8 @@ impl Reconciler {
         // What the client has decided in the meantime follows in the same run.
         if let (BidState::Submitted, false, Some(later)) = (settled.now, self.dry_run, decided(&ours.status))
             && let Some(now) = self.ledger.bid(settled.bid.id).await?
+            // Of this bid, and not of a second one that it was mistaken for.
+            && now.external_ref.as_ref() == Some(&ours.external_ref)
         {
             let change = self.change(&now, later, &format!("the marketplace says {}", ours.status));
             if let Some(Applied::Moved { bid, .. }) = self.ledger.apply(&[change]).await?.pop() {

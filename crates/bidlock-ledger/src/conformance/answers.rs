@@ -104,6 +104,15 @@ pub async fn s9_reopening_beside_a_later_bid_is_a_duplicate_alarm(rig: &impl Rig
     assert_eq!((reopened.state, reopened.rebid_allowed), (BidState::Submitted, true));
     assert!(alarm.contains("duplicate"), "{alarm}");
     assert_eq!(existing(&*ledger, &job, "third").await.id, later.id);
+
+    // One that a person saw there, and by no name, may be this very one.
+    let job = posting("2");
+    let first = freed(&*ledger, &job).await;
+    let later = bid_in(&*ledger, &job, BidState::Unknown).await;
+    moved(&*ledger, later.claim_ref(), Move::ResolveSubmitted { external_ref: None }).await;
+    let answer = attempt(&*ledger, first.claim_ref(), accept()).await;
+    let Applied::Moved { alarm: Some(alarm), .. } = answer else { panic!("{answer:?}") };
+    assert!(alarm.contains("duplicate") && alarm.contains("withdraw neither"), "{alarm}");
 }
 
 /// What a look-up finds under one key, while a later bid with that key is being sent, may be that later one; and
