@@ -33,7 +33,8 @@ pub(super) fn show<'a>(
     from_history(folder, &mut violations)?;
     for violation in violations {
         with_faults(timeline, &mut violation.shown_by);
-        violation.shown_by.sort();
+        // Lines of one file stay in its order: an answer of the same millisecond follows its request.
+        violation.shown_by.sort_by(|a, b| (a.at_ms, &a.file).cmp(&(b.at_ms, &b.file)));
         violation.shown_by.truncate(MAX_SHOWN);
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Report,
+    Report, accepted,
     picture::{self, Family},
     words::{count, escaped, number, time},
 };
@@ -67,6 +67,13 @@ fn head(page: &mut String, report: &Report<'_>) {
         count(u64::from(report.scanners), "scanner"),
         time(report.took_ms)
     );
+    if !report.clean {
+        page.push_str(r#"<ul class="plain">"#);
+        for invariant in &report.violated {
+            let _ = write!(page, "<li><b>{invariant}</b> does not hold: {}", escaped(invariant.says()));
+        }
+        page.push_str("</ul>");
+    }
     if let Some(left_out) = report.left_out() {
         let _ = write!(page, "<p>It rests on a history with {left_out}.</p>");
     }
@@ -96,7 +103,7 @@ fn numbers(page: &mut String, report: &Report<'_>) {
     ] {
         let _ = write!(page, r#"<div class="{class}"><dd>{value}</dd><dt>{name}</dt></div>"#);
     }
-    page.push_str("</dl>");
+    let _ = write!(page, "</dl><p class=\"soft beneath\">{}.</p>", escaped(&accepted::told(report)));
 }
 
 fn proof(holds: bool) -> &'static str {
@@ -130,7 +137,7 @@ fn legend() -> String {
 
 fn verdicts(page: &mut String, report: &Report<'_>) {
     page.push_str(
-        r#"<section><h2>What it proves</h2><div class="scroll"><table><thead><tr><th>Invariant<th>Verdict<th>It says<th>Looked at</tr></thead><tbody>"#,
+        r#"<section><h2>What it proves</h2><table class="verdicts"><thead><tr><th>Invariant<th>Verdict<th>It says<th>Looked at</tr></thead><tbody>"#,
     );
     for finding in report.findings {
         let class = match finding.verdict {
@@ -138,15 +145,9 @@ fn verdicts(page: &mut String, report: &Report<'_>) {
             Verdict::Violated => "bad",
             Verdict::NotExercised => "none",
         };
-        let looked: Vec<String> = finding
-            .looked_at
-            .iter()
-            .filter(|(_, n)| **n > 0)
-            .map(|(what, n)| format!("{} {what}", number(*n)))
-            .collect();
         let told = match finding.verdict {
             Verdict::NotExercised => finding.why.clone().unwrap_or_default(),
-            _ => looked.join(", "),
+            _ => accepted::looked_at(finding),
         };
         let _ = write!(
             page,
@@ -157,7 +158,7 @@ fn verdicts(page: &mut String, report: &Report<'_>) {
             escaped(&told)
         );
     }
-    page.push_str("</tbody></table></div></section>");
+    page.push_str("</tbody></table></section>");
 }
 
 fn violations(page: &mut String, report: &Report<'_>) {
@@ -212,7 +213,7 @@ fn faults(page: &mut String, report: &Report<'_>) {
             );
         }
     }
-    page.push_str("</table></div><p class=\"soft\">Numbers with # are those of the catalogue of failures.</p></section>");
+    page.push_str("</table></div><p class=\"soft\">Numbers with # are those of the catalogue of failures, <code>docs/failures.md</code> in bidlock’s sources: what goes wrong, and what bidlock does then.</p></section>");
 }
 
 fn unknowns(page: &mut String, report: &Report<'_>) {

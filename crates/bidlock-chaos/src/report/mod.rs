@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `text` | a page for the terminal |
 //! | `html`, `picture` | one file for the browser, with the run as a picture; no script, nothing from elsewhere |
+//! | `accepted` | what was accepted, and why some postings rightly have two bids |
 //! | `words` | numbers and lists as all of them write them |
 
+mod accepted;
 mod html;
 mod picture;
 #[cfg(test)]

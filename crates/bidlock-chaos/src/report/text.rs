@@ -1,7 +1,7 @@
 //! The report on a terminal: short, and readable at 80 columns.
 
 use super::{
-    Report,
+    Report, accepted,
     words::{count, number, time},
 };
 use crate::checker::{Finding, Verdict, Violation};
@@ -26,11 +26,11 @@ pub(super) fn page(report: &Report<'_>) -> String {
     }
     page.line(String::new());
     page.line(format!(
-        "  {}, {} reached the marketplace, {} accepted",
+        "  {}, {} reached the marketplace",
         count(report.postings, "posting"),
-        count(report.submissions, "request"),
-        number(report.accepted)
+        count(report.submissions, "request")
     ));
+    page.wrapped("  ", "    ", &accepted::told(report));
     page.line(format!(
         "  {} of {}; {} of {} unknown outcomes named",
         count(report.faults_total, "fault"),
@@ -106,7 +106,8 @@ fn not_exercised(report: &Report<'_>, page: &mut Page) {
 
 fn violations(finding: &Finding, page: &mut Page) {
     page.line(String::new());
-    page.line(format!("{} VIOLATED, {}", finding.invariant, count(finding.violated, "time")));
+    let Finding { invariant, violated, .. } = finding;
+    page.line(format!("{invariant} VIOLATED, {}: {}", count(*violated, "time"), invariant.says()));
     for Violation { what, shown_by, .. } in finding.violations.iter().take(MAX_VIOLATIONS) {
         page.wrapped("  - ", "    ", what);
         for line in shown_by.iter().take(MAX_EVIDENCE) {

@@ -47,6 +47,8 @@ pub(crate) struct Run {
     pub(crate) notes_left_out: u64,
     /// The marketplace turns the next request away, because it has this bid.
     pub(crate) turned_away_for: Option<&'static str>,
+    /// How long after a request its answer is written.
+    pub(crate) answer_ms: i64,
 }
 
 /// A bid that is being made up.
@@ -83,6 +85,7 @@ impl Run {
             market: "duplicates=accepted",
             notes_left_out: 0,
             turned_away_for: None,
+            answer_ms: 10,
         };
         for (holder, role) in
             [("scanner-1.1", Role::Scanner), ("scanner-2.1", Role::Scanner), ("worker-1.1", Role::Worker)]
@@ -178,7 +181,7 @@ impl Run {
             "kind": "request", "seq": seq, "at": at(at_ms), "peer": format!("127.0.0.1:{}", u64::from(PORT) + seq), "method": "POST", "path": "/bids",
             "submission": { "marketplace": marketplace, "posting_id": posting_id, "bid_id": bid.to_string(), "idempotency_key": Uuid::nil() },
         }));
-        let mut answer = json!({ "kind": "answer", "seq": seq, "at": at(at_ms + 10), "answer": "201" });
+        let mut answer = json!({ "kind": "answer", "seq": seq, "at": at(at_ms + self.answer_ms), "answer": "201" });
         if let Some(id) = accepted {
             answer["accepted"] = json!({ "id": id, "marketplace": marketplace, "posting_id": posting_id });
         }
