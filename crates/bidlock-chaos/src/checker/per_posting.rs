@@ -27,9 +27,22 @@ pub(super) fn check(postings: &Postings, around: &Around<'_>, written: &Written,
         not_denied(facts, record, &look_ups, found);
         from_nowhere(facts, record, found);
         ordinals(facts, found);
+        one_name_one_row(facts, found);
         not_lost(facts, found);
     }
     one_identity(postings, record, written, found);
+}
+
+/// S8: no two rows are one bid of the marketplace.
+fn one_name_one_row(facts: &Facts, found: &mut Findings) {
+    let there: Vec<_> =
+        facts.rows.iter().filter(|row| is_there(row.state) && row.external_ref.is_some()).collect();
+    for (n, row) in there.iter().enumerate() {
+        if let Some(other) = there[..n].iter().find(|other| other.external_ref == row.external_ref) {
+            let what = format!("bids {} and {} are both {:?}", other.bid, row.bid, row.external_ref);
+            found.violated(Invariant::S8, At::posting(&facts.id), what);
+        }
+    }
 }
 
 /// S1: one submission is accepted, and another only after the ledger recorded that it may be. One that the marketplace turned

@@ -15,6 +15,7 @@ pub(super) fn check(evidence: &Evidence, found: &mut Findings) {
     for bid in &evidence.rows {
         submitted_is_there(evidence, bid, found);
     }
+    one_name_one_row(evidence, found);
     for kept in &evidence.kept {
         there_is_not_denied(evidence, kept, found);
     }
@@ -78,6 +79,20 @@ fn submitted_is_there(evidence: &Evidence, bid: &Bid, found: &mut Findings) {
         let had = evidence.kept.iter().any(|kept| kept.posting == bid.posting && kept.at <= at(event));
         if !had {
             found.add("S8", format!("bid {} was called submitted before it was: {event:?}", bid.id));
+        }
+    }
+}
+
+/// S8: no two rows are one bid of the marketplace.
+fn one_name_one_row(evidence: &Evidence, found: &mut Findings) {
+    let mut named: HashMap<(&PostingId, &str), &Bid> = HashMap::new();
+    for bid in evidence.rows.iter().filter(|bid| is_there(bid.state)) {
+        let Some(external_ref) = &bid.external_ref else { continue };
+        if let Some(other) = named.insert((&bid.posting, external_ref), bid) {
+            found.add(
+                "S8",
+                format!("bids {} and {} on {} are both {external_ref}", other.id, bid.id, bid.posting),
+            );
         }
     }
 }
