@@ -1,7 +1,10 @@
 //! How a process may not end.
 
 use super::made_up::{LAST_SCAN_MS, NOTHING, QUIET_MS, Run, violated};
-use crate::checker::processes::{GOOD_CODES, IMPOSSIBLE};
+use crate::{
+    checker::processes::{GOOD_CODES, IMPOSSIBLE},
+    history::What,
+};
 
 /// Where the exit codes are told: this crate can't depend on the command line, which starts it.
 const EXIT_CODES: &str = include_str!("../../../../bidlock-cli/src/exit.rs");
@@ -25,6 +28,19 @@ fn a_process_that_panics_or_ends_with_7_is_found() {
     };
     assert_eq!(killed(QUIET_MS - 1), NOTHING, "a fault's work");
     assert_eq!(killed(LAST_SCAN_MS - 10), ["processes"], "it hung when it was asked to end");
+}
+
+#[test]
+fn a_panic_that_a_process_survives_is_found() {
+    let said = |text: &str| {
+        let mut run = Run::new();
+        run.plain(1, 1_000);
+        let (holder, text) = ("scanner-2.1".to_owned(), text.to_owned());
+        run.add(2_000, What::Note { holder, text });
+        violated(&run.check())
+    };
+    assert_eq!(said("WARN the ledger is away"), NOTHING);
+    assert_eq!(said("thread 'sender' panicked at src/send.rs:7:7:"), ["processes"]);
 }
 
 #[test]
