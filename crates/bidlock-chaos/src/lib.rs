@@ -12,6 +12,7 @@
 //! | `world` | engines, marketplace, feed, processes, operator |
 //! | `proxy` | a way to a server that can be broken |
 //! | `run` | [`run()`]: begins and ends faults, then quiet, a last scan, and what the ledger holds |
+//! | `progress` | where a run is, for whoever waits |
 //! | [`worker`] | the child that takes locks and counts under them |
 //! | `dump` | the ledger's rows and events as a file |
 //! | [`history`] | what happened, as files: what the checker reads |
@@ -27,6 +28,7 @@ pub mod fault;
 pub mod history;
 mod nemeses;
 pub mod plan;
+mod progress;
 mod proxy;
 pub mod report;
 mod run;
@@ -34,5 +36,6 @@ pub mod worker;
 mod world;
 
 pub use error::RigError;
+pub use progress::{Progress, Stage};
 pub use run::run;
 pub use world::Launch;

@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::{
     dump,
     error::RigError,
     history::{FaultLine, RunFolder, What},
     nemeses,
     plan::{Plan, Planned},
+    progress::{Progress, Stage},
     world::{Launch, World},
 };
 
@@ -30,7 +33,7 @@ const LAST_SCAN_LEAST: Duration = Duration::from_secs(180);
 /// Runs a plan to its end. All files of the run are then in the folder; what they prove is the checker's to say.
 ///
 /// Call it on a thread that lives as long as the run (the one of `block_on`): processes end with the thread that has
-/// started them.
+/// started them. `progress` is told where it is.
 ///
 /// # Errors
 /// The rig can't do what the plan needs. What bidlock does is no error.
@@ -39,6 +42,7 @@ pub async fn run(
     launch: Launch,
     canary: Option<String>,
     folder: &RunFolder,
+    progress: &watch::Sender<Progress>,
 ) -> Result<(), RigError> {
     let version = launch.version.clone();
     let mut world = World::start(plan, launch, folder).await?;
@@ -55,9 +59,13 @@ pub async fn run(
         let World { desk, crew, .. } = &mut world;
         desk.tend(crew, now_ms).await?;
         world.recorder.check()?;
+        let (faults, submissions) = (director.begun, world.sandbox.submissions());
+        progress.send_replace(Progress { stage: Stage::Faults, faults, submissions });
     }
+    progress.send_modify(|progress| progress.stage = Stage::Quiet);
     world.news.catch_up(world.clock.ms())?;
     quiet(&mut world).await?;
+    progress.send_modify(|progress| progress.stage = Stage::LastScan);
     last_scan(&mut world).await?;
     world.host = None;
     dump::ledger(&world).await?;
@@ -75,13 +83,15 @@ struct Director {
     held_up: Vec<Planned>,
     /// Those that last, with the time of their end and how often ending them failed.
     lasting: Vec<(u64, u32, Planned)>,
+    /// How many have begun.
+    begun: u64,
 }
 
 impl Director {
     fn new(plan: &Plan) -> Director {
         let mut to_come = plan.faults.clone();
         to_come.reverse();
-        Director { to_come, held_up: Vec::new(), lasting: Vec::new() }
+        Director { to_come, held_up: Vec::new(), lasting: Vec::new(), begun: 0 }
     }
 
     fn is_done(&self) -> bool {
@@ -128,7 +138,10 @@ impl Director {
             holder,
         }));
         match nemesis.begin(world, &fault).await {
-            Ok(()) => self.lasting.push((world.clock.ms() + lasts_ms, 0, fault)),
+            Ok(()) => {
+                self.begun += 1;
+                self.lasting.push((world.clock.ms() + lasts_ms, 0, fault));
+            }
             Err(why) => world.recorder.add(skipped(why)),
         }
     }

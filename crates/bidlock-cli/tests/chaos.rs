@@ -7,7 +7,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use bidlock_chaos::{
@@ -221,7 +222,7 @@ fn left_in(home: &Path) -> Vec<std::path::PathBuf> {
 fn a_page_that_can_not_be_written_is_told_before_the_run_or_after_its_verdict() {
     let home = tempfile::tempdir().unwrap();
     // Before: nothing is run.
-    for words in ["run --minutes 60 --html nowhere/page.html", "run --minutes 60 --html ."] {
+    for words in ["run --minutes 2 --html nowhere/page.html", "run --minutes 2 --html ."] {
         let (code, stdout, stderr) = said(&chaos(words, home.path()));
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
         assert!(stderr.contains("--html: can't write") && !stderr.contains("seed 1"), "{stderr}");
@@ -232,6 +233,9 @@ fn a_page_that_can_not_be_written_is_told_before_the_run_or_after_its_verdict() 
     let (code, stdout, stderr) = said(&chaos(&format!("run {SHORT} --html /dev/full"), home.path()));
     assert_eq!(code, Some(5), "{stderr}");
     assert!(stdout.contains("Proven: "), "{stdout}");
+    // What was announced: the marketplace's faults come on top of the planned ones, and the folder does not stay.
+    assert!(stderr.contains("seed 9, sqlite: 1 fault and the marketplace's own in 0.05 minutes"), "{stderr}");
+    assert!(stderr.contains("which is deleted at the end unless something is found; --keep DIR"), "{stderr}");
     let left = left_in(home.path());
     assert_eq!(left.len(), 1, "{left:?}");
     let folder = left[0].to_str().unwrap();
@@ -255,6 +259,60 @@ fn a_page_that_can_not_be_written_is_told_before_the_run_or_after_its_verdict() 
     std::fs::write(&page, "x".repeat(1 << 20)).unwrap();
     assert_eq!(said(&chaos(&format!("{check} --html page.html"), home.path())).0, Some(7));
     assert!(std::fs::read_to_string(&page).unwrap().trim_end().ends_with("</html>"));
+}
+
+/// Interrupts a run once its processes live, and waits for its end.
+fn interrupted(words: &str, home: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bidlock"));
+    command.arg("chaos").args(words.split_whitespace()).env("TMPDIR", home).current_dir(home);
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let history = home.join("kept/history.jsonl");
+    let has_begun = || std::fs::read_to_string(&history).is_ok_and(|text| text.contains("process_started"));
+    // Two minutes at the most.
+    let begun = (0..6_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        has_begun()
+    });
+    assert!(begun, "no process was started");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    run.wait_with_output().unwrap()
+}
+
+#[test]
+fn an_interrupted_run_says_so_and_is_not_judged() {
+    let home = tempfile::tempdir().unwrap();
+    let run = "run --seed 9 --minutes 3 --postings 40 --scanners 2 --keep kept";
+    let (code, stdout, stderr) = said(&interrupted(run, home.path()));
+    assert_eq!((code, stdout.as_str()), (Some(130), ""), "{stderr}");
+    assert!(stderr.contains("interrupted: nothing was checked"), "{stderr}");
+    assert!(stderr.contains("bidlock chaos replay ") && !stderr.contains('\u{1b}'), "{stderr}");
+    let (code, stdout, stderr) = said(&chaos("replay kept --check-only", home.path()));
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+    assert!(stderr.contains("kept can't be checked: this run was interrupted before"), "{stderr}");
+}
+
+#[test]
+fn only_a_folder_or_its_history_is_replayed_and_the_message_names_what_was_given() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(home.path().join("run")).unwrap();
+    for file in ["README.md", "run/history.jsonl", "run/sandbox.jsonl"] {
+        std::fs::write(home.path().join(file), "{\"at_ms\":0,\"kind\":\"quiet_begins\"}\n").unwrap();
+    }
+    for (named, says) in [
+        ("nowhere", "nowhere is no recorded run: there is no such"),
+        (".", ". is no recorded run: there is no history.jsonl in it"),
+        ("README.md", "README.md is no recorded run: this file is not called history.jsonl"),
+        ("run/sandbox.jsonl", "run/sandbox.jsonl is no recorded run: this file is not called history.jsonl"),
+        ("run", "run/history.jsonl does not begin with a plan"),
+        ("run/history.jsonl", "run/history.jsonl does not begin with a plan"),
+    ] {
+        for check_only in ["", " --check-only"] {
+            let (code, stdout, stderr) = said(&chaos(&format!("replay {named}{check_only}"), home.path()));
+            assert_eq!((code, stdout.as_str()), (Some(2), ""), "{named}: {stderr}");
+            assert!(stderr.contains(says), "{named}: {stderr}");
+        }
+    }
 }
 
 #[test]

@@ -43,10 +43,6 @@ use std::collections::{BTreeMap, HashMap};
 use bidlock_ledger::{Bid, BidEvent, PostingId};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{
-    per_posting::{ACCEPTED, POSTINGS, SECOND_BIDS},
-    unknowns::HOST_STALLED,
-};
 use self::{around::Around, leases::Leases, postings::Postings, record::Record, verdict::Findings};
 pub use self::{
     chance::Chance,
@@ -54,6 +50,10 @@ pub use self::{
     record::Sent,
     timeline::{Life, Span, Stall, Timeline},
     verdict::{Finding, MAX_TOLD, Shown, Verdict, Violation},
+};
+pub(crate) use self::{
+    per_posting::{ACCEPTED, POSTINGS, SECOND_BIDS},
+    unknowns::HOST_STALLED,
 };
 use crate::{
     fault::FaultKind,
@@ -135,7 +135,7 @@ impl Checked {
 /// Checks a recorded run.
 ///
 /// # Errors
-/// A file can't be read, or is none of a run's.
+/// A file can't be read, or is none of a run's; the run did not come to its end.
 pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
     let begun = read_begun(folder)?;
     let mut found = Findings::default();
@@ -158,6 +158,9 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
         }
         Ok(())
     })?;
+    if timeline.ended_ms.is_none() {
+        return Err(HistoryError::Unfinished { path: folder.path().to_owned() });
+    }
     let mut record = Record::new(begun.wall_ms);
     read_lines(&folder.sandbox(), |line| {
         record.hear(&line, &mut postings);

@@ -13,16 +13,41 @@ use super::{Begun, Entry, FORMAT, What};
 /// The longest line that is read: a bid with a long proposal and its events' details fit many times over.
 const MAX_LINE_BYTES: u64 = 8 << 20;
 
+/// What a run is known by.
+const HISTORY: &str = "history.jsonl";
+
 /// The files of one run.
 #[derive(Clone, Debug)]
 pub struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// The run whose files are in this folder; or whose `history.jsonl` this is.
+    /// The run whose files are, or will be, in this folder.
     pub fn at(path: &Path) -> RunFolder {
-        match path.parent() {
-            Some(parent) if path.is_file() => RunFolder(parent.to_owned()),
-            _ => RunFolder(path.to_owned()),
+        RunFolder(path.to_owned())
+    }
+
+    /// A recorded run, as a user names it: its folder, or the `history.jsonl` in it.
+    ///
+    /// # Errors
+    /// It is neither, and no neighbour is taken for it.
+    pub fn named(path: &Path) -> Result<RunFolder, HistoryError> {
+        let not = |why| Err(HistoryError::NoRun { path: path.to_owned(), why });
+        if path.is_dir() {
+            let folder = RunFolder::at(path);
+            return if folder.history().is_file() {
+                Ok(folder)
+            } else {
+                not("there is no history.jsonl in it")
+            };
+        }
+        if !path.exists() {
+            return not("there is no such folder or file");
+        }
+        let is_history = path.file_name().is_some_and(|name| name == HISTORY);
+        match path.parent().filter(|_| is_history) {
+            Some(parent) if parent.as_os_str().is_empty() => Ok(RunFolder::at(Path::new("."))),
+            Some(parent) => Ok(RunFolder::at(parent)),
+            None => not("this file is not called history.jsonl"),
         }
     }
 
@@ -33,7 +58,7 @@ impl RunFolder {
 
     /// What the rig did and heard.
     pub fn history(&self) -> PathBuf {
-        self.0.join("history.jsonl")
+        self.0.join(HISTORY)
     }
 
     /// The postings that the feed held.
@@ -160,6 +185,24 @@ pub enum HistoryError {
         /// Why.
         source: io::Error,
     },
+    /// Neither a run's folder nor its history.
+    #[error("{} is no recorded run: {why}; name the folder that --keep made, or the history.jsonl in it", path.display())]
+    NoRun {
+        /// What was named.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The run did not come to its end: what would prove anything was not written.
+    #[error(
+        "{0} can't be checked: this run was interrupted before it was written down; `bidlock chaos replay {0}` runs its \
+         plan again",
+        path.display()
+    )]
+    Unfinished {
+        /// Its folder.
+        path: PathBuf,
+    },
     /// A line is not what it should be.
     #[error("{} line {number}: {source}; the file is damaged, or not a run's", path.display())]
     Line {
@@ -233,7 +276,10 @@ mod tests {
         assert_eq!(back, entries);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with(r#"{"at_ms":3,"kind":"fault_begins","id":1,"fault":"cut""#), "{text}");
-        assert!(matches!(read_begun(&RunFolder::at(&path)), Err(HistoryError::NoBeginning { .. })));
+        assert!(matches!(
+            read_begun(&RunFolder::named(&path).unwrap()),
+            Err(HistoryError::NoBeginning { .. })
+        ));
         assert!(Lines::create(&path).is_err(), "an earlier run is not written over");
     }
 }

@@ -1,18 +1,20 @@
 //! `bidlock chaos`: translates the command line for the fault rig, and its verdict into an exit code.
 
 mod page;
+mod status_line;
 
 use std::path::PathBuf;
 
 use bidlock_chaos::{
-    Launch, RigError, checker,
-    history::RunFolder,
+    Launch, Progress, RigError, checker,
+    history::{HistoryError, RunFolder},
     plan::{Order, Plan},
     report::Report,
     worker::{self, WorkerOptions},
 };
+use tokio::sync::watch;
 
-use self::page::PageFile;
+use self::{page::PageFile, status_line::StatusLine};
 use crate::{
     app::App,
     args::{ChaosArgs, ChaosCommand, ChaosRunArgs, ReplayArgs, ResultArgs, WorkerArgs},
@@ -72,8 +74,9 @@ fn order(args: &ChaosRunArgs) -> Order {
 }
 
 async fn replay(app: &App, args: ReplayArgs) -> Result<Exit, CliError> {
-    let folder = RunFolder::at(&args.run);
-    let begun = bidlock_chaos::history::read_begun(&folder).map_err(|e| CliError::usage(chain_of(&e)))?;
+    let named = |e| CliError::usage(chain_of(&e));
+    let folder = RunFolder::named(&args.run).map_err(named)?;
+    let begun = bidlock_chaos::history::read_begun(&folder).map_err(named)?;
     if args.check_only {
         let page = args.results.html.as_deref().map(PageFile::try_out).transpose()?;
         return judge(app, &folder, None, page);
@@ -96,26 +99,62 @@ async fn rig(
     let folder = RunFolder::at(kept.path());
     // After the folder is made, as the page may be wanted in it.
     let page = results.html.as_deref().map(PageFile::try_out).transpose()?;
-    app.out.say(format!(
-        "seed {}, {}: {} faults in {:.1} minutes on {} scanners and {} postings; everything is in {}",
-        plan.seed,
-        plan.engines,
-        plan.faults.len(),
-        plan.runs_ms as f64 / 60_000.0,
-        plan.scanners,
-        plan.postings,
-        kept.path().display()
-    ));
-    tokio::select! {
-        ran = bidlock_chaos::run(&plan, launch(canary.as_deref())?, canary.clone(), &folder) => ran.map_err(cannot_run)?,
-        () = interrupted() => return Ok(Exit::Child(INTERRUPTED)),
-    }
+    app.out.say(announced(&plan, &kept));
+    let (tell, progress) = watch::channel(Progress::default());
+    let line = StatusLine::begin(&app.out, &plan, progress);
+    let ran = tokio::select! {
+        ran = bidlock_chaos::run(&plan, launch(canary.as_deref())?, canary.clone(), &folder, &tell) => Some(ran),
+        () = interrupted() => None,
+    };
+    drop(line);
+    let Some(ran) = ran else {
+        app.out.warn(format!("interrupted: nothing was checked{}", left_behind(&kept)));
+        return Ok(Exit::Child(INTERRUPTED));
+    };
+    ran.map_err(cannot_run)?;
     let again = results.keep.is_none().then_some(again);
     let judged = judge(app, &folder, again, page);
     if !matches!(judged, Ok(Exit::Ok)) {
         kept.stay();
     }
     judged
+}
+
+/// What is about to happen, and where its files are.
+fn announced(plan: &Plan, kept: &OwnFolder) -> String {
+    let Plan { seed, engines, scanners, postings, .. } = plan;
+    let stays = match kept {
+        OwnFolder::Kept(_) => "",
+        OwnFolder::Temporary(_) => {
+            ", which is deleted at the end unless something is found; --keep DIR keeps it"
+        }
+    };
+    format!(
+        "seed {seed}, {engines}: {} fault{} and the marketplace's own in {} minutes on {scanners} scanners and {postings} \
+         postings; its files are in {}{stays}",
+        plan.faults.len(),
+        if plan.faults.len() == 1 { "" } else { "s" },
+        minutes(plan.runs_ms),
+        kept.path().display(),
+    )
+}
+
+/// Minutes as they are ordered: `0.05`, `1`.
+fn minutes(ms: u64) -> f64 {
+    (ms as f64 / 600.0).round() / 100.0
+}
+
+/// What an interrupted run leaves.
+fn left_behind(kept: &OwnFolder) -> String {
+    match kept {
+        OwnFolder::Kept(path) => {
+            let path = path.display();
+            format!(
+                "; what {path} holds is no whole run, and `bidlock chaos replay {path}` runs its plan again"
+            )
+        }
+        OwnFolder::Temporary(_) => ", and nothing is kept".to_owned(),
+    }
 }
 
 /// The command that runs the plan of a kept run again.
@@ -138,7 +177,10 @@ fn judge(
         let path = folder.path().display();
         e.hint(format!("the run's files are in {path}: bidlock chaos replay {path} --check-only --html FILE"))
     };
-    let checked = checker::check(folder).map_err(|e| stays(CliError::unavailable(chain_of(&e))))?;
+    let checked = checker::check(folder).map_err(|e| match e {
+        HistoryError::Unfinished { .. } => CliError::usage(chain_of(&e)),
+        e => stays(CliError::unavailable(chain_of(&e))),
+    })?;
     let again = again.filter(|_| checked.is_clean()).unwrap_or_else(|| replaying(folder));
     let report = Report::of(&checked, &again);
     let exit = if report.clean { Exit::Ok } else { Exit::InvariantViolated };
