@@ -181,7 +181,8 @@ impl Run {
             "kind": "request", "seq": seq, "at": at(at_ms), "peer": format!("127.0.0.1:{}", u64::from(PORT) + seq), "method": "POST", "path": "/bids",
             "submission": { "marketplace": marketplace, "posting_id": posting_id, "bid_id": bid.to_string(), "idempotency_key": Uuid::nil() },
         }));
-        let mut answer = json!({ "kind": "answer", "seq": seq, "at": at(at_ms + self.answer_ms), "answer": "201" });
+        let mut answer =
+            json!({ "kind": "answer", "seq": seq, "at": at(at_ms + self.answer_ms), "answer": "201" });
         if let Some(id) = accepted {
             answer["accepted"] = json!({ "id": id, "marketplace": marketplace, "posting_id": posting_id });
         }

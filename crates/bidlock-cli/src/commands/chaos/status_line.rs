@@ -62,7 +62,7 @@ fn words(elapsed: Duration, whole: Duration, progress: Progress) -> String {
     let doing = match stage {
         Stage::Starting => "servers and scanners start".to_owned(),
         Stage::Faults => format!("planned faults begun: {faults}, requests: {submissions}"),
-        Stage::Quiet => "nothing is broken any more; everything must come to rest".to_owned(),
+        Stage::Quiet => "nothing is broken now; everything comes to rest".to_owned(),
         Stage::LastScan => "the last scan, and a look-up of what is unknown".to_owned(),
     };
     format!("  {} s of about {} s: {doing}", elapsed.as_secs(), whole.as_secs().max(elapsed.as_secs()))
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(says(12, Stage::Faults), "  12 s of about 78 s: planned faults begun: 31, requests: 512");
         assert_eq!(
             says(70, Stage::Quiet),
-            "  70 s of about 78 s: nothing is broken any more; everything must come to rest"
+            "  70 s of about 78 s: nothing is broken now; everything comes to rest"
         );
         assert_eq!(
             says(90, Stage::LastScan),
