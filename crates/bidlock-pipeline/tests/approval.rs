@@ -6,6 +6,7 @@ mod rig;
 
 use std::{sync::Arc, time::Duration};
 
+use bidlock::layers::chaos::Chaos;
 use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, Move};
 use bidlock_market::{Approval, Budget, Posting};
 use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, Pipeline, Scan, ScanOptions, Stop};
@@ -278,6 +279,33 @@ async fn an_approved_bid_that_another_holds_does_not_count_against_the_run_limit
     let pipeline = rig.scanner("b").options(|o| o.run_limit = Some(1)).build();
     let (sent, _) = approved(&pipeline).await;
     assert_eq!(sent.iter().map(|(p, _)| p.posting()).collect::<Vec<_>>(), ["2"]);
+}
+
+/// What is no longer waiting to be sent costs none of it either.
+#[tokio::test]
+async fn only_approved_bids_count_against_the_run_limit() {
+    let rig = Rig::new();
+    assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "submitted");
+    batch(&asking(&rig, "a"), &[posting("2")]).await;
+    approve(&rig, "2").await;
+    let (sent, _) = approved(&rig.scanner("b").options(|o| o.run_limit = Some(1)).build()).await;
+    assert_eq!(sent.iter().map(|(p, o)| (p.posting(), o.name())).collect::<Vec<_>>(), [("2", "submitted")]);
+}
+
+/// The next pass goes on where the engine of the locks was away.
+#[tokio::test]
+async fn locks_that_are_away_leave_an_approved_bid_as_it_is() {
+    let rig = Rig::new();
+    batch(&asking(&rig, "a"), &[posting("1")]).await;
+    approve(&rig, "1").await;
+    let locks = Chaos::calm(rig.locks.clone());
+    let pipeline = rig.scanner("b").locks(Arc::new(locks.clone())).build();
+    locks.away(Some(bidlock::ErrorKind::Unavailable));
+    let (sent, ended) = approved(&pipeline).await;
+    ended.unwrap();
+    assert!(sent.is_empty() && rig.row("1").await.state == BidState::Approved, "{sent:?}");
+    locks.away(None);
+    assert_eq!(approved(&pipeline).await.0.len(), 1);
 }
 
 /// What was sent is told, whatever becomes of a later one.
