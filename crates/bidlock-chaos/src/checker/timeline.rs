@@ -338,16 +338,18 @@ impl Timeline {
         if ledger != Place::Sqlite || self.jumps.is_empty() {
             return false;
         }
+        let within = |span: &Span, at_ms: i64| {
+            at_ms + AFTERMATH_MS >= span.from_ms && at_ms <= span.may_show_until_ms()
+        };
+        // By the time first: there are many leaps, many lives, and hundreds of thousands of events.
+        let mut jumps = self.jumps.iter().filter_map(|at| self.faults.get(*at)).filter(|span| {
+            within(span, at_ms) || within(span, at_ms.saturating_sub(span.amount.saturating_mul(1_000)))
+        });
         let name = actor.rsplit(':').next().unwrap_or(actor);
-        let mut lives = self.lives_of(name).peekable();
-        let nobody = lives.peek().is_none();
-        let is_jumping = |span: &Span| nobody || lives.clone().any(|life| span.target.hits(&life.process));
-        self.jumps.iter().filter_map(|at| self.faults.get(*at)).any(|span| {
-            // Sweepers do not say in which process they ran.
-            let hit = is_jumping(span);
-            let within =
-                |at_ms: i64| at_ms + AFTERMATH_MS >= span.from_ms && at_ms <= span.may_show_until_ms();
-            hit && (within(at_ms) || within(at_ms.saturating_sub(span.amount.saturating_mul(1_000))))
+        // Sweepers do not say in which process they ran.
+        jumps.any(|span| {
+            let mut lives = self.lives_of(name).peekable();
+            lives.peek().is_none() || lives.any(|life| span.target.hits(&life.process))
         })
     }
 
