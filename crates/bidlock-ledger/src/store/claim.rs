@@ -177,4 +177,31 @@ mod tests {
         assert_ne!(idempotency_key(&a, 0), idempotency_key(&a, 1));
         assert_ne!(idempotency_key(&a, 0), idempotency_key(&PostingId::new("upwork:1", "1").unwrap(), 0));
     }
+
+    /// A request of the first one that still sits in some proxy is recognised by its text and key; look-ups go by each row's
+    /// own address.
+    #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
+    #[test]
+    fn a_later_bid_has_the_text_of_the_earlier_one_and_goes_where_its_own_claimant_sends_it() {
+        let payload = |proposal: &str, via: &str| Payload {
+            amount: None,
+            proposal: proposal.to_owned(),
+            posting_url: None,
+            via: via.to_owned(),
+            evaluation: None,
+        };
+        let claim = NewClaim {
+            posting: PostingId::new("upwork", "1").unwrap(),
+            claimant: Claimant { holder: "a".to_owned(), instance: None },
+            ttl: std::time::Duration::from_secs(1),
+            payload: payload("new", "new address"),
+        };
+        let made = |earlier: Option<Payload>| {
+            let bid = claim.bid(BidId(Uuid::nil()), ClaimId(Uuid::nil()), (0, 0), earlier, WallTime(0));
+            (bid.payload.proposal, bid.payload.via)
+        };
+        assert_eq!(made(None), ("new".to_owned(), "new address".to_owned()));
+        let earlier = payload("old", "old address");
+        assert_eq!(made(Some(earlier)), ("old".to_owned(), "new address".to_owned()));
+    }
 }
