@@ -281,15 +281,17 @@ async fn an_approved_bid_that_another_holds_does_not_count_against_the_run_limit
     assert_eq!(sent.iter().map(|(p, _)| p.posting()).collect::<Vec<_>>(), ["2"]);
 }
 
-/// What is no longer waiting to be sent costs none of it either.
+/// Nobody asks for the locks of bids that do not wait to be sent.
 #[tokio::test]
-async fn only_approved_bids_count_against_the_run_limit() {
+async fn only_approved_bids_are_taken_up() {
     let rig = Rig::new();
     assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "submitted");
     batch(&asking(&rig, "a"), &[posting("2")]).await;
     approve(&rig, "2").await;
-    let (sent, _) = approved(&rig.scanner("b").options(|o| o.run_limit = Some(1)).build()).await;
+    let locks = Chaos::calm(rig.locks.clone());
+    let (sent, _) = approved(&rig.scanner("b").locks(Arc::new(locks.clone())).build()).await;
     assert_eq!(sent.iter().map(|(p, o)| (p.posting(), o.name())).collect::<Vec<_>>(), [("2", "submitted")]);
+    assert_eq!(locks.calls(), 2, "one lock is taken and given back");
 }
 
 /// The next pass goes on where the engine of the locks was away.
