@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Move, store::MAX_PAGE};
 use bidlock_market::{LookUpError, LostCause, Marketplace};
-use bidlock_pipeline::Reconciler;
+use bidlock_pipeline::{PipelineError, ReconcileReport, Reconciler};
 use rig::{
     Rig, TTL, claim_of,
     market::{Market, Step, accepted, lost, refused, remote},
     one, posting, posting_on,
 };
+use tokio::{sync::oneshot, task::JoinHandle};
 
 #[tokio::test]
 async fn a_positive_look_up_settles() {
@@ -282,15 +283,23 @@ async fn the_names_of_other_postings_bids_are_free_for_this_one() {
     }
 }
 
-#[tokio::test]
-async fn what_another_reconciler_has_found_meanwhile_is_settled_without_an_alarm() {
-    let rig = Rig::unknown(true).await;
+/// A reconciler that has looked a bid up, and not yet recorded what it found; and what lets it go on.
+async fn before_its_find(
+    rig: &Rig,
+) -> (JoinHandle<Result<ReconcileReport, PipelineError>>, oneshot::Sender<()>) {
     let faulty = rig::faulty::Faulty::over(&rig.ledger);
     let (reached, go) = faulty.hold_before(Action::Find);
     let market: Arc<dyn Marketplace> = rig.market.clone();
     let slow = Reconciler::new(faulty, Box::new(move |_| Ok(market.clone())), "slow");
     let slow = tokio::spawn(async move { slow.run().await });
     rig::soon(reached).await.unwrap();
+    (slow, go)
+}
+
+#[tokio::test]
+async fn what_another_reconciler_has_found_meanwhile_is_settled_without_an_alarm() {
+    let rig = Rig::unknown(true).await;
+    let (slow, go) = before_its_find(&rig).await;
     assert_eq!(rig.reconciler().run().await.unwrap().settled, 1);
     go.send(()).unwrap();
     let report = rig::soon(slow).await.unwrap().unwrap();
@@ -307,12 +316,7 @@ async fn what_became_another_rows_meanwhile_is_found_for_nobody_and_says_so() {
     rig.market = Arc::new(Market::that_honours_keys());
     rig.market.next("1", Step::AcceptBut(lost(LostCause::ConnectionLost)));
     assert_eq!(one(&rig.pipeline("a"), "1").await.name(), "unknown");
-    let faulty = rig::faulty::Faulty::over(&rig.ledger);
-    let (reached, go) = faulty.hold_before(Action::Find);
-    let market: Arc<dyn Marketplace> = rig.market.clone();
-    let slow = Reconciler::new(faulty, Box::new(move |_| Ok(market.clone())), "slow");
-    let slow = tokio::spawn(async move { slow.run().await });
-    rig::soon(reached).await.unwrap();
+    let (slow, go) = before_its_find(&rig).await;
     allow_new_bid(&rig).await;
     assert_eq!(one(&rig.pipeline("b"), "1").await.name(), "submitted");
     go.send(()).unwrap();
