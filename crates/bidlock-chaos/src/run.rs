@@ -169,8 +169,8 @@ async fn quiet(world: &mut World) -> Result<(), RigError> {
     world.recorder.add(What::QuietBegins);
     let (begun_ms, lasts_ms) = (world.clock.ms(), world.plan.quiet_ms());
     let mut reconcile = None;
-    let stalled_before_ms = world.stalled_ms();
-    let stalled_ms = |world: &World| (world.stalled_ms() - stalled_before_ms).min(lasts_ms);
+    let stalled_before_ms = world.recorder.stalled_ms();
+    let stalled_ms = |world: &World| (world.recorder.stalled_ms() - stalled_before_ms).min(lasts_ms);
     while world.clock.ms() < begun_ms + lasts_ms + stalled_ms(world) {
         tokio::time::sleep(TICK).await;
         let now_ms = world.clock.ms();

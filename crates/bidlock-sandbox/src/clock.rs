@@ -1,4 +1,6 @@
-//! The wall clock of the sandbox: the one place that asks for the time.
+//! The clocks of the sandbox: the one place that asks for the time.
+
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -9,4 +11,13 @@ use jiff::Timestamp;
 )]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// The beginning of what is measured.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how long a write takes on a disk is nothing that a test can move"
+)]
+pub(crate) fn began() -> Instant {
+    Instant::now()
 }

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     io::BufReader,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -33,7 +34,7 @@ use crate::{
     market::Market,
     modes::Modes,
     plan::Reply,
-    record::{Line, Recorder, Report, ReportError, read_lines},
+    record::{Line, Recorder, Report, ReportError, WriteWatch, read_lines},
 };
 
 /// The most connections at one time; more wait in the kernel's queue. Enough for the largest fleet of a
@@ -49,7 +50,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(3600);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where and how a sandbox runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SandboxOptions {
     /// The record. An existing one is continued, and what it holds is remembered.
     pub log: PathBuf,
@@ -57,6 +58,23 @@ pub struct SandboxOptions {
     pub listen: SocketAddr,
     /// How it behaves.
     pub modes: Modes,
+    /// Whether the record outlives a power loss, at the price of a disk's delay before each answer. Without it, it outlives
+    /// the end of this process only.
+    pub is_synced: bool,
+    /// Is told how long each write of the record took.
+    wrote: WriteWatch,
+}
+
+impl fmt::Debug for SandboxOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SandboxOptions { log, listen, modes, is_synced, wrote: _ } = self;
+        f.debug_struct("SandboxOptions")
+            .field("log", log)
+            .field("listen", listen)
+            .field("modes", modes)
+            .field("is_synced", is_synced)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SandboxOptions {
@@ -66,12 +84,27 @@ impl SandboxOptions {
             log: log.into(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             modes: Modes::default(),
+            is_synced: true,
+            wrote: Arc::new(|_| ()),
         }
     }
 
     /// With these modes.
     pub fn modes(mut self, modes: Modes) -> SandboxOptions {
         self.modes = modes;
+        self
+    }
+
+    /// Hands the record to the system, and does not wait for the disk: for whoever measures by the clock on a disk that
+    /// others use too, and throws the record away if the host loses its power.
+    pub fn without_sync(mut self) -> SandboxOptions {
+        self.is_synced = false;
+        self
+    }
+
+    /// Tells how long each write of the record took, on the thread that writes.
+    pub fn on_write(mut self, wrote: impl Fn(Duration) + Send + Sync + 'static) -> SandboxOptions {
+        self.wrote = Arc::new(wrote);
         self
     }
 
@@ -84,7 +117,8 @@ impl SandboxOptions {
 
 /// A marketplace that runs in this process until it is stopped or dropped.
 ///
-/// Every request, and every decision about one, is durable in the record before anything is answered.
+/// Every request, and every decision about one, is in the record before anything is answered: durably, unless
+/// [`without_sync`](SandboxOptions::without_sync) was asked for.
 /// A submission that has been received is decided even if its client has gone away meanwhile, as by a real
 /// marketplace; only stopping the sandbox cuts a decision off.
 #[derive(Debug)]
@@ -103,8 +137,8 @@ impl Sandbox {
     /// # Errors
     /// The record can't be opened, is in use by another sandbox, or the address can't be listened at.
     pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
-        let SandboxOptions { log, listen, modes } = options;
-        let (recorder, earlier) = Recorder::open(&log)?;
+        let SandboxOptions { log, listen, modes, is_synced, wrote } = options;
+        let (recorder, earlier) = Recorder::open(&log, is_synced, wrote)?;
         let mut market = Market::default();
         let record = |doing, source| SandboxError::Record { doing, path: log.clone(), source };
         let read = read_lines(BufReader::new(earlier), |line| market.restore(line))

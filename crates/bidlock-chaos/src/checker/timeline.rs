@@ -191,7 +191,11 @@ impl Timeline {
                 self.skipped.push((*fault, why.clone()));
             }
             What::HostStalled { ms } => {
-                let from_ms = at_ms.saturating_sub_unsigned(*ms);
+                let mut from_ms = at_ms.saturating_sub_unsigned(*ms);
+                // Several watches may have noticed one moment. Lines come in the order of its ends.
+                while let Some(before) = self.stalls.pop_if(|before| before.to_ms >= from_ms) {
+                    from_ms = from_ms.min(before.from_ms);
+                }
                 self.stalls.push(Stall { from_ms, to_ms: at_ms });
             }
             What::QuietBegins => self.quiet_ms = Some(at_ms),

@@ -5,14 +5,17 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{
-    history::{Entry, HistoryError, Lines, What},
-    world::clock::RunClock,
+use super::{
+    clock::RunClock,
+    host::{Stalls, stall_ms},
 };
+use crate::history::{Entry, HistoryError, Lines, What};
 
 /// So many notes of all processes together are kept; a run in which every scanner complains for an hour is no better
 /// explained by more of the same.
 const MAX_NOTES: u64 = 50_000;
+/// So many stalls are written down at the most. A run with more of them proves little; those beyond excuse nothing.
+const MAX_STALLS: u64 = 10_000;
 
 /// Writes what happens, with the time at which the rig learns of it.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub(crate) struct Recorder {
 struct Inside {
     lines: Lines,
     notes: u64,
+    stalls: (u64, Stalls),
     failure: Option<HistoryError>,
 }
 
@@ -34,7 +38,8 @@ impl Recorder {
     /// # Errors
     /// It can't be made.
     pub(crate) fn create(path: &Path, clock: RunClock) -> Result<Recorder, HistoryError> {
-        let inside = Inside { lines: Lines::create(path)?, notes: 0, failure: None };
+        let lines = Lines::create(path)?;
+        let inside = Inside { lines, notes: 0, stalls: Default::default(), failure: None };
         Ok(Recorder { clock, inside: Mutex::new(inside) })
     }
 
@@ -48,10 +53,21 @@ impl Recorder {
                 return;
             }
         }
-        let entry = Entry { at_ms: self.clock.ms(), what };
-        if let Err(failure) = inside.lines.add(&entry) {
-            inside.failure.get_or_insert(failure);
+        inside.add(self.clock, what);
+    }
+
+    /// Something that should have taken so long did take so long, until now: a stall of the host, if it is far too much.
+    pub(crate) fn took(&self, took_ms: u64, should_ms: u64) {
+        // Before the lock, which whoever writes holds: most often, there is nothing to tell.
+        if let Some(ms) = stall_ms(took_ms, should_ms) {
+            let to_ms = self.clock.ms();
+            self.inside().stalled(self.clock, ms, to_ms);
         }
+    }
+
+    /// How long the host has stood still so far, in milliseconds.
+    pub(crate) fn stalled_ms(&self) -> u64 {
+        self.inside().stalls.1.sum_ms
     }
 
     /// Hands everything to the system.
@@ -60,7 +76,9 @@ impl Recorder {
     /// Something could not be written since the last call.
     pub(crate) fn check(&self) -> Result<(), HistoryError> {
         let mut inside = self.inside();
+        let began_ms = self.clock.ms();
         inside.lines.flush()?;
+        inside.wrote(self.clock, began_ms);
         inside.failure.take().map_or(Ok(()), Err)
     }
 
@@ -72,5 +90,32 @@ impl Recorder {
     fn inside(&self) -> MutexGuard<'_, Inside> {
         // A line that a panic has torn is found by its reader.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn add(&mut self, clock: RunClock, what: What) {
+        let began_ms = clock.ms();
+        if let Err(failure) = self.lines.add(&Entry { at_ms: began_ms, what }) {
+            self.failure.get_or_insert(failure);
+        }
+        self.wrote(clock, began_ms);
+    }
+
+    /// The rig's tasks wait for what is written here: so long since then.
+    fn wrote(&mut self, clock: RunClock, began_ms: u64) {
+        let now_ms = clock.ms();
+        if let Some(ms) = stall_ms(now_ms - began_ms, 0) {
+            self.stalled(clock, ms, now_ms);
+        }
+    }
+
+    fn stalled(&mut self, clock: RunClock, ms: u64, to_ms: u64) {
+        let (count, stalls) = &mut self.stalls;
+        stalls.add(to_ms.saturating_sub(ms), to_ms);
+        *count += 1;
+        if *count <= MAX_STALLS {
+            self.add(clock, What::HostStalled { ms });
+        }
     }
 }

@@ -6,7 +6,7 @@ mod writer;
 
 pub(crate) use self::{
     line::read_lines,
-    writer::{Recorded, Recorder},
+    writer::{Recorded, Recorder, WriteWatch},
 };
 pub use self::{
     line::{AcceptedBid, AnswerLine, Line, RequestLine, SubmissionSeen},

@@ -1,17 +1,20 @@
-//! The one writer of the record: a thread that writes and syncs what has gathered, then says so.
+//! The one writer of the record: a thread that writes (and syncs) what has gathered, then says so.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
     time::Duration,
 };
 
 use tokio::sync::oneshot;
 
 use super::Line;
-use crate::SandboxError;
+use crate::{SandboxError, clock};
 
 /// The most jobs that wait. More than there can be requests at one time, so that it is never full while
 /// the disk keeps up with anything at all.
@@ -29,6 +32,9 @@ enum Job {
     Close { closed: oneshot::Sender<()> },
 }
 
+/// Is told how long a write took, its sync included.
+pub(crate) type WriteWatch = Arc<dyn Fn(Duration) + Send + Sync>;
+
 /// Appends lines to the record, in the order of the calls.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -38,7 +44,11 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Opens or makes the file, for this process alone, and ends a torn last line. Also gives a reader of
     /// what is in it. The writer ends with the last `Recorder`, or by [`close`](Self::close).
-    pub(crate) fn open(path: &Path) -> Result<(Recorder, File), SandboxError> {
+    pub(crate) fn open(
+        path: &Path,
+        is_synced: bool,
+        wrote: WriteWatch,
+    ) -> Result<(Recorder, File), SandboxError> {
         let failed =
             |doing: &'static str| move |source| SandboxError::Record { doing, path: path.to_owned(), source };
         let mut file =
@@ -55,13 +65,13 @@ impl Recorder {
         let name = path.to_owned();
         std::thread::Builder::new()
             .name("sandbox-record".to_owned())
-            .spawn(move || write_all(file, &name, &waiting))
+            .spawn(move || write_all(file, &name, &waiting, is_synced, &*wrote))
             .map_err(failed("start a writer for"))?;
         Ok((Recorder { jobs }, reader))
     }
 
     /// Queues lines. They stand in the file in the order of these calls; the receiver is told when they,
-    /// and with them all before, are durable.
+    /// and with them all before, are durable; where nothing is synced, with the system.
     pub(crate) fn append(&self, lines: &[Line]) -> Recorded {
         let (done, recorded) = oneshot::channel();
         let mut bytes = Vec::new();
@@ -101,7 +111,13 @@ impl Recorded {
     }
 }
 
-fn write_all(mut file: File, path: &Path, waiting: &Receiver<Job>) {
+fn write_all(
+    mut file: File,
+    path: &Path,
+    waiting: &Receiver<Job>,
+    is_synced: bool,
+    wrote: &dyn Fn(Duration),
+) {
     // After a failed write or sync the file may lack lines in its middle: nothing is written any more, and
     // every later request fails, so that nothing is accepted off the record.
     let mut broken: Option<String> = None;
@@ -116,12 +132,14 @@ fn write_all(mut file: File, path: &Path, waiting: &Receiver<Job>) {
                 Job::Close { closed } => close = Some(closed),
             }
         }
-        if broken.is_none()
-            && !bytes.is_empty()
-            && let Err(why) = file.write_all(&bytes).and_then(|()| file.sync_data())
-        {
-            tracing::error!(path = %path.display(), %why, "the record can't be written; nothing is accepted from here on");
-            broken = Some(format!("the record can't be written: {why}"));
+        if broken.is_none() && !bytes.is_empty() {
+            let began = clock::began();
+            let sync = |file: &File| if is_synced { file.sync_data() } else { Ok(()) };
+            if let Err(why) = file.write_all(&bytes).and_then(|()| sync(&file)) {
+                tracing::error!(path = %path.display(), %why, "the record can't be written; nothing is accepted from here on");
+                broken = Some(format!("the record can't be written: {why}"));
+            }
+            wrote(began.elapsed());
         }
         for done in told {
             // Whoever does not wait any more need not be told.
@@ -159,13 +177,33 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn open(path: &Path) -> Result<(Recorder, File), SandboxError> {
+        Recorder::open(path, true, Arc::new(|_| ()))
+    }
+
+    #[tokio::test]
+    async fn each_write_tells_how_long_it_took_synced_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for is_synced in [true, false] {
+            let path = dir.path().join(is_synced.to_string());
+            let (told, writes) = std::sync::mpsc::channel();
+            let (recorder, _) =
+                Recorder::open(&path, is_synced, Arc::new(move |took| told.send(took).unwrap())).unwrap();
+            let line = Line::Start { at: clock::now(), modes: String::new(), pid: 1 };
+            recorder.append(&[line]).durable().await.unwrap();
+            assert!(std::fs::read_to_string(&path).unwrap().contains("\"start\""));
+            recorder.close().await;
+            assert_eq!(writes.iter().count(), 1);
+        }
+    }
+
     #[tokio::test]
     async fn a_torn_line_is_ended_and_a_whole_one_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         for (before, after) in [("", ""), ("{}\n", "{}\n"), ("{}\n{\"ki", "{}\n{\"ki\n")] {
             let path = dir.path().join("log");
             std::fs::write(&path, before).unwrap();
-            Recorder::open(&path).unwrap().0.close().await;
+            open(&path).unwrap().0.close().await;
             assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
         }
     }
@@ -174,10 +212,10 @@ mod tests {
     async fn a_record_has_one_writer() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let (first, _) = Recorder::open(&path).unwrap();
-        let error = Recorder::open(&path).unwrap_err().to_string();
+        let (first, _) = open(&path).unwrap();
+        let error = open(&path).unwrap_err().to_string();
         assert!(error.contains("another sandbox writes to"), "{error}");
         first.close().await;
-        Recorder::open(&path).unwrap().0.close().await;
+        open(&path).unwrap().0.close().await;
     }
 }

@@ -95,6 +95,20 @@ fn the_report_tells_stalls_from_faults() {
 }
 
 #[test]
+fn stalls_that_overlap_are_one() {
+    let of = |stalls: &[(u64, u64)]| {
+        let checked = lost("timeout", None, |run| {
+            stalls.iter().for_each(|stall| stalled(run, Some(*stall)));
+        });
+        let stalls = Report::of(&checked, "again").host_stalls;
+        (stalls.count, stalls.longest_ms, violated(&checked).contains(&"unknowns"))
+    };
+    assert_eq!(of(&[(500, 800), (450, 810), (600, 820)]), (1, 370, true));
+    assert_eq!(of(&[(500, 800), (900, 990), (800, 1_100)]), (1, 600, false));
+    assert_eq!(of(&[(500, 800), (810, 950)]), (2, 300, true));
+}
+
+#[test]
 fn nobody_comes_to_rest_or_follows_while_the_host_stands_still() {
     let followed = |stall| {
         let mut run = Run::new();
