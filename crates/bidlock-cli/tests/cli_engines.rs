@@ -240,7 +240,7 @@ fn locks_serve_one_ledger_until_they_are_rebound() {
     let with = With { desk: &desk, variables: vec![("REDIS_URL", redis.url())] };
     let scan = |ledger: &str, more: &str| {
         with.run(&format!(
-            "scan feed.json --marketplace example --submit {} --database {ledger} {more}",
+            "scan feed.json --marketplace example --submit {} --new-ledger --database {ledger} {more}",
             market.url
         ))
     };

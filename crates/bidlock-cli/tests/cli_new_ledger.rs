@@ -92,6 +92,41 @@ fn a_new_shared_ledger_is_told_and_not_begun_beside_a_default_one_with_bids_unle
 }
 
 #[test]
+fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_meant() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk);
+    let scan = |more: &str| {
+        desk.run(&format!("scan feed.json --marketplace example --submit {} {more}", market.url))
+    };
+    scan("--max-bids 1 --database bids.db").code(0);
+    // Beside it, as it is typed or as a link; a dry run may have made it by then.
+    let told = ["a ledger beside it", "bids.db", "--database", "--new-ledger"];
+    scan("--database bidz.db").refused(2, &told);
+    assert!(!desk.work().join("bidz.db").exists());
+    desk.run("doctor --database bidz.db").code(9).prints(&told);
+    desk.run("scan feed.json --marketplace example --database bidz.db").code(0);
+    scan("--database ./bidz.db").refused(2, &told);
+    desk.run("doctor --database bidz.db").code(9).prints(&told);
+    assert_eq!(record(&desk), (1, 0));
+    // The same by another name.
+    scan("--max-bids 1 --database ../work/bids.db").code(0);
+    // What is no ledger is none, nor one without bids.
+    desk.file("notes.db", "made up");
+    scan("--database bidz.db --new-ledger").code(0);
+    scan("--database bidz.db").code(0);
+
+    // Far from it: the default ledger is looked at.
+    let elsewhere = Desk::new();
+    elsewhere.file("feed.json", FEED);
+    let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
+    elsewhere.run(&format!("{scan} --max-bids 1")).code(0);
+    let told = ["the default ledger of this host", "ledger.db", "--new-ledger"];
+    elsewhere.run(&format!("{scan} --database new.db")).refused(2, &told);
+    elsewhere.run(&format!("{scan} --database new.db --new-ledger")).code(0);
+}
+
+#[test]
 fn doctor_says_of_a_new_ledger_that_the_locks_serve_another() {
     let Some(redis) = redis(&[]) else { return };
     let desk = Desk::new();
@@ -100,7 +135,7 @@ fn doctor_says_of_a_new_ledger_that_the_locks_serve_another() {
     let with = With { desk: &desk, variables: vec![("REDIS_URL", redis.url())] };
     let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
     with.run(&scan).code(0);
-    with.run(&format!("{scan} --database new.db")).refused(2, &["serve the scanners of ledger"]);
+    with.run(&format!("{scan} --database new.db --new-ledger")).refused(2, &["serve the scanners of ledger"]);
     with.run("doctor --database new.db").code(9).prints(&["serve the scanners of ledger", "--rebind-ledger"]);
     assert!(!desk.work().join("new.db").exists());
 }

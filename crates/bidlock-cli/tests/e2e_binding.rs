@@ -110,7 +110,10 @@ fn a_redis_that_comes_back_empty_serves_the_same_ledger_again() {
         assert!(Instant::now() < until, "it is not bound again: {}", bound_to(&redis));
         sleep(Duration::from_millis(20));
     }
-    let other = format!("scan feed.json --marketplace example --submit {} --database two.db", market.url);
+    let other = format!(
+        "scan feed.json --marketplace example --submit {} --database two.db --new-ledger",
+        market.url
+    );
     with.run(&other).refused(2, &["serve the scanners of ledger"]);
     kit::signal(&scan.child, Signal::TERM);
     let (code, told) = scan.end();

@@ -127,7 +127,7 @@ async fn with_another_file_a_scan_does_not_begin_while_redis_is_away() {
     let stage = Stage::new("duplicates=accepted").await;
     let feed = feed(&stage);
     let from = engines.words();
-    let scan = |ledger| stage.run(stage.scan(&feed, &words(&from, &["--database", ledger])));
+    let scan = |ledger| stage.run(stage.scan(&feed, &words(&from, &["--new-ledger", "--database", ledger])));
     scan("one.db").code(0);
     stage.run(stage.command(&["migrate", "up", "--database", "two.db"])).code(0);
     scan("two.db").code(2);

@@ -11,7 +11,7 @@ use bidlock_ledger::{
 use super::Check;
 use crate::{
     app::{Access, App},
-    commands::{bid::view, migrate},
+    commands::{bid::view, migrate, new_ledger},
     failure::CliError,
 };
 
@@ -52,6 +52,9 @@ pub(super) async fn ledger(app: &App) -> Vec<Check> {
         Ok(found) => checks.extend(found),
         Err(error) => checks.push(Check::failed(NAME, error)),
     }
+    if let Err(error) = new_ledger::may_be_sent_from(app, ledger, false).await {
+        checks.push(Check::failed(NAME, error));
+    }
     for (name, check) in [
         (HISTORY, history(ledger).await),
         (UNKNOWN, unknown(ledger).await),
@@ -71,7 +74,10 @@ async fn schema(app: &App, place: &LedgerPlace) -> Option<Check> {
     };
     let latest = schema.latest;
     match schema.found {
-        None => Some(Check::skipped(NAME, format!("none yet at {place}; it is made at first use"))),
+        None => Some(match new_ledger::may_be_made(app, false).await {
+            Ok(()) => Check::skipped(NAME, format!("none yet at {place}; it is made at first use")),
+            Err(error) => Check::failed(NAME, error),
+        }),
         Some(found) if found > latest => Some(Check::unhealthy(
             NAME,
             format!("schema {found} is newer than this bidlock ({latest})"),
