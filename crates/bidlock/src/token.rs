@@ -17,11 +17,7 @@ pub struct HolderId(Arc<str>);
 impl HolderId {
     /// `host:pid:uuid8` of this process; the last part differs at each call.
     pub fn for_this_process() -> HolderId {
-        let name = rustix::system::uname();
-        let host = name.nodename().to_string_lossy();
-        // Bounded so that the whole stays below MAX_HOLDER_BYTES whatever the host is called.
-        let host: String = host.chars().filter(|c| !c.is_control()).take(48).collect();
-        let host = if host.is_empty() { "localhost" } else { &host };
+        let host = host_part(&rustix::system::uname().nodename().to_string_lossy());
         let random = Uuid::new_v4().simple().to_string();
         HolderId(format!("{host}:{}:{}", std::process::id(), &random[..8]).into())
     }
@@ -50,6 +46,13 @@ impl HolderId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A host's name as the first part of a holder's: bounded so that the whole stays below [`MAX_HOLDER_BYTES`] whatever the
+/// host is called.
+fn host_part(name: &str) -> String {
+    let host: String = name.chars().filter(|c| !c.is_control()).take(48).collect();
+    if host.is_empty() { "localhost".to_owned() } else { host }
 }
 
 impl std::fmt::Display for HolderId {
@@ -135,9 +138,14 @@ mod tests {
         let parts: Vec<&str> = a.as_str().rsplitn(3, ':').collect();
         assert_eq!(parts[1], std::process::id().to_string());
         assert!(parts[0].len() == 8 && parts[0].chars().all(|c| c.is_ascii_hexdigit()), "{a}");
-        let host = rustix::system::uname();
-        assert!(host.nodename().to_string_lossy().starts_with(parts[2]) || parts[2] == "localhost", "{a}");
-        assert!(!parts[2].is_empty());
+        assert_eq!(parts[2], host_part(&rustix::system::uname().nodename().to_string_lossy()));
+        let long = "h".repeat(64);
+        for (name, part) in
+            [("web-1.example", "web-1.example"), ("we\tb\n", "web"), ("\n", "localhost"), ("", "localhost")]
+        {
+            assert_eq!(host_part(name), part, "{name:?}");
+        }
+        assert_eq!(host_part(&long), long[..48]);
     }
 
     #[test]

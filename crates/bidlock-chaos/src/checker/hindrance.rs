@@ -10,7 +10,7 @@ use crate::{
 
 impl Timeline {
     /// How much of this time, in milliseconds, no scanner could take over or sweep: the host stood still, ledger or Redis was
-    /// broken for all, or each scanner by itself was stopped or had trouble with one of them. A scanner that is dead and that no
+    /// broken for all, or each scanner by itself was stopped or cut off from one of them. A scanner that is dead and that no
     /// fault keeps down excuses nothing: it ought to have been started again.
     pub(super) fn hindered_ms(&self, ledger: Place, (from_ms, to_ms): (i64, i64)) -> i64 {
         let concern = |span: &&Span| stops_all(span, ledger) || stops_one(span, ledger);
@@ -29,7 +29,7 @@ impl Timeline {
                 |process: &&str| during().any(|span| span.target.process.as_deref() == Some(*process));
             stalls.iter().any(|stall| stall.from_ms <= from_ms && to_ms <= stall.to_ms)
                 || during().any(|span| stops_all(span, ledger))
-                || scanners.iter().all(is_stopped)
+                || (!scanners.is_empty() && scanners.iter().all(is_stopped))
         };
         let parts = edges.windows(2).filter_map(|part| Some((*part.first()?, *part.last()?)));
         parts.filter(|(from, to)| is_hindered(*from, *to)).map(|(from, to)| to - from).sum()
@@ -42,11 +42,12 @@ impl Timeline {
     }
 }
 
-/// Ledger or Redis is broken, or keeps this version out. What waits for an answer to lose breaks nothing meanwhile, and what
-/// happens to a clock is [`prolonged_ms`](Timeline::prolonged_ms).
+/// Ledger or Redis is broken, or keeps this version out. A slow way is a way, what waits for an answer to lose breaks nothing
+/// meanwhile, and what happens to a clock is [`prolonged_ms`](Timeline::prolonged_ms).
 fn breaks_a_store(span: &Span, ledger: Place) -> bool {
-    let waits = matches!(span.fault, FaultKind::LoseReply | FaultKind::RedisClock);
-    span.target.place.is_some_and(|place| place == ledger || place == Place::Redis) && !waits
+    use FaultKind::{Delay, LoseReply, RedisClock, Trickle};
+    let is_whole = matches!(span.fault, Delay | Trickle | LoseReply | RedisClock);
+    span.target.place.is_some_and(|place| place == ledger || place == Place::Redis) && !is_whole
 }
 
 fn stops_all(span: &Span, ledger: Place) -> bool {
@@ -54,7 +55,7 @@ fn stops_all(span: &Span, ledger: Place) -> bool {
     span.lasts() && (hits_all || span.fault == FaultKind::ProtocolFloor)
 }
 
-/// What is named by the fault's process does not work, or has trouble with a store.
+/// What is named by the fault's process does not work, or is cut off from a store.
 fn stops_one(span: &Span, ledger: Place) -> bool {
     let stops = matches!(span.fault, FaultKind::Pause | FaultKind::Kill | FaultKind::Terminate);
     span.lasts() && (stops || breaks_a_store(span, ledger))

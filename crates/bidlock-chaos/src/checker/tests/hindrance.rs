@@ -20,16 +20,16 @@ fn followed_late(faults: &[(FaultKind, Target)]) -> Vec<&'static str> {
 
 #[test]
 fn l2_a_store_that_is_broken_for_all_excuses() {
-    for (fault, place) in [
-        (FaultKind::PostgresPause, Place::Postgres),
-        (FaultKind::Delay, Place::Postgres),
-        (FaultKind::RedisPause, Place::Redis),
-    ] {
+    for (fault, place) in [(FaultKind::PostgresPause, Place::Postgres), (FaultKind::RedisPause, Place::Redis)]
+    {
         assert_eq!(followed_late(&[(fault, Target::place(place))]), NOTHING, "{fault}");
     }
     assert_eq!(followed_late(&[(FaultKind::ProtocolFloor, Target::process("scanner-9"))]), NOTHING);
     assert_eq!(followed_late(&[(FaultKind::Cut, Target::place(Place::Market))]), ["L2"]);
     assert_eq!(followed_late(&[(FaultKind::LoseReply, Target::place(Place::Postgres))]), ["L2"], "it waits");
+    for slow in [FaultKind::Delay, FaultKind::Trickle] {
+        assert_eq!(followed_late(&[(slow, Target::place(Place::Postgres))]), ["L2"], "{slow} is a way");
+    }
 }
 
 #[test]
