@@ -153,7 +153,16 @@ mod tests {
         for name in ["", "  ", "a\tb", &"x".repeat(257)] {
             assert!(HolderId::named(name).is_err(), "{name:?}");
         }
-        assert_eq!(HolderId::named("scanner 1").unwrap().as_str(), "scanner 1");
+        let scanner = HolderId::named("scanner 1").unwrap();
+        assert_eq!((scanner.as_str(), scanner.to_string().as_str()), ("scanner 1", "scanner 1"));
+        assert_eq!(String::from(scanner), "scanner 1");
+        assert!(HolderId::named(&"x".repeat(MAX_HOLDER_BYTES)).is_ok(), "the longest one");
+    }
+
+    #[test]
+    fn a_fencing_token_is_its_number() {
+        let token = FencingToken::new(7);
+        assert_eq!((token.get(), token.to_string().as_str()), (7, "7"));
     }
 
     #[test]
