@@ -7,6 +7,7 @@
 //! | [`args`] | the command line |
 //! | [`engines`] | how the engines read a URL, for the settings (`bidlock-config`) |
 //! | [`app`] | what commands work with: configuration, ledger, locks, marketplace |
+//! | [`fallback`] | what stands in for Redis while it is away |
 //! | [`binding`] | locks that serve one ledger and no other |
 //! | [`stores`] | opening ledger and locks, and their errors in words for people |
 //! | [`commands`] | one file per subcommand |

@@ -95,6 +95,8 @@ struct Row {
     claim_until_ms: Option<i64>,
     approved: bool,
     approved_until_ms: Option<i64>,
+    /// What is unknown of it is what the replaced system did.
+    imported: bool,
 }
 
 impl Row {
@@ -107,6 +109,7 @@ impl Row {
             claim_until_ms: (times.is_known)(event).then_some(event.at.0 + times.ttl_ms),
             approved: false,
             approved_until_ms: None,
+            imported: event.action == Some(Action::Import),
         }
     }
 
@@ -124,6 +127,10 @@ impl Row {
             },
             approved: self.approved || approval.is_some(),
             approved_until_ms: approval.filter(|_| (times.is_known)(event)).or(self.approved_until_ms),
+            imported: match event.to {
+                BidState::Unknown => event.action == Some(Action::Import),
+                _ => self.imported,
+            },
         }
     }
 
@@ -147,8 +154,8 @@ impl Row {
                     Guard::Expired => after(self.claim_until_ms),
                     Guard::ApprovalLive => self.approved && before(self.approved_until_ms),
                     Guard::ApprovalExpired => self.approved && after(self.approved_until_ms),
-                    Guard::WasApproved => self.approved,
-                    Guard::NeverApproved => !self.approved,
+                    Guard::WasApproved => self.approved && !self.imported,
+                    Guard::NeverApproved => !self.approved && !self.imported,
                 }
         })
     }
@@ -302,6 +309,20 @@ mod tests {
         assert!(chain.broken().contains(&"S7"));
         let begins = Story(vec![BidEvent { to: S::Abandoned, ..Story::claimed().0[0].clone() }]);
         assert!(begins.broken().contains(&"S7"));
+    }
+
+    #[test]
+    fn a_row_that_an_import_shut_is_not_handed_back() {
+        let sent = || Story::claimed().then(10, EnterSubmitting, S::Submitting, "a");
+        let lost = sent().then(20, LoseAnswer, S::Unknown, "a").then(30, HandBack, S::Abandoned, "a");
+        assert_eq!(lost.broken(), [""; 0]);
+        let imported =
+            Story::claimed().then(20, Import, S::Unknown, "import").then(30, HandBack, S::Abandoned, "a");
+        assert_eq!(
+            imported.broken(),
+            ["S7"],
+            "what its claimant proves says nothing of the replaced system's"
+        );
     }
 
     #[test]

@@ -20,6 +20,9 @@
 //! | [`sqlite`] | the embedded ledger |
 //! | `postgres` | the shared ledger (feature `postgres`) |
 //! | `conformance` | the cases that every engine must pass (feature `conformance`) |
+//! | `line`, `alarm` | an event's line in the history; what a person is called for |
+//! | `queries` | the statements of both engines |
+//! | `canary` | the ledger's mechanisms, as what removes them names them |
 //! | [`layers`] | ledgers around another: metrics |
 //! | [`error`] | [`LedgerError`]: what broke, whether it may have been applied, whether to retry |
 

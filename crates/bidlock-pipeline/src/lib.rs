@@ -3,7 +3,7 @@
 //! ```text
 //! posting ─► settled? ─► lock ─► evaluate ─► claim ─► one-way door ─► submit ─► record
 //!             cache,      one scanner          one bid    `submitting`     │
-//!             ledger      works on it          per row    is durable       └─► unknown ─► reconcile
+//!             ledger      works on it          per posting is durable       └─► unknown ─► reconcile
 //! ```
 //!
 //! # Layout
@@ -20,6 +20,7 @@
 //! | [`rules`] | evaluation by typed TOML rules |
 //! | [`cache`] | postings that are settled for good |
 //! | [`reconcile`] | settles what is unknown by looking it up |
+//! | `outage` | a scan while an engine is away |
 //! | `finding` | which of the marketplace's bids is a row's own |
 //! | [`mod@withdraw`] | takes a submitted bid back |
 //! | `metrics`, `spans` | what is counted and traced |

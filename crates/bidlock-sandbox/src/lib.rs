@@ -28,6 +28,7 @@
 //! | `market` | the bids and what is decided; no I/O |
 //! | `handler` | one request: record, decide, record, answer |
 //! | `server`, `connection` | connections, and breaking them |
+//! | `clock`, `error` | as they are called |
 
 mod clock;
 mod connection;

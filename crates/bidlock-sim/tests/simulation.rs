@@ -1,4 +1,4 @@
-//! Seeds hold every invariant; the same seed gives the same history; and what is taken out is missed.
+//! Seeds hold every invariant; the same seed gives the same history; and that something was taken out is noticed.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// What the test run looks at; `BIDLOCK_SIM_SEEDS` names others, as FROM..TO.
 const SEEDS: &str = "0..200";
-/// Within so many seeds each thing that is taken out is missed.
+/// Within so many seeds each thing that is taken out is noticed.
 const WITHIN: &str = "0..150";
 
 fn run(arguments: &[&str]) -> (bool, Value, String) {
@@ -86,7 +86,7 @@ fn the_same_seed_gives_the_same_history() {
     }
 }
 
-fn is_missed(what: &str, invariant: &str) {
+fn is_noticed(what: &str, invariant: &str) {
     let (held, total, complaints) = run(&["--seeds", WITHIN, "--without", what, "--until", invariant]);
     assert!(!held && total["violations"][invariant].is_u64(), "not missed: {total} {complaints}");
     println!("{what}: {invariant} after {} seeds", total["seeds"]);
@@ -95,49 +95,49 @@ fn is_missed(what: &str, invariant: &str) {
 #[test]
 fn canary_anybody_passes_the_door() {
     // It is also a second bid (S1), in about one seed of 400: the other must be on its way at that moment.
-    is_missed("any-claim", "S2");
-    is_missed("any-claim", "S4");
+    is_noticed("any-claim", "S2");
+    is_noticed("any-claim", "S4");
 }
 
 #[test]
 fn canary_two_live_bids_on_a_posting() {
-    is_missed("no-uniqueness", "S1");
-    is_missed("no-uniqueness", "S5");
+    is_noticed("no-uniqueness", "S1");
+    is_noticed("no-uniqueness", "S5");
 }
 
 #[test]
 fn canary_the_sweeper_leads_back() {
-    is_missed("sweep-back", "S1");
-    is_missed("sweep-back", "S9");
+    is_noticed("sweep-back", "S1");
+    is_noticed("sweep-back", "S9");
 }
 
 #[test]
 fn canary_an_unknown_is_sent_again() {
-    is_missed("resend-unknown", "S1");
+    is_noticed("resend-unknown", "S1");
 }
 
 #[test]
 fn canary_a_claim_is_taken_over_early() {
-    is_missed("early-take-over", "S7");
+    is_noticed("early-take-over", "S7");
 }
 
 #[test]
 fn a_lock_store_that_forgets_in_silence_is_noticed() {
-    is_missed("silent-lock-loss", "S10");
+    is_noticed("silent-lock-loss", "S10");
 }
 
 #[test]
 fn an_unknown_without_its_fault_is_noticed() {
-    is_missed("silent-answer-loss", "unknown");
+    is_noticed("silent-answer-loss", "unknown");
 }
 
 #[test]
 fn a_marketplace_that_forgets_is_noticed() {
-    is_missed("market-forgets", "S8");
+    is_noticed("market-forgets", "S8");
 }
 
 #[test]
 fn postings_that_nobody_settles_are_noticed() {
-    is_missed("nobody-scans", "L1");
-    is_missed("nobody-scans", "L3");
+    is_noticed("nobody-scans", "L1");
+    is_noticed("nobody-scans", "L3");
 }

@@ -12,6 +12,7 @@
 //! | `store` | [`Store`]: open, write, read |
 //! | `writer`, `queue` | the writer thread, its group commit, its bounded queue |
 //! | `reader` | the reader threads |
+//! | `connection` | what every connection is set to |
 //! | `turnstile` | fairness between processes, and the exclusive lock while a file is made |
 //! | `place` | which places are fit to hold a file |
 //! | `watch` | whether the open file is still the one that its path names, and has one name |

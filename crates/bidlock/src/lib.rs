@@ -35,7 +35,7 @@
 //! | `measure.rs` | how fast a manager is, for benchmarks (feature `measure`) |
 //! | `conformance/` | one suite for every backend (feature `conformance`) |
 //! | `stats.rs`, `instruments.rs`, `spans.rs` | what a manager counts, for its stats and for metrics; its spans |
-//! | `audit.rs`, `clock.rs`, `error.rs`, `fork.rs`, `holdings.rs` | as they are called |
+//! | `audit.rs`, `clock.rs`, `error.rs`, `fork.rs`, `holdings.rs`, `sync.rs` | as they are called |
 //!
 //! # Features
 //!

@@ -1,5 +1,6 @@
 //! L4: bidding goes on without Redis.
 
+use bidlock::layers::retry::LAST_START;
 use bidlock_ledger::{BidEvent, BidState};
 
 use super::{Findings, Invariant, around::Around, bids::makes_claim, timeline::Timeline, verdict::At};
@@ -9,7 +10,7 @@ use crate::fault::Place;
 pub(super) const GOES_ON: &str = "of them on claims made a TTL after it went";
 
 /// A scanner asks Redis again for so long, before it takes its locks in the database.
-const ASKS_AGAIN_MS: i64 = 4_000;
+const ASKS_AGAIN_MS: i64 = LAST_START.as_millis() as i64;
 /// Without Redis for so long beyond that, in all, and nothing sent: not by chance.
 const LONG_AWAY_MS: i64 = 2_000;
 /// Fewer submissions in a run than this may well miss an outage.

@@ -137,10 +137,10 @@ fn leaves_room(plan: &Plan, new: &Planned) -> bool {
     if is_down(new) && downs >= (plan.scanners as usize).div_ceil(2) {
         return false;
     }
-    if is_outage(plan, new) {
+    if stops_everybody(plan, new) {
         let outages: u64 =
-            plan.faults.iter().filter(|f| is_outage(plan, f)).map(|f| f.lasts_ms + GAP_MS).sum();
-        let is_alone = !meanwhile().any(|other| is_outage(plan, other));
+            plan.faults.iter().filter(|f| stops_everybody(plan, f)).map(|f| f.lasts_ms + GAP_MS).sum();
+        let is_alone = !meanwhile().any(|other| stops_everybody(plan, other));
         return is_alone && (outages + new.lasts_ms) * 100 <= plan.runs_ms * MAX_OUTAGE_PERCENT;
     }
     true
@@ -158,7 +158,7 @@ fn is_down(fault: &Planned) -> bool {
 }
 
 /// Nobody can bid meanwhile.
-fn is_outage(plan: &Plan, fault: &Planned) -> bool {
+fn stops_everybody(plan: &Plan, fault: &Planned) -> bool {
     use FaultKind::*;
     let place = match fault.fault {
         PostgresKill | PostgresPause | DiskFull | WriterStalls => return true,
@@ -234,7 +234,8 @@ mod tests {
                 assert!(clashes.is_empty(), "{a:?} and {clashes:?}");
                 assert!(!is_down(a) || down.len() < 2, "half of four scanners work: {a:?} and {down:?}");
             }
-            let outages: u64 = plan.faults.iter().filter(|f| is_outage(&plan, f)).map(|f| f.lasts_ms).sum();
+            let outages: u64 =
+                plan.faults.iter().filter(|f| stops_everybody(&plan, f)).map(|f| f.lasts_ms).sum();
             assert!(outages * 100 <= plan.runs_ms * MAX_OUTAGE_PERCENT);
         }
     }

@@ -7,7 +7,7 @@
 //! | `ways` | a fault proxy between each process and each thing it talks to |
 //! | `feed`, `news` | made-up postings, and when they appear |
 //! | `desk` | the operator |
-//! | `small_disk`, `clock_file` | a disk that can be full, a wall clock that can jump |
+//! | `small_disk`, `ledger_file`, `clock_file` | a disk that can be full, the ledger on it, a wall clock that can jump |
 //! | `recorder`, `clock` | the history, and the run's own time |
 //! | `host` | notices when the host itself stalls |
 

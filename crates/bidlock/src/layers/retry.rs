@@ -32,7 +32,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// No try begins later than this after the first: where each waits for a time limit of its own, a few of them would
 /// otherwise cost a caller half a minute.
-const LAST_START: Duration = Duration::from_secs(4);
+pub const LAST_START: Duration = Duration::from_secs(4);
 /// More tries than this are a mistake in a setting; a few seconds end them anyway.
 pub const MAX_RETRIES: u32 = 1_000;
 
