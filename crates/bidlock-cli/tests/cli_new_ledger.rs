@@ -104,16 +104,22 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
     let told = ["a ledger beside it", "bids.db", "--database", "--new-ledger"];
     scan("--database bidz.db").refused(2, &told);
     assert!(!desk.work().join("bidz.db").exists());
-    desk.run("doctor --database bidz.db").code(9).prints(&told);
+    let warned = ["WARNING", "a scan that sends is refused here", "a ledger beside it", "--new-ledger"];
+    desk.run("doctor --database bidz.db").code(0).prints(&warned);
     desk.run("scan feed.json --marketplace example --database bidz.db").code(0);
     scan("--database ./bidz.db").refused(2, &told);
-    desk.run("doctor --database bidz.db").code(9).prints(&told);
+    scan("--database bids").refused(2, &told);
+    desk.run("doctor --database bidz.db").code(0).prints(&warned);
     assert_eq!(record(&desk), (1, 0));
     // The same by another name.
     scan("--max-bids 1 --database ../work/bids.db").code(0);
-    // What is no ledger is none, nor one without bids.
-    desk.file("notes.db", "made up");
-    scan("--database bidz.db --new-ledger").code(0);
+    // Said once, also where that scan has found nothing to bid on.
+    desk.file("nothing.json", "[]");
+    let nothing =
+        format!("scan nothing.json --marketplace example --submit {} --database bidz.db", market.url);
+    desk.run(&nothing).refused(2, &told);
+    desk.run(&format!("{nothing} --new-ledger")).code(0);
+    assert!(!desk.run("doctor --database bidz.db").code(0).out.contains("refused here"));
     scan("--database bidz.db").code(0);
 
     // Far from it: the default ledger is looked at.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bidlock_config::LedgerPlace;
-use bidlock_ledger::{BidFilter, LedgerStore, Page, SqliteLedger};
+use bidlock_ledger::{Actor, BidFilter, LedgerStore, NewNote, Page, SqliteLedger};
 use bidlock_legacy::{Coexistence, presence};
 
 use super::{beside, migrate};
@@ -13,13 +13,33 @@ use crate::{
     stores,
 };
 
+/// The name of the ledger's note: a person has said that it is a new one.
+const MEANT: &str = "new_ledger";
+
+/// Ledgers of this host that may be meant instead of the one that is named.
+#[derive(Debug, Default)]
+pub(super) struct Others(Vec<(&'static str, PathBuf)>);
+
+impl Others {
+    /// The default one, and those in the folder of the named one. Look before anything is opened: a file is looked into, and
+    /// closing it drops the locks that this process has on it.
+    ///
+    /// # Errors
+    /// The settings name no ledger.
+    pub(super) async fn look(app: &App) -> Result<Others, CliError> {
+        let (place, default) = (app.config()?.ledger_place()?, app.config()?.default_ledger().ok());
+        let looked = tokio::task::spawn_blocking(move || others(&place, default)).await;
+        Ok(Others(looked.unwrap_or_default()))
+    }
+}
+
 /// Looks whether a scan that sends may make its ledger where there is none. `meant`: the user has said that a new one is
 /// meant.
 ///
 /// # Errors
 /// The database holds the bids of a replaced system; or another ledger of this host has bids, and a new one is not said to
 /// be meant; or one of them can't be looked at.
-pub(super) async fn may_be_made(app: &App, meant: bool) -> Result<(), CliError> {
+pub(super) async fn may_be_made(app: &App, meant: bool, others: &Others) -> Result<(), CliError> {
     let place = app.config()?.ledger_place()?;
     let is_there = match &place {
         // One that is no ledger is refused where it is opened.
@@ -30,11 +50,11 @@ pub(super) async fn may_be_made(app: &App, meant: bool) -> Result<(), CliError> 
         return Ok(());
     }
     refuse_a_database_of_old_bids(app, &Coexistence::default()).await?;
-    if meant { Ok(()) } else { refuse_beside_another(app, &place).await }
+    if meant { Ok(()) } else { refuse_beside_another(app, others).await }
 }
 
 /// Looks whether a scan may send from this ledger, which somebody has made: a dry run, say, or `migrate up`. As long as it
-/// has no bid it is as good as new.
+/// has no bid it is as good as new, unless a person has said that it is meant: the ledger keeps that.
 ///
 /// # Errors
 /// As [`may_be_made`].
@@ -42,13 +62,32 @@ pub(super) async fn may_be_sent_from(
     app: &App,
     ledger: &dyn LedgerStore,
     meant: bool,
+    others: &Others,
 ) -> Result<(), CliError> {
-    let place = app.config()?.ledger_place()?;
     refuse_a_database_of_old_bids(app, &Coexistence::of(ledger).await?).await?;
-    if meant || has_bids(ledger).await? {
+    if !others.0.is_empty() && meant && ledger.note(MEANT).await?.is_none() {
+        let (name, value) = (MEANT.to_owned(), "begun beside another on purpose".to_owned());
+        // False: somebody else has said so at the same moment.
+        ledger
+            .write_note(&NewNote { name, after: 0, value, actor: Actor::operator(&app.operator()) })
+            .await?;
+    }
+    refuse_if_not_meant(app, ledger, others).await
+}
+
+/// Refuses a ledger without bids that is not said to be meant, where another one of this host has bids.
+///
+/// # Errors
+/// As [`may_be_made`].
+pub(super) async fn refuse_if_not_meant(
+    app: &App,
+    ledger: &dyn LedgerStore,
+    others: &Others,
+) -> Result<(), CliError> {
+    if others.0.is_empty() || has_bids(ledger).await? || ledger.note(MEANT).await?.is_some() {
         return Ok(());
     }
-    refuse_beside_another(app, &place).await
+    refuse_beside_another(app, others).await
 }
 
 async fn has_bids(ledger: &dyn LedgerStore) -> Result<bool, CliError> {
@@ -82,8 +121,12 @@ pub(super) async fn refuse_a_database_of_old_bids(app: &App, known: &Coexistence
 }
 
 /// A user who moves from a file to a server, or has mistyped where the ledger is, would bid twice.
-async fn refuse_beside_another(app: &App, place: &LedgerPlace) -> Result<(), CliError> {
-    for (origin, path) in others(app, place)? {
+///
+/// # Errors
+/// Another ledger of this host has bids, or can't be looked at.
+pub(super) async fn refuse_beside_another(app: &App, others: &Others) -> Result<(), CliError> {
+    let place = app.config()?.ledger_place()?;
+    for (origin, path) in others.0.clone() {
         let shown = path.display().to_string();
         let way_out = "name that one if it is the one that you mean (the default one needs no name); or, where its bids do \
                        not matter or are known to the marketplace, begin the new one with --new-ledger, once";
@@ -114,29 +157,31 @@ async fn refuse_beside_another(app: &App, place: &LedgerPlace) -> Result<(), Cli
     Ok(())
 }
 
-/// The ledgers of this host that may be meant instead: the default one, and those beside it in its folder.
-fn others(app: &App, place: &LedgerPlace) -> Result<Vec<(&'static str, PathBuf)>, CliError> {
+/// See [`Others::look`].
+fn others(place: &LedgerPlace, default: Option<PathBuf>) -> Vec<(&'static str, PathBuf)> {
     let mut others = Vec::new();
     // Without a home there is no default.
-    if let Ok(path) = app.config()?.default_ledger()
-        && path.try_exists().unwrap_or(true)
-        && !is_at(place, &path)
-    {
+    if let Some(path) = default.filter(|path| path.try_exists().unwrap_or(true) && !is_at(place, path)) {
         others.push(("the default ledger of this host", path));
     }
-    if let LedgerPlace::Sqlite(named) = place {
-        let folder = named.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // A folder that can't be read has no ledger that could be mistaken for this one either.
-        let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut beside: Vec<PathBuf> = files
-            .filter(|path| path.extension() == named.extension() && !is_at(place, path))
-            .filter(|path| others.iter().all(|(_, other)| !is_same(other, path)))
-            .filter(|path| SqliteLedger::schema_status(path).is_ok_and(|schema| schema.found.is_some()))
-            .collect();
-        beside.sort();
-        others.extend(beside.into_iter().map(|path| ("a ledger beside it", path)));
-    }
-    Ok(others)
+    let LedgerPlace::Sqlite(named) = place else { return others };
+    let folder = named.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A folder that can't be read has no ledger that could be mistaken for this one either.
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut beside: Vec<PathBuf> = files
+        .filter(|path| !is_side_file(path) && !is_at(place, path))
+        .filter(|path| others.iter().all(|(_, other)| !is_same(other, path)))
+        .filter(|path| SqliteLedger::is_one(path))
+        .collect();
+    beside.sort();
+    others.extend(beside.into_iter().map(|path| ("a ledger beside it", path)));
+    others
+}
+
+/// A file that a database has beside it: its log, its index, its turns. Somebody's locks may be on it.
+fn is_side_file(path: &Path) -> bool {
+    let name = path.as_os_str().to_string_lossy();
+    ["-wal", "-shm", "-journal", "-open", "-turn"].iter().any(|end| name.ends_with(end))
 }
 
 fn is_at(place: &LedgerPlace, path: &Path) -> bool {
@@ -147,4 +192,55 @@ fn is_at(place: &LedgerPlace, path: &Path) -> bool {
 fn is_same(one: &Path, other: &Path) -> bool {
     let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
     matches!((whole(one), whole(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(path: &Path) {
+        SqliteLedger::migrate(path, false).unwrap();
+    }
+
+    #[test]
+    fn ledgers_in_the_folder_are_found_and_what_a_database_has_beside_it_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        ledger(&at("bids"));
+        ledger(&at("other.sqlite"));
+        std::fs::write(at(".gitkeep"), "").unwrap();
+        std::fs::write(at("notes.db"), "made up").unwrap();
+        let foreign = rusqlite::Connection::open(at("foreign.db")).unwrap();
+        foreign.execute_batch("CREATE TABLE cats (name TEXT)").unwrap();
+        // Whoever opened and closed one of these would drop the locks that this process has on it.
+        for end in ["-wal", "-shm", "-journal", "-open", "-turn"] {
+            std::fs::copy(at("other.sqlite"), at(&format!("copy{end}"))).unwrap();
+        }
+        let listed = || {
+            let mut files: Vec<(PathBuf, Vec<u8>)> = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .map(|path| (path.clone(), std::fs::read(path).unwrap_or_default()))
+                .collect();
+            files.sort();
+            files
+        };
+        let before = listed();
+        let found = |named: &str| {
+            let others = others(&LedgerPlace::Sqlite(at(named)), Some(at("nowhere/ledger.db")));
+            others.into_iter().map(|(_, path)| path).collect::<Vec<_>>()
+        };
+        assert_eq!(found("bids"), [at("other.sqlite")]);
+        assert_eq!(found("new"), [at("bids"), at("other.sqlite")]);
+        assert_eq!(listed(), before, "nothing is made or changed by looking");
+
+        // While a process has a new one open, its log alone may say that it is one.
+        let ours = SqliteLedger::open(at("fresh.db")).unwrap();
+        for end in ["", "-wal"] {
+            std::fs::copy(at(&format!("fresh.db{end}")), at(&format!("live.db{end}"))).unwrap();
+        }
+        drop(ours);
+        assert_ne!(std::fs::read(at("live.db")).unwrap().get(68..72), Some(&b"bidl"[..]));
+        assert!(found("new").contains(&at("live.db")));
+    }
 }

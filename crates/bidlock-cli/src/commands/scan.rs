@@ -24,7 +24,11 @@ use self::{
     feeds::{Feeds, Item},
     report::Report,
 };
-use super::{beside::Beside, evaluation::Evaluation, new_ledger};
+use super::{
+    beside::Beside,
+    evaluation::Evaluation,
+    new_ledger::{self, Others},
+};
 use crate::{
     app::{Access, App},
     args::ScanArgs,
@@ -191,8 +195,9 @@ async fn open(
 ) -> Result<Opened, CliError> {
     let config = app.config()?;
     let sends = marketplace.capabilities().sends;
+    let others = if sends { Others::look(app).await? } else { Others::default() };
     if sends {
-        new_ledger::may_be_made(app, args.new_ledger).await?;
+        new_ledger::may_be_made(app, args.new_ledger, &others).await?;
     }
     let ledger = match sends {
         true => app.ledger_to_send(args.rebind_ledger).await?,
@@ -202,7 +207,7 @@ async fn open(
     // Whatever may refuse this scan comes before the locks are told to serve its ledger and no other.
     let beside = Beside::open(app, Arc::clone(&ledger), sends).await?;
     if sends {
-        new_ledger::may_be_sent_from(app, &*ledger, args.new_ledger).await?;
+        new_ledger::may_be_sent_from(app, &*ledger, args.new_ledger, &others).await?;
     }
     let (locks, binding) = if sends {
         let (locks, binding) = app.locks_to_send(&*ledger, args.rebind_ledger, &stop).await?;

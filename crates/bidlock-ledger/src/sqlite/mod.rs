@@ -131,6 +131,13 @@ impl SqliteLedger {
         schema::status(path.as_ref())
     }
 
+    /// Whether this file is a ledger, by its header: neither it nor what lies beside it is changed.
+    ///
+    /// Ask before this process opens any: on POSIX, closing a file drops all locks that a process has on it.
+    pub fn is_one(path: impl AsRef<Path>) -> bool {
+        schema::is_one(path.as_ref())
+    }
+
     /// Brings a file's schema up to date, and makes a missing ledger. A dry run only says what it would do.
     ///
     /// # Errors

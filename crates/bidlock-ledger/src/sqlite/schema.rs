@@ -1,6 +1,6 @@
 //! The schema: made in an empty file, checked in every other one, migrated on request.
 
-use std::{error::Error as _, path::Path};
+use std::{error::Error as _, fs::File, io::Read as _, path::Path};
 
 use bidlock_sqlite::{Options, Store};
 use rusqlite::{Connection, OpenFlags};
@@ -45,6 +45,31 @@ pub(super) fn refuse_other_files(path: &Path) -> Result<()> {
     }
 }
 
+/// Whether a file is a ledger, by its header: neither it nor what lies beside it is changed.
+///
+/// Never ask this of a file that this process has open, or of one that lies beside such a file: closing one drops all locks
+/// that the process has on it.
+pub(super) fn is_one(path: &Path) -> bool {
+    /// "SQLite format 3", and the application's id at byte 68: <https://www.sqlite.org/fileformat2.html#the_database_header>.
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut header = [0; 72];
+    let mut read = || File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    // Opening a pipe would wait for its other end.
+    if !path.is_file() || read().is_err() || !header.starts_with(MAGIC) {
+        return false;
+    }
+    let id = header.last_chunk::<4>().map_or(0, |id| i64::from(u32::from_be_bytes(*id)));
+    let has_log = || {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        Path::new(&log).exists()
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let looked = || Connection::open_with_flags(path, flags).and_then(|conn| look(&conn));
+    // What a running process has made of a file may stand in its log alone.
+    id == APPLICATION_ID || (has_log() && matches!(looked(), Ok(Found::Version(_))))
+}
+
 /// Makes the schema in an empty file (if allowed), or checks the one that is there. Returns the ledger's id.
 pub(super) fn prepare(conn: &mut Connection, options: &Options) -> Result<LedgerId> {
     let path = &options.path;
@@ -70,7 +95,9 @@ pub(super) fn prepare(conn: &mut Connection, options: &Options) -> Result<Ledger
 /// What the schema is, without changing it.
 pub(super) fn status(path: &Path) -> Result<SchemaStatus> {
     refuse_other_files(path)?;
-    let found = if path.exists() { inspect(path)? } else { None };
+    // An empty file is nobody's yet; looking must not make it ours.
+    let holds_anything = path.metadata().is_ok_and(|file| file.len() > 0);
+    let found = if holds_anything { inspect(path)? } else { None };
     Ok(SchemaStatus {
         place: path.display().to_string(),
         found,

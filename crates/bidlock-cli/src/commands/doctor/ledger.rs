@@ -11,7 +11,11 @@ use bidlock_ledger::{
 use super::Check;
 use crate::{
     app::{Access, App},
-    commands::{bid::view, migrate, new_ledger},
+    commands::{
+        bid::view,
+        migrate,
+        new_ledger::{self, Others},
+    },
     failure::CliError,
 };
 
@@ -39,7 +43,11 @@ pub(super) async fn ledger(app: &App) -> Vec<Check> {
         // The configuration's own row says so.
         Err(_) => return Vec::new(),
     };
-    if let Some(check) = schema(app, &place).await {
+    let others = match Others::look(app).await {
+        Ok(others) => others,
+        Err(error) => return vec![Check::failed(NAME, error)],
+    };
+    if let Some(check) = schema(app, &place, &others).await {
         return vec![check];
     }
     let ledger = match app.ledger(Access::Existing).await {
@@ -52,8 +60,8 @@ pub(super) async fn ledger(app: &App) -> Vec<Check> {
         Ok(found) => checks.extend(found),
         Err(error) => checks.push(Check::failed(NAME, error)),
     }
-    if let Err(error) = new_ledger::may_be_sent_from(app, ledger, false).await {
-        checks.push(Check::failed(NAME, error));
+    if let Err(error) = new_ledger::refuse_if_not_meant(app, ledger, &others).await {
+        checks.push(not_to_be_sent_from(error));
     }
     for (name, check) in [
         (HISTORY, history(ledger).await),
@@ -67,16 +75,16 @@ pub(super) async fn ledger(app: &App) -> Vec<Check> {
 }
 
 /// A ledger that is not there yet, or whose schema does not fit; `None` where it does.
-async fn schema(app: &App, place: &LedgerPlace) -> Option<Check> {
+async fn schema(app: &App, place: &LedgerPlace, others: &Others) -> Option<Check> {
     let schema = match migrate::schema(app, place).await {
         Ok(schema) => schema,
         Err(error) => return Some(Check::failed(NAME, error)),
     };
     let latest = schema.latest;
     match schema.found {
-        None => Some(match new_ledger::may_be_made(app, false).await {
+        None => Some(match new_ledger::refuse_beside_another(app, others).await {
             Ok(()) => Check::skipped(NAME, format!("none yet at {place}; it is made at first use")),
-            Err(error) => Check::failed(NAME, error),
+            Err(error) => not_to_be_sent_from(error),
         }),
         Some(found) if found > latest => Some(Check::unhealthy(
             NAME,
@@ -90,6 +98,12 @@ async fn schema(app: &App, place: &LedgerPlace) -> Option<Check> {
         )),
         Some(_) => None,
     }
+}
+
+/// A dry run may work on it, and a person may say that it is meant.
+fn not_to_be_sent_from(error: CliError) -> Check {
+    let way_out = error.hint.unwrap_or_default();
+    Check::warning(NAME, format!("a scan that sends is refused here: {}", error.message), way_out)
 }
 
 /// A write that is durable before the check returns, and what the engine says of itself.

@@ -7,7 +7,7 @@ use bidlock_legacy::{Coexistence, Instances, LegacyDatabase, Look, look::MOST_CO
 use super::Check;
 use crate::{
     app::{Access, App},
-    commands::{beside, migrate},
+    commands::{beside, migrate, new_ledger},
     failure::CliError,
 };
 
@@ -23,6 +23,9 @@ pub(super) async fn replaced(app: &App) -> Vec<Check> {
         Err(error) => return vec![Check::failed(NAME, error)],
     };
     let mut checks: Vec<Check> = known.systems().iter().map(said).collect();
+    if let Err(error) = new_ledger::refuse_a_database_of_old_bids(app, &known).await {
+        checks.push(Check::failed(NAME, error));
+    }
     let database = match beside::place(app) {
         Ok(None) => None,
         Ok(Some(place)) => Some(LegacyDatabase::open(&place, Actor::operator(&app.operator())).await),
