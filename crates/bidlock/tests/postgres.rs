@@ -109,6 +109,21 @@ async fn a_lock_survives_lost_connections_and_a_restart() {
 
 /// The clock is set back by half an hour, as the row tells it: tokens grow all the same.
 #[tokio::test]
+async fn a_check_names_the_database_and_what_is_missing_in_it() {
+    let server = server();
+    let backend = PostgresBackend::open(&server.url()).await.unwrap();
+    assert!(backend.place().contains(&format!("127.0.0.1:{}", server.port())), "{}", backend.place());
+    let health = backend.check().await.unwrap();
+    assert_eq!((health.place.as_str(), health.warnings.as_slice()), (backend.place(), [].as_slice()));
+    assert!(!health.place.contains(server.password()), "{}", health.place);
+    for lost in ["FUNCTION bidlock.exchange_1", "TABLE bidlock.lease CASCADE"] {
+        server.sql(&format!("DROP {lost}"));
+        let warnings = backend.check().await.unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains("bidlock.lease or its function"), "{warnings:?}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_grow_although_the_clock_goes_back() {
     let server = server();
     let backend = PostgresBackend::open(&server.url()).await.unwrap();

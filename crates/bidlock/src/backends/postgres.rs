@@ -101,7 +101,7 @@ impl LockBackend for PostgresBackend {
     async fn try_acquire(&self, requests: &[Acquire]) -> Result<Vec<Acquired>> {
         let count = requests.len() as u64;
         let before = self.inner.asked.fetch_add(count, Relaxed);
-        if (before + count) / SWEEP_EVERY > before / SWEEP_EVERY {
+        if is_due(before, count) {
             self.inner.lanes.push(LockJob::Sweep);
         }
         let requests = requests.to_vec();
@@ -166,6 +166,11 @@ impl LockBackend for PostgresBackend {
     }
 }
 
+/// Whether a sweep is due once `count` more have been asked for than `before`.
+fn is_due(before: u64, count: u64) -> bool {
+    (before + count) / SWEEP_EVERY > before / SWEEP_EVERY
+}
+
 fn fault(operation: &'static str) -> impl FnOnce(bidlock_postgres::Error) -> Error {
     use bidlock_postgres::{Effect, ErrorKind as Kind};
     move |error| {
@@ -187,5 +192,52 @@ fn fault(operation: &'static str) -> impl FnOnce(bidlock_postgres::Error) -> Err
             fault = fault.maybe_applied();
         }
         fault.with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bidlock_postgres::{Effect, ErrorKind as Kind};
+
+    use super::*;
+
+    #[test]
+    fn a_sweep_is_due_each_time_so_many_were_asked_for() {
+        let most = SWEEP_EVERY;
+        for (before, count, due) in [
+            (0, most - 1, false),
+            (0, most, true),
+            (most - 1, 1, true),
+            (most, 1, false),
+            (most, most - 1, false),
+            (most + 1, most - 1, true),
+            (5, 3 * most, true),
+        ] {
+            assert_eq!(is_due(before, count), due, "{count} after {before}");
+        }
+    }
+
+    #[test]
+    fn each_fault_keeps_its_kind_its_place_and_whether_it_may_have_been_applied() {
+        for (kind, as_lock) in [
+            (Kind::Unavailable, ErrorKind::Unavailable),
+            (Kind::Busy, ErrorKind::Busy),
+            (Kind::Conflict, ErrorKind::Busy),
+            (Kind::Poisoned, ErrorKind::Poisoned),
+            (Kind::Unfit, ErrorKind::Unfit),
+            (Kind::Corrupt, ErrorKind::Corrupt),
+            (Kind::Invalid, ErrorKind::Invalid),
+            (Kind::Statement, ErrorKind::Internal),
+        ] {
+            for effect in [Effect::NotApplied, Effect::Unknown] {
+                let error = bidlock_postgres::Error::new(kind, &"postgres://here/".into(), "broke");
+                let fault = fault("renew")(error.with_effect(effect).with_hint("mend it"));
+                assert_eq!(fault.kind(), as_lock, "{kind:?}");
+                assert_eq!(fault.effect() == crate::Effect::Unknown, effect == Effect::Unknown, "{kind:?}");
+                let told = fault.to_string();
+                assert!(told.contains("postgres://here/: broke"), "{told}");
+                assert_eq!(fault.hint(), Some("mend it"));
+            }
+        }
     }
 }
