@@ -12,7 +12,10 @@ use bidlock_ledger::{
     PostingId,
 };
 use bidlock_market::Approval;
-use tokio::{sync::OwnedSemaphorePermit, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 use tracing::{Instrument, Span};
 
 use crate::{
@@ -114,7 +117,7 @@ impl Pipeline {
         let mut senders = Senders::default();
         let mut failed = None;
         while !queue.is_empty() && failed.is_none() {
-            let permits = self.permits(queue.len()).await;
+            let permits = permits(&self.slots, queue.len()).await;
             if permits.is_empty() {
                 break;
             }
@@ -380,19 +383,35 @@ impl Pipeline {
             ApprovalPolicy::ByMarketplace => self.marketplace.capabilities().approval == Approval::ByDefault,
         }
     }
+}
 
-    /// At least one permit, and as many more as are free, up to `most`.
-    async fn permits(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
-        let mut permits = Vec::new();
-        // The semaphore is never closed; were it, the loop would only find no permit.
-        if let Ok(first) = Arc::clone(&self.slots).acquire_owned().await {
-            permits.push(first);
-        }
-        while permits.len() < most
-            && let Ok(more) = Arc::clone(&self.slots).try_acquire_owned()
-        {
-            permits.push(more);
-        }
-        permits
+/// At least one permit, and as many more as are free, up to `most`.
+async fn permits(slots: &Arc<Semaphore>, most: usize) -> Vec<OwnedSemaphorePermit> {
+    let mut permits = Vec::new();
+    // The semaphore is never closed; were it, the loop would only find no permit.
+    if let Ok(first) = Arc::clone(slots).acquire_owned().await {
+        permits.push(first);
+    }
+    while permits.len() < most
+        && let Ok(more) = Arc::clone(slots).try_acquire_owned()
+    {
+        permits.push(more);
+    }
+    permits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_batch_takes_the_permits_that_are_free_and_no_more_than_it_needs() {
+        let slots = Arc::new(Semaphore::new(5));
+        let three = permits(&slots, 3).await;
+        assert_eq!((three.len(), slots.available_permits()), (3, 2));
+        let rest = permits(&slots, 3).await;
+        assert_eq!((rest.len(), slots.available_permits()), (2, 0));
+        drop(three);
+        assert_eq!(permits(&slots, 1).await.len(), 1);
     }
 }

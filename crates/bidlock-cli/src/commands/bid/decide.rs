@@ -4,7 +4,8 @@ use std::path::Path;
 
 use bidlock_config::{read_bounded, show_duration};
 use bidlock_ledger::{
-    Actor, Applied, Bid, BidFilter, BidState, Change, LedgerStore, Liveness, Move, NotMoved, Page,
+    Actor, Applied, Bid, BidFilter, BidState, Change, Cursor, LedgerStore, Liveness, Move, NotMoved, Page,
+    store::MAX_PAGE,
 };
 use serde_json::{Value, json};
 
@@ -63,6 +64,9 @@ pub(super) async fn resolve(app: &App, args: ResolveArgs) -> Result<Exit, CliErr
     let (action, word, from) = match args.outcome {
         ResolveAs::Submitted => {
             let external_ref = args.external_ref.clone();
+            if let Some(name) = &external_ref {
+                refuse_the_name_of_another(ledger.as_ref(), &bid, name).await?;
+            }
             (Move::ResolveSubmitted { external_ref }, "resolved as submitted", "unknown or not_submitted")
         }
         ResolveAs::NotSubmitted => {
@@ -104,6 +108,34 @@ pub(super) async fn freed(ledger: &dyn LedgerStore, bid: &Bid, asked: bool) -> R
         Some(other) => format!("the posting stays used: bid {} on it is {}", other.id, other.state),
         None => "the posting stays used".to_owned(),
     })
+}
+
+/// The ledger looks at the rows of one posting; a person may have copied the name of a bid on another one, and a withdrawal
+/// would then take that one back. All bids of the marketplace are looked through: rare, and as fast as a listing.
+async fn refuse_the_name_of_another(ledger: &dyn LedgerStore, bid: &Bid, name: &str) -> Result<(), CliError> {
+    let marketplace = Some(bid.posting.marketplace().to_owned());
+    let filter = BidFilter { marketplace, ..BidFilter::default() };
+    let mut page = Page { after: None, limit: MAX_PAGE };
+    loop {
+        let bids = ledger.list(&filter, &page).await?;
+        let has_it = |other: &&Bid| other.external_ref.as_deref() == Some(name) && other.id != bid.id;
+        if let Some(other) = bids.iter().find(has_it) {
+            return Err(counted_already(other));
+        }
+        match bids.last() {
+            Some(last) if bids.len() >= MAX_PAGE as usize => page.after = Some(Cursor(last.id)),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn counted_already(other: &Bid) -> CliError {
+    let name = other.external_ref.as_deref().unwrap_or_default();
+    CliError::usage(format!(
+        "what the marketplace has as {name} is bid {} on {} in the ledger already, {}",
+        other.id, other.posting, other.state
+    ))
+    .hint(format!("look at it with `bidlock bid show {}`; one bid is not counted twice", other.id))
 }
 
 /// Options that make no sense together.
@@ -193,12 +225,7 @@ pub(super) async fn moved(
         }
         Some(Applied::Already(bid)) => Ok(*bid),
         Some(Applied::Not(NotMoved::WrongState(other))) if other.id != change.at.bid => {
-            let name = other.external_ref.as_deref().unwrap_or_default();
-            Err(CliError::usage(format!(
-                "what the marketplace has as {name} is bid {} on {} in the ledger already, {}",
-                other.id, other.posting, other.state
-            ))
-            .hint(format!("look at it with `bidlock bid show {}`; one bid is not counted twice", other.id)))
+            Err(counted_already(&other))
         }
         Some(Applied::Not(NotMoved::WrongState(bid))) => Err(wrong_state(&bid, word, from)),
         Some(Applied::Not(
