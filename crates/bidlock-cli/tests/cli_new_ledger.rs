@@ -113,6 +113,11 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
     assert_eq!(record(&desk), (1, 0));
     // The same by another name.
     scan("--max-bids 1 --database ../work/bids.db").code(0);
+    // Nor is any of them read as a feed: that would drop the locks on it.
+    for feed in ["bids.db", "./bids.db-wal", "../work/bids.db-shm", "feed.json bids.db"] {
+        let scan = format!("scan {feed} --marketplace example --database bids.db");
+        desk.run(&scan).refused(2, &["is no feed: it is a file of the ledger", "*.json"]);
+    }
     // Said once, also where that scan has found nothing to bid on.
     desk.file("nothing.json", "[]");
     let nothing =

@@ -13,6 +13,7 @@ pub(crate) mod import;
 pub(crate) mod lock;
 pub(crate) mod migrate;
 mod new_ledger;
+mod own_files;
 mod own_folder;
 pub(crate) mod posting;
 pub(crate) mod reconcile;

@@ -6,7 +6,10 @@ use bidlock_config::LedgerPlace;
 use bidlock_ledger::{Actor, BidFilter, LedgerStore, NewNote, Page, SqliteLedger};
 use bidlock_legacy::{Coexistence, presence};
 
-use super::{beside, migrate};
+use super::{
+    beside, migrate,
+    own_files::{is_beside_a_database, is_same},
+};
 use crate::{
     app::{Access, App},
     failure::CliError,
@@ -169,7 +172,7 @@ fn others(place: &LedgerPlace, default: Option<PathBuf>) -> Vec<(&'static str, P
     // A folder that can't be read has no ledger that could be mistaken for this one either.
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut beside: Vec<PathBuf> = files
-        .filter(|path| !is_side_file(path) && !is_at(place, path))
+        .filter(|path| !is_beside_a_database(path) && !is_at(place, path))
         .filter(|path| others.iter().all(|(_, other)| !is_same(other, path)))
         .filter(|path| SqliteLedger::is_one(path))
         .collect();
@@ -178,20 +181,8 @@ fn others(place: &LedgerPlace, default: Option<PathBuf>) -> Vec<(&'static str, P
     others
 }
 
-/// A file that a database has beside it: its log, its index, its turns. Somebody's locks may be on it.
-fn is_side_file(path: &Path) -> bool {
-    let name = path.as_os_str().to_string_lossy();
-    ["-wal", "-shm", "-journal", "-open", "-turn"].iter().any(|end| name.ends_with(end))
-}
-
 fn is_at(place: &LedgerPlace, path: &Path) -> bool {
     matches!(place, LedgerPlace::Sqlite(at) if is_same(at, path))
-}
-
-/// One of them may not be there.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
-    matches!((whole(one), whole(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]

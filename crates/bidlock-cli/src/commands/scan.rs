@@ -28,6 +28,7 @@ use super::{
     beside::Beside,
     evaluation::Evaluation,
     new_ledger::{self, Others},
+    own_files,
 };
 use crate::{
     app::{Access, App},
@@ -45,6 +46,7 @@ use crate::{
 /// The command line, a file or an engine can't be used. What the marketplace answers is no error.
 pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     let config = app.config()?;
+    own_files::refuse_as_feeds(app, &args.feeds)?;
     let feeds = Feeds::new(config, &args.feeds)?;
     let marketplace = app.marketplace(&config.target())?;
     let sends = marketplace.capabilities().sends;

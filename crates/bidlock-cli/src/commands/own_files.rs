@@ -1,0 +1,41 @@
+//! The ledger's own files: on POSIX, whoever opens and closes one of them drops all locks that its process has on it.
+
+use std::path::{Path, PathBuf};
+
+use bidlock_config::LedgerPlace;
+
+use crate::{app::App, failure::CliError};
+
+/// What the names of files end with that a database has beside it: its log, its index, its turns.
+const SIDE_FILES: [&str; 5] = ["-wal", "-shm", "-journal", "-open", "-turn"];
+
+/// Refuses feeds that are the ledger's own files, as `*` in its folder names them.
+///
+/// # Errors
+/// One is, or the settings name no ledger.
+pub(super) fn refuse_as_feeds(app: &App, feeds: &[String]) -> Result<(), CliError> {
+    let LedgerPlace::Sqlite(ledger) = app.config()?.ledger_place()? else { return Ok(()) };
+    match feeds.iter().find(|feed| is_same(&database_of(Path::new(feed)), &ledger)) {
+        None => Ok(()),
+        Some(feed) => Err(CliError::usage(format!("{feed} is no feed: it is a file of the ledger"))
+            .hint("name the feeds, such as `bidlock scan *.json`, or keep them in a folder of their own")),
+    }
+}
+
+/// Whether a file is one that a database has beside it, by its name.
+pub(super) fn is_beside_a_database(path: &Path) -> bool {
+    database_of(path) != path
+}
+
+/// The database that a file lies beside; any other file itself.
+fn database_of(path: &Path) -> PathBuf {
+    let text = path.to_string_lossy();
+    let database = SIDE_FILES.iter().find_map(|end| text.strip_suffix(end));
+    database.map_or_else(|| path.to_owned(), PathBuf::from)
+}
+
+/// Whether both name one file. One of them may not be there.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+    matches!((whole(one), whole(other)), (Ok(one), Ok(other)) if one == other)
+}
