@@ -194,7 +194,9 @@ fn followed(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &mut Fin
         }
         found.looked(Invariant::L2, "claims of the killed that others took over", 1);
         let (from_ms, to_ms) = (around.at_ms(claimed), around.at_ms(next));
-        let hindered = around.timeline.hindered_ms(around.ledger(), (from_ms, to_ms));
+        // Until the claim has run out nobody may follow anyway: that time stands in what is promised.
+        let may_ms = from_ms + around.ttl_ms();
+        let hindered = around.timeline.hindered_ms(around.ledger(), (may_ms.min(to_ms), to_ms));
         found.looked(Invariant::L2, "milliseconds that they waited", (to_ms - from_ms).max(0).unsigned_abs());
         found.looked(Invariant::L2, "of these while nobody could", hindered.unsigned_abs());
         if to_ms - from_ms - hindered > around.rest_ms(from_ms) {

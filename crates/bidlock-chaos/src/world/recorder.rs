@@ -60,8 +60,11 @@ impl Recorder {
     pub(crate) fn took(&self, took_ms: u64, should_ms: u64) {
         // Before the lock, which whoever writes holds: most often, there is nothing to tell.
         if let Some(ms) = stall_ms(took_ms, should_ms) {
+            let from_ms = self.clock.ms().saturating_sub(ms);
+            // Whoever has waited for the lock until now has stood still as well.
+            let mut inside = self.inside();
             let to_ms = self.clock.ms();
-            self.inside().stalled(self.clock, ms, to_ms);
+            inside.stalled(self.clock, to_ms - from_ms, to_ms);
         }
     }
 
