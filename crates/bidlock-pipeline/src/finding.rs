@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::pipeline::PipelineError;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Since when a look-up by time may find the bid: its last sending, as every one before came back with proof that
 /// nothing was accepted.

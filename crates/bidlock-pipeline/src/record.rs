@@ -43,19 +43,13 @@ impl Pipeline {
                 Ok(*bid)
             }
             Applied::Already(bid) => Ok(*bid),
-            Applied::Not(NotMoved::WrongState(bid)) if agrees(&bid, at, action) => {
+            Applied::Not(why) => {
+                let bid = settled_before(at, action, why)?;
                 if let Some(alarm) = second_bid(&bid, at, action) {
                     self.unmatched(&bid, &alarm);
                 }
-                Ok(*bid)
+                Ok(bid)
             }
-            Applied::Not(why) => Err(PipelineError::Invariant(format!(
-                "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
-                 look at `bidlock bid history {}`",
-                action.action().as_str(),
-                at.bid,
-                at.bid
-            ))),
         }
     }
 
@@ -185,6 +179,20 @@ pub(crate) fn second_bid(row: &Bid, at: ClaimRef, action: &Move) -> Option<Strin
     })
 }
 
+/// The row that would not take an answer, where it says as much as the answer does.
+fn settled_before(at: ClaimRef, action: &Move, why: NotMoved) -> Result<Bid, PipelineError> {
+    match why {
+        NotMoved::WrongState(bid) if agrees(&bid, at, action) => Ok(*bid),
+        why => Err(PipelineError::Invariant(format!(
+            "the marketplace answered {} for bid {}, and the ledger would not record it: {why:?}; \
+             look at `bidlock bid history {}`",
+            action.action().as_str(),
+            at.bid,
+            at.bid
+        ))),
+    }
+}
+
 /// A person may have settled the row the same way in the meantime.
 fn agrees(bid: &Bid, at: ClaimRef, action: &Move) -> bool {
     use BidState::*;
@@ -203,4 +211,45 @@ fn agrees(bid: &Bid, at: ClaimRef, action: &Move) -> bool {
 /// Says what a person has to look at now.
 pub(crate) fn alarm_of(bid: &Bid, alarm: &str) {
     tracing::error!(target: "bidlock::alarm", bid = %bid.id, posting = %bid.posting, %alarm, "alarm");
+}
+
+#[cfg(test)]
+mod tests {
+    use bidlock_ledger::ClaimId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::finding::tests::row;
+
+    #[test]
+    fn a_row_that_is_settled_already_agrees_with_some_answers_and_contradicts_the_others() {
+        use BidState::*;
+        let yes = Move::Accept { external_ref: "sb-1".to_owned() };
+        let found = Move::Find { external_ref: "sb-1".to_owned() };
+        let lost = Move::LoseAnswer { cause: UnknownCause::Timeout };
+        for (action, agreeing) in [
+            (&yes, &[Submitted, Won, Lost, Withdrawing, Withdrawn][..]),
+            (&found, &[Submitted, Won, Lost, Withdrawing, Withdrawn]),
+            (&Move::Refuse, &[Rejected, NotSubmitted]),
+            (&Move::HandBack, &[]),
+        ] {
+            for state in BidState::ALL {
+                let row = row(1, state);
+                let told =
+                    settled_before(row.claim_ref(), action, NotMoved::WrongState(Box::new(row.clone())));
+                assert_eq!(told.is_ok(), agreeing.contains(&state), "{action:?} of a bid that is {state}");
+                // Of somebody else's claim, nothing agrees.
+                let at = ClaimRef { claim: ClaimId(Uuid::from_u128(9)), ..row.claim_ref() };
+                assert!(settled_before(at, action, NotMoved::WrongState(Box::new(row))).is_err());
+            }
+        }
+        for state in BidState::ALL {
+            let row = row(1, state);
+            let told = settled_before(row.claim_ref(), &lost, NotMoved::WrongState(Box::new(row.clone())));
+            assert_eq!(told.is_err(), matches!(state, Claimed | Submitting), "{state}");
+            let stale = settled_before(row.claim_ref(), &yes, NotMoved::StaleClaim(Box::new(row)));
+            let told = stale.unwrap_err().to_string();
+            assert!(told.contains("would not record it") && told.contains("bidlock bid history"), "{told}");
+        }
+    }
 }

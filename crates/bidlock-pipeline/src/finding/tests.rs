@@ -10,7 +10,7 @@ const KEY: Uuid = Uuid::from_u128(1);
 const SENT: i64 = 1_800_000_000_000;
 
 /// The posting's `n`-th row in this state, which was sent.
-fn row(n: i64, state: BidState) -> Bid {
+pub(crate) fn row(n: i64, state: BidState) -> Bid {
     Bid {
         id: BidId(Uuid::from_u128(n as u128)),
         posting: PostingId::new("m", "1").unwrap(),
