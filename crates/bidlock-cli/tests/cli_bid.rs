@@ -170,6 +170,10 @@ fn resolve_needs_a_reason_and_states_the_risk_of_a_new_bid() {
     assert_eq!(desk.run("bid show market/one --json").json()["resolution"]["reason"], "seen");
     assert_eq!(desk.run("bid show market/two --json").json()["resolution"], json!(null));
     assert_eq!(desk.run("bid show market/one --json").json()["external_ref"], "B-9");
+    for named in ["--posting one", "--posting market/one", "--marketplace market --posting one"] {
+        let listed = desk.run(&format!("bid list {named} --json")).code(0).json();
+        assert_eq!(listed["bids"].as_array().unwrap().len(), 1, "{named}: {listed}");
+    }
     // The name of another posting's bid, which a withdrawal would take back.
     desk.run("bid resolve market/two --as submitted --reason seen --external-ref B-9")
         .refused(2, &["B-9 is bid", "on market/one in the ledger already", "not counted twice"]);

@@ -64,7 +64,7 @@ pub(crate) struct ListArgs {
     /// Only these states, separated by commas
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     pub(crate) state: Vec<BidState>,
-    /// Only this posting's
+    /// Only this posting's: its id, or MARKETPLACE/POSTING
     #[arg(long, value_name = "POSTING")]
     pub(crate) posting: Option<String>,
     /// Made at or after: 24h (ago), 2026-03-01, 2026-03-01T12:00:00Z

@@ -35,7 +35,19 @@ pub(super) async fn run(app: &App, args: ListArgs) -> Result<Exit, CliError> {
         Some(text) => Some(Cursor(super::find::find(ledger.as_ref(), text).await?.id)),
         None => None,
     };
-    let bids = ledger.list(&filter, &Page { after, limit: args.limit }).await?;
+    let page = Page { after, limit: args.limit };
+    let mut bids = ledger.list(&filter, &page).await?;
+    // As every other command names one. An id may hold a slash itself, and comes first.
+    if bids.is_empty()
+        && filter.marketplace.is_none()
+        && let Some((marketplace, posting)) =
+            filter.posting.as_deref().and_then(|posting| posting.split_once('/'))
+        && let Ok(named) = bidlock_market::canonical(marketplace, posting)
+    {
+        let (marketplace, posting) = (named.marketplace().to_owned(), named.posting().to_owned());
+        let named = BidFilter { marketplace: Some(marketplace), posting: Some(posting), ..filter };
+        bids = ledger.list(&named, &page).await?;
+    }
     let is_full = bids.len() == args.limit as usize;
     let next = bids.last().filter(|_| is_full).map(|b| b.id);
     let old = imported::old_rows(ledger.as_ref(), &bids).await?;
