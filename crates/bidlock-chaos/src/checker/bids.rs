@@ -103,7 +103,7 @@ fn behind_the_door(bid: &Bid, events: &[BidEvent], around: &Around<'_>, found: &
         let away = ledger_away(events, around, sent);
         found.looked(Invariant::S2, "requests", 1);
         if away {
-            found.looked(Invariant::S6, "requests while the ledger was away", 1);
+            found.looked(Invariant::S6, "requests while the ledger was away, each held against its door", 1);
         }
         while let [_, later @ ..] = passages
             && is_dated

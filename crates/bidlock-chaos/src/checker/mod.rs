@@ -268,7 +268,7 @@ fn not_exercised(begun: &Begun, found: &mut Findings) {
     found.needs(Invariant::S2, "requests", "nothing was sent");
     found.needs(
         Invariant::S6,
-        "requests while the ledger was away",
+        "requests while the ledger was away, each held against its door",
         "the ledger was not away while requests were on their way",
     );
     found.needs(Invariant::S10, "steps of work under them", "no worker took a lock");
