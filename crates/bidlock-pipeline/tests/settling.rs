@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Move, store::MAX_PAGE};
 use bidlock_market::{LookUpError, LostCause, Marketplace};
-use bidlock_pipeline::{PipelineError, ReconcileReport, Reconciler};
+use bidlock_pipeline::{Outcome, PipelineError, ReconcileReport, Reconciler};
 use rig::{
     Rig, TTL, claim_of,
-    market::{Market, Step, accepted, lost, refused, remote},
+    market::{Market, Step, accepted, duplicate, lost, refused, remote},
     one, posting, posting_on,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -325,4 +325,57 @@ async fn what_became_another_rows_meanwhile_is_found_for_nobody_and_says_so() {
     assert!(report.bids[0].note.contains("another bid on the posting"), "{report:?}");
     let now = [(BidState::NotSubmitted, None), (BidState::Submitted, Some("x1".to_owned()))];
     assert_eq!(states_and_names(&rig).await, now);
+}
+
+/// A scanner that was told of a duplicate, has looked it up, and not yet recorded what it found; and what lets it go on.
+async fn before_its_own_find(rig: &Rig) -> (JoinHandle<Result<Outcome, PipelineError>>, oneshot::Sender<()>) {
+    let faulty = rig::faulty::Faulty::over(&rig.ledger);
+    let (reached, go) = faulty.hold_before(Action::Find);
+    let pipeline = rig.scanner("slow").ledger(faulty).build();
+    let sending = tokio::spawn(async move { pipeline.process(posting("1")).await });
+    rig::soon(reached).await.unwrap();
+    (sending, go)
+}
+
+#[tokio::test]
+async fn what_a_reconciler_has_found_before_the_scanner_that_was_told_of_a_duplicate_is_submitted() {
+    let rig = Rig::new();
+    rig.market.next("1", Step::AcceptBut(duplicate()));
+    let (sending, go) = before_its_own_find(&rig).await;
+    assert_eq!(rig.reconciler().run().await.unwrap().settled, 1);
+    go.send(()).unwrap();
+    assert_eq!(rig::soon(sending).await.unwrap().unwrap().name(), "submitted");
+    let row = rig.row("1").await;
+    assert_eq!(rig.story(&row).await, "create enter_submitting lose_answer find", "once");
+}
+
+/// The earlier bid's request has arrived after all: a person names it while the later bid is told of a duplicate.
+#[tokio::test]
+async fn what_became_the_earlier_rows_meanwhile_is_not_the_one_that_was_told_of_a_duplicate() {
+    let rig = Rig::unknown(false).await;
+    allow_new_bid(&rig).await;
+    let earlier = rig.row("1").await;
+    rig.market.next("1", Step::Say(duplicate()));
+    let found = remote("x1", Some(earlier.idempotency_key.to_string()));
+    rig.market.next_look_up(Ok(vec![found]));
+    let (sending, go) = before_its_own_find(&rig).await;
+    let action = Move::ResolveSubmitted { external_ref: Some("x1".to_owned()) };
+    let word = Change::new(earlier.claim_ref(), Actor::operator("o"), action).because("it shows there");
+    assert!(matches!(rig.ledger.apply(&[word]).await.unwrap()[0], Applied::Moved { .. }));
+    go.send(()).unwrap();
+    assert_eq!(rig::soon(sending).await.unwrap().unwrap().name(), "unknown");
+    let now = [(BidState::Submitted, Some("x1".to_owned())), (BidState::Unknown, None)];
+    assert_eq!(states_and_names(&rig).await, now);
+}
+
+/// A ledger that refuses for good is no outage that a later look-up outlasts: the scan must end with it.
+#[tokio::test]
+async fn a_duplicate_whose_finding_the_ledger_refuses_for_good_ends_the_scan() {
+    let rig = Rig::new();
+    rig.market.next("1", Step::AcceptBut(duplicate()));
+    let faulty = rig::faulty::Faulty::over(&rig.ledger);
+    faulty.break_at(Action::Find);
+    let error = rig.scanner("a").ledger(faulty).build().process(posting("1")).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error}");
+    assert_eq!(rig.row("1").await.state, BidState::Unknown);
 }
