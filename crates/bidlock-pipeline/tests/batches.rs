@@ -315,3 +315,21 @@ async fn a_broken_row_ends_the_scan_after_the_others_were_told() {
     let others = ["1", "2", "4", "5", "6"].map(|id| (id.to_owned(), "submitted"));
     assert_eq!(told, others);
 }
+
+/// Before the door nothing is known of a bid that must not be forgotten: a ledger that refuses for good ends the scan.
+#[tokio::test]
+async fn a_bid_over_its_cap_that_can_not_be_handed_back_ends_the_scan() {
+    let rig = Rig::on_host_time();
+    let faulty = rig::faulty::Faulty::over(&rig.ledger);
+    faulty.break_at(bidlock_ledger::Action::HandBack);
+    let (at_the_door, go) = faulty.hold_before(bidlock_ledger::Action::EnterSubmitting);
+    let caps = Caps { per_day: [("m".to_owned(), 1)].into(), default: None };
+    let late = rig.scanner("late").ledger(faulty).options(|o| o.caps = caps).build();
+    let late = tokio::spawn(async move { late.process(posting("1")).await });
+    rig::soon(at_the_door).await.unwrap();
+    assert_eq!(one(&capped(&rig, "b", 1), "2").await.name(), "submitted");
+    go.send(()).unwrap();
+    let ended = rig::soon(late).await.unwrap();
+    assert!(ended.is_err(), "{ended:?}");
+    assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (BidState::Claimed, 1));
+}
