@@ -112,9 +112,10 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
     desk.run("doctor --database bidz.db").code(0).prints(&warned);
     assert_eq!(record(&desk), (1, 0));
     // The same by another name.
-    scan("--max-bids 1 --database ../work/bids.db").code(0);
+    let bids = desk.work().join("bids.db").display().to_string();
+    scan(&format!("--max-bids 1 --database {bids}")).code(0);
     // Nor is any of them read as a feed: that would drop the locks on it.
-    for feed in ["bids.db", "./bids.db-wal", "../work/bids.db-shm", "feed.json bids.db"] {
+    for feed in ["bids.db", "./bids.db-wal", &format!("{bids}-shm"), "feed.json bids.db"] {
         let scan = format!("scan {feed} --marketplace example --database bids.db");
         desk.run(&scan).refused(2, &["is no feed: it is a file of the ledger", "*.json"]);
     }
