@@ -23,8 +23,8 @@ const EVERY: Duration = Duration::from_millis(EVERY_MS);
 /// limit of the rig is broken by.
 const LATE_MS: u64 = 200;
 
-/// A thread and a task that sleep, and write down when they wake up too late. They end when this is dropped, and write
-/// nothing after that.
+/// A thread and a task that sleep, and write down when they wake up too late. They end when this is dropped; a line that the
+/// task is just writing may still come.
 #[derive(Debug)]
 pub(crate) struct HostWatch {
     alive: Option<Sender<()>>,

@@ -28,11 +28,15 @@ impl Others {
     /// closing it drops the locks that this process has on it.
     ///
     /// # Errors
-    /// The settings name no ledger.
+    /// The settings name no ledger, or looking failed.
     pub(super) async fn look(app: &App) -> Result<Others, CliError> {
         let (place, default) = (app.config()?.ledger_place()?, app.config()?.default_ledger().ok());
-        let looked = tokio::task::spawn_blocking(move || others(&place, default)).await;
-        Ok(Others(looked.unwrap_or_default()))
+        // Nothing found because nothing was looked at would let a scan send.
+        match tokio::task::spawn_blocking(move || others(&place, default)).await {
+            Ok(others) => Ok(Others(others)),
+            Err(panic) => Err(CliError::unavailable(format!("looking for other ledgers failed: {panic}"))
+                .hint("this is a fault of bidlock; please report it")),
+        }
     }
 }
 
