@@ -18,7 +18,7 @@ pub use self::{
 };
 
 #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
-pub(crate) use self::claim::check_imports;
+pub(crate) use self::claim::{Earlier, check_imports};
 use crate::{
     BidState, Result,
     bid::{Bid, BidBrief, BidEvent, BidId, Claimant, LedgerId, WallTime},

@@ -21,10 +21,12 @@ use bidlock_ledger::{
     conformance::fixtures::{bid_in, claim, door, existing, granted, moved, posting, read, request},
     postgres::PostgresOptions as Options,
 };
+use bidlock_postgres::tokio_postgres::{NoTls, connect};
 use bidlock_testkit::{PgBouncer, PostgresOptions, PostgresServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 
 fn server() -> Option<PostgresServer> {
@@ -197,21 +199,34 @@ struct Proxy {
     port: u16,
     /// The next request reaches the server; its answer, and the connection, are lost.
     cut: Arc<AtomicBool>,
+    /// All connections end at once, whatever the server is doing for them.
+    end: Arc<Notify>,
 }
 
 impl Proxy {
     async fn start(to: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (port, cut) = (listener.local_addr().unwrap().port(), Arc::new(AtomicBool::new(false)));
-        let flag = Arc::clone(&cut);
+        let port = listener.local_addr().unwrap().port();
+        let (cut, end) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
+        let (flag, ending) = (Arc::clone(&cut), Arc::clone(&end));
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 let server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
-                tokio::spawn(relay(client, server, Arc::clone(&flag)));
+                let (flag, ending) = (Arc::clone(&flag), Arc::clone(&ending));
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = relay(client, server, flag) => {}
+                        () = ending.notified() => {}
+                    }
+                });
             }
         });
-        Proxy { port, cut }
+        Proxy { port, cut, end }
+    }
+
+    fn url(&self, server: &PostgresServer) -> String {
+        server.url().replace(&format!(":{}/", server.port()), &format!(":{}/", self.port))
     }
 }
 
@@ -246,8 +261,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, cut: Arc<AtomicBool
 async fn a_lost_answer_is_resolved_and_never_a_second_claim() {
     let Some(server) = server() else { return };
     let proxy = Proxy::start(server.port()).await;
-    let url = server.url().replace(&format!(":{}/", server.port()), &format!(":{}/", proxy.port));
-    let ledger = PostgresLedger::open_with(Options::new(&url).with_writers(1)).await.unwrap();
+    let ledger = PostgresLedger::open_with(Options::new(&proxy.url(&server)).with_writers(1)).await.unwrap();
     ledger.check().await.unwrap();
 
     proxy.cut.store(true, Ordering::SeqCst);
@@ -291,6 +305,37 @@ async fn a_lost_answer_is_resolved_and_never_a_second_claim() {
         let row = read(&ledger, &bid).await;
         assert_eq!((row.state, row.attempts, row.events), (BidState::Submitting, 1, 2), "{name}");
     }
+}
+
+/// The connection is lost while the server still makes the claim: asked again on another one it meets itself, sees that
+/// the row is its own, and is granted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_meets_itself_is_granted() {
+    let Some(server) = server() else { return };
+    let proxy = Proxy::start(server.port()).await;
+    let ledger = PostgresLedger::open_with(Options::new(&proxy.url(&server)).with_writers(1)).await.unwrap();
+    granted(&ledger, &posting("before"), "here").await;
+    let (holding, connection) = connect(&server.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    holding.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
+    server.sql(
+        "CREATE FUNCTION pause() RETURNS TRIGGER LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
+         CREATE TRIGGER pause AFTER INSERT ON bidlock.bids FOR EACH ROW EXECUTE FUNCTION pause()",
+    );
+    let claiming = tokio::spawn({
+        let ledger = ledger.clone();
+        async move { claim(&ledger, &posting("1"), "here").await }
+    });
+    server.wait_for_waiting(1);
+    proxy.end.notify_waiters();
+    server.wait_for_waiting(2);
+    holding.batch_execute("SELECT pg_advisory_unlock(1)").await.unwrap();
+    let outcome = claiming.await.unwrap();
+    let ClaimOutcome::Granted(granted) = outcome else { panic!("{outcome:?}") };
+    assert!(!granted.taken_over);
+    assert_eq!(ledger.history(granted.bid.id).await.unwrap().len(), 1, "made once");
+    assert_eq!(existing(&ledger, &posting("1"), "other").await.claim_id, granted.bid.claim_id);
 }
 
 /// The server's disk is full: the claim is refused as such, and made when there is room again.

@@ -7,19 +7,14 @@
     reason = "a test file: the lints' exemption covers only the test functions"
 )]
 
-use std::time::Duration;
-
 use bidlock_ledger::{
-    Actor, Applied, Bid, BidState, Change, LedgerStore, Move, PostgresLedger, chain,
+    Actor, Applied, Bid, BidState, Change, LedgerStore, Move, NotMoved, PostgresLedger, chain,
     conformance::fixtures::{
         attempt, bid_in, door, find, granted, lose_answer, posting, read, request, walk,
     },
 };
 use bidlock_postgres::tokio_postgres::{Client, NoTls, connect};
 use bidlock_testkit::{PostgresOptions, PostgresServer};
-
-/// How often it is looked whether somebody waits for a lock: up to a minute.
-const LOOKS: usize = 6_000;
 
 async fn open(server: &PostgresServer) -> PostgresLedger {
     PostgresLedger::open(&server.url()).await.unwrap()
@@ -29,19 +24,6 @@ async fn other(server: &PostgresServer) -> Client {
     let (client, connection) = connect(&server.url(), NoTls).await.unwrap();
     tokio::spawn(connection);
     client
-}
-
-/// Waits until so many sessions of the ledger wait for a lock.
-async fn waiting(server: &PostgresServer, sessions: usize) {
-    let count = "SELECT count(*) FROM pg_stat_activity
-        WHERE application_name = 'bidlock' AND wait_event_type = 'Lock'";
-    for _ in 0..LOOKS {
-        if server.sql(count) == sessions.to_string() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("too few wait for a lock");
 }
 
 async fn verified(ledger: &PostgresLedger, bid: &Bid) -> Bid {
@@ -72,7 +54,7 @@ async fn the_victim_of_a_deadlock_is_run_again() {
         let ledger = ledger.clone();
         async move { ledger.apply(&changes).await }
     });
-    waiting(&server, 1).await;
+    server.wait_for_waiting(1);
     // Granted as soon as our transaction has been undone; meanwhile it may not come by both rows again.
     client.batch_execute(&lock(&bids[0])).await.unwrap();
     client.batch_execute("COMMIT").await.unwrap();
@@ -108,7 +90,7 @@ async fn a_row_that_could_not_be_seen_is_seen_by_the_next_run() {
         let (ledger, at) = (ledger.clone(), bid.claim_ref());
         async move { attempt(&ledger, at, find("remote-1")).await }
     });
-    waiting(&server, 1).await;
+    server.wait_for_waiting(1);
     client.batch_execute("COMMIT").await.unwrap();
     let found = finding.await.unwrap();
     let Applied::Moved { bid, alarm: Some(alarm) } = found else { panic!("{found:?}") };
@@ -128,7 +110,7 @@ async fn attempts_that_meet_on_one_bid_follow_each_other() {
         let at = bid.claim_ref();
         tokio::spawn(async move { attempt(&ledger, at, door()).await })
     });
-    waiting(&server, ledgers.len()).await;
+    server.wait_for_waiting(ledgers.len());
     client.batch_execute("COMMIT").await.unwrap();
     for attempt in attempts {
         let answer = attempt.await.unwrap();
@@ -157,4 +139,58 @@ async fn no_row_moves_without_its_event() {
     assert!(matches!(&ledger.apply(&[change()]).await.unwrap()[..], [Applied::Moved { .. }]));
     assert_eq!(verified(&ledger, &bid).await.attempts, 1);
     bid_in(&ledger, &posting("2"), BidState::Submitted).await;
+}
+
+/// The changes of one call are all made, or none: also those of one bid, and what a change brings with it.
+#[tokio::test]
+async fn a_call_is_all_or_nothing() {
+    let Some(server) = PostgresServer::start(PostgresOptions::new()) else { return };
+    let ledger = open(&server).await;
+    let bid = granted(&ledger, &posting("1"), "here").await.bid;
+    let change = |action| Change::new(bid.claim_ref(), Actor::scanner("here"), action);
+    let both = [change(door()), change(Move::Accept { external_ref: "remote-1".to_owned() })];
+    server.sql("ALTER TABLE bidlock.events ADD CONSTRAINT no_third CHECK (seq < 3)");
+    assert!(ledger.apply(&both).await.is_err());
+    let row = verified(&ledger, &bid).await;
+    assert_eq!((row.state, row.attempts, row.events), (BidState::Claimed, 0, 1));
+    server.sql("ALTER TABLE bidlock.events DROP CONSTRAINT no_third");
+
+    // A bid that turns out to be the marketplace's, beside a later one that has to be declined for it.
+    let free = Move::ResolveNotSubmitted { allow_new_bid: true };
+    let first = walk(&ledger, bid, vec![door(), lose_answer(), free]).await;
+    let later = granted(&ledger, &posting("1"), "there").await.bid;
+    server.sql("ALTER TABLE bidlock.events ADD CONSTRAINT no_decline CHECK (to_state <> 'declined')");
+    let finding = || [Change::new(first.claim_ref(), Actor::scanner("here"), find("remote-1"))];
+    assert!(ledger.apply(&finding()).await.is_err());
+    assert_eq!(verified(&ledger, &first).await.state, BidState::NotSubmitted);
+    assert_eq!(verified(&ledger, &later).await.state, BidState::Claimed);
+
+    server.sql("ALTER TABLE bidlock.events DROP CONSTRAINT no_decline");
+    assert!(matches!(&ledger.apply(&finding()).await.unwrap()[..], [Applied::Moved { alarm: Some(_), .. }]));
+    assert_eq!(verified(&ledger, &first).await.state, BidState::Submitted);
+    assert_eq!(verified(&ledger, &later).await.state, BidState::Declined);
+}
+
+/// While one of a posting's bids is given its name at the marketplace, the others wait: two never have one name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn siblings_are_named_one_after_the_other() {
+    let Some(server) = PostgresServer::start(PostgresOptions::new()) else { return };
+    let ledger = open(&server).await;
+    let first = granted(&ledger, &posting("1"), "here").await.bid;
+    let free = Move::ResolveNotSubmitted { allow_new_bid: true };
+    let first = walk(&ledger, first, vec![door(), lose_answer(), free]).await;
+    let second = bid_in(&ledger, &posting("1"), BidState::Submitting).await;
+    let client = other(&server).await;
+    let name = "UPDATE bidlock.bids SET state = 'submitted', external_ref = 'remote-1'";
+    client.batch_execute(&format!("BEGIN; {name} WHERE id = '{}'", second.id)).await.unwrap();
+    let finding = tokio::spawn({
+        let (ledger, at) = (ledger.clone(), first.claim_ref());
+        async move { attempt(&ledger, at, find("remote-1")).await }
+    });
+    server.wait_for_waiting(1);
+    client.batch_execute("COMMIT").await.unwrap();
+    let found = finding.await.unwrap();
+    let Applied::Not(NotMoved::WrongState(named)) = found else { panic!("{found:?}") };
+    assert_eq!(named.id, second.id);
+    assert_eq!(verified(&ledger, &first).await.state, BidState::NotSubmitted);
 }

@@ -4,7 +4,10 @@
 
 mod rig;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
+};
 
 use bidlock_ledger::{BidState, ClaimOutcome, Claimant};
 use bidlock_market::{Ambiguity, DryRun, Posting};
@@ -12,7 +15,7 @@ use bidlock_pipeline::{
     Caps, Decision, DeclineReason, DeferReason, Evaluator, Outcome, Pipeline, Scan, ScanOptions,
 };
 use futures::stream;
-use rig::{Rig, TTL, batch, claim_of, market::refused, now, one, posting};
+use rig::{Rig, SleptThrough, TTL, batch, claim_of, market::refused, now, one, posting};
 
 fn names(outcomes: &[Outcome]) -> Vec<&'static str> {
     outcomes.iter().map(Outcome::name).collect()
@@ -316,20 +319,34 @@ async fn a_broken_row_ends_the_scan_after_the_others_were_told() {
     assert_eq!(told, others);
 }
 
-/// Before the door nothing is known of a bid that must not be forgotten: a ledger that refuses for good ends the scan.
+/// Before the door nothing is known of a bid that must not be forgotten: a ledger that can't be told, for good or for
+/// longer than anybody waits, ends the scan, and no outcome is called unknown.
 #[tokio::test]
 async fn a_bid_over_its_cap_that_can_not_be_handed_back_ends_the_scan() {
-    let rig = Rig::on_host_time();
-    let faulty = rig::faulty::Faulty::over(&rig.ledger);
-    faulty.break_at(bidlock_ledger::Action::HandBack);
-    let (at_the_door, go) = faulty.hold_before(bidlock_ledger::Action::EnterSubmitting);
-    let caps = Caps { per_day: [("m".to_owned(), 1)].into(), default: None };
-    let late = rig.scanner("late").ledger(faulty).options(|o| o.caps = caps).build();
-    let late = tokio::spawn(async move { late.process(posting("1")).await });
-    rig::soon(at_the_door).await.unwrap();
-    assert_eq!(one(&capped(&rig, "b", 1), "2").await.name(), "submitted");
-    go.send(()).unwrap();
-    let ended = rig::soon(late).await.unwrap();
-    assert!(ended.is_err(), "{ended:?}");
-    assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (BidState::Claimed, 1));
+    for is_damaged in [true, false] {
+        let rig = Rig::on_host_time();
+        let (faulty, own_time) = (rig::faulty::Faulty::over(&rig.ledger), Arc::new(SleptThrough::default()));
+        let (at_the_door, go) = faulty.hold_before(bidlock_ledger::Action::EnterSubmitting);
+        let caps = Caps { per_day: [("m".to_owned(), 1)].into(), default: None };
+        let late =
+            rig.scanner("late").ledger(faulty.clone()).clock(own_time.clone()).options(|o| o.caps = caps);
+        let late = late.build();
+        let late = tokio::spawn(async move { late.process(posting("1")).await });
+        rig::soon(at_the_door).await.unwrap();
+        assert_eq!(one(&capped(&rig, "b", 1), "2").await.name(), "submitted");
+        if is_damaged {
+            faulty.break_at(bidlock_ledger::Action::HandBack);
+            go.send(()).unwrap();
+        } else {
+            faulty.go_away(usize::MAX);
+            go.send(()).unwrap();
+            while faulty.failures.load(SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+            own_time.advance(Duration::from_secs(30));
+        }
+        let ended = rig::soon(late).await.unwrap();
+        assert_eq!(ended.unwrap_err().is_retryable(), !is_damaged);
+        assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (BidState::Claimed, 1));
+    }
 }

@@ -154,6 +154,17 @@ impl PostgresServer {
         outcome(self.psql(statements))
     }
 
+    /// Waits until so many sessions of bidlock wait for a lock.
+    pub fn wait_for_waiting(&self, sessions: usize) {
+        let count = "SELECT count(*) FROM pg_stat_activity
+            WHERE application_name = 'bidlock' AND wait_event_type = 'Lock'";
+        let waits = (0..LOOKS).any(|_| {
+            std::thread::sleep(LOOK_EVERY);
+            self.sql(count) == sessions.to_string()
+        });
+        assert!(waits, "too few wait for a lock");
+    }
+
     fn psql(&self, statements: &str) -> Command {
         let mut command = Command::new(self.programs.join("psql"));
         command.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-U", USER, "-d", USER, "-XqAt"]);

@@ -112,3 +112,14 @@ pub async fn an_import_follows_earlier_bids(rig: &impl Rig) {
     assert_ne!(second.idempotency_key, first.idempotency_key);
     assert_eq!(existing(&*ledger, &posting, "another").await.id, second.id);
 }
+
+/// A bid of the replaced system that was never there leaves nothing to be recognised: the new one is its scanner's own.
+pub async fn a_new_bid_after_an_imported_one_has_its_own_payload(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let job = posting("1");
+    let legacy = imported(&*ledger, &job, BidState::Unknown).await;
+    assert!(legacy.unknown_cause.is_some() && legacy.attempts == 0);
+    moved(&*ledger, legacy.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await;
+    let next = granted(&*ledger, &job, "other").await.bid;
+    assert_eq!(next.payload.proposal, "proposal of other");
+}

@@ -110,6 +110,7 @@ macro_rules! ledger_conformance {
             importing::s2_an_import_never_begins_a_bid_that_could_be_sent,
             importing::s1_an_import_shuts_a_row_that_could_be_sent,
             importing::an_import_follows_earlier_bids,
+            importing::a_new_bid_after_an_imported_one_has_its_own_payload,
             notes::the_last_note_of_a_name_counts,
             notes::a_note_that_has_not_seen_the_last_one_is_refused,
             listing::standings_say_what_a_scanner_may_do,

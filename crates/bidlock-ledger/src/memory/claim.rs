@@ -4,15 +4,9 @@ use uuid::Uuid;
 
 use super::{clock::StoreTime, tables::Tables};
 use crate::{
-    Action, Bid, BidState, Claim, ClaimId, ClaimOutcome, Epoch, ImportOutcome, NewClaim, NewImport, Payload,
-    PostingId, line::Line, state::Rule,
+    Action, Bid, Claim, ClaimId, ClaimOutcome, Epoch, ImportOutcome, NewClaim, NewImport, PostingId,
+    line::Line, state::Rule, store::Earlier,
 };
-
-/// What a new row must follow.
-struct Earlier {
-    last_epoch: i64,
-    withdrawals: u32,
-}
 
 impl Tables {
     /// Creates the bid, takes the row over, or says which bid there is.
@@ -43,7 +37,7 @@ impl Tables {
             return ImportOutcome::Existing(Box::new(self.row(at).show(now)));
         }
         let earlier = self.earlier(&wanted.posting);
-        let bid = wanted.bid(self.new_id(now.wall), earlier.last_epoch + 1, earlier.withdrawals, now.wall);
+        let bid = wanted.bid(self.new_id(now.wall), &earlier, now.wall);
         let at = self.insert(bid, now.running);
         let row = self.row_mut(at);
         row.record(now, Line::imported(wanted));
@@ -58,9 +52,7 @@ impl Tables {
     fn create(&mut self, request: &NewClaim, now: StoreTime) -> Bid {
         let posting = &request.posting;
         let earlier = self.earlier(posting);
-        let before = (earlier.last_epoch, earlier.withdrawals);
-        let repeated = self.earlier_payload(posting, earlier.last_epoch);
-        let bid = request.bid(self.new_id(now.wall), ClaimId(Uuid::new_v4()), before, repeated, now.wall);
+        let bid = request.bid(self.new_id(now.wall), ClaimId(Uuid::new_v4()), earlier, now.wall);
         let at = self.insert(bid, now.running + request.ttl);
         let row = self.row_mut(at);
         row.record(now, Line::created(&row.bid));
@@ -68,26 +60,8 @@ impl Tables {
     }
 
     fn earlier(&self, posting: &PostingId) -> Earlier {
-        let places = self.of_posting(posting).iter();
-        let rows = || places.clone().map(|at| &self.row(*at).bid).filter(|bid| bid.rebid_allowed);
-        let withdrawn = rows().filter(|bid| bid.state == BidState::Withdrawn).count();
-        Earlier {
-            last_epoch: rows().map(|bid| bid.epoch.0).max().unwrap_or(0),
-            withdrawals: u32::try_from(withdrawn).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// The payload of the posting's last bid, if a new one repeats it.
-    fn earlier_payload(&self, posting: &PostingId, last_epoch: i64) -> Option<Payload> {
-        let lost = |bid: &&Bid| {
-            bid.rebid_allowed
-                && bid.epoch.0 == last_epoch
-                && bid.state == BidState::NotSubmitted
-                && bid.attempts > 0
-                && bid.unknown_cause.is_some()
-        };
-        let earlier = self.of_posting(posting).iter().map(|at| &self.row(*at).bid).find(lost)?;
-        Some(earlier.payload.clone())
+        let rows = self.of_posting(posting).iter().map(|at| &self.row(*at).bid);
+        Earlier::of(rows.filter(|bid| bid.rebid_allowed))
     }
 
     /// A row that was ever sent or approved keeps its payload; where it goes is the new claimant's to say, unless a

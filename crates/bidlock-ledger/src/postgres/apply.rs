@@ -144,9 +144,8 @@ fn read_moved(changes: &[Change], rows: &[Row]) -> Result<(Moved, Vec<BidEvent>)
     let (mut moved, mut lines) = (Vec::new(), Vec::new());
     for found in rows {
         let row = MovedRow::read(found)?;
-        let index = usize::try_from(row.ordinal).ok().filter(|index| *index < changes.len());
-        let index = index.ok_or_else(|| Error::unreadable("an ordinal that was not sent"))?;
-        let change = &changes[index];
+        let index = usize::try_from(row.ordinal).unwrap_or(usize::MAX);
+        let change = changes.get(index).ok_or_else(|| Error::unreadable("an ordinal that was not sent"))?;
         let rule = rules_for(change.action.action())
             .find(|rule| rule.from == row.from && rule.to == row.bid.state)
             .ok_or_else(|| Error::unreadable("a move that is not in the table"))?;

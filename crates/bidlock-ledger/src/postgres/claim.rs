@@ -23,18 +23,18 @@ use super::{
     sql,
 };
 use crate::{
-    Action, Bid, BidEvent, BidId, BidState, Claim, ClaimId, ClaimOutcome, NewClaim, Payload, WallTime,
+    Action, Bid, BidEvent, BidId, Claim, ClaimId, ClaimOutcome, NewClaim, WallTime,
     line::Line,
     state::{Guard, Rule, rules_for},
+    store::Earlier,
 };
 
 /// How often the locked way is gone before somebody else's turn counts as a fault.
 const ROUNDS: usize = 8;
-/// How far the caller's time may be from the server's: for people this is the same.
+/// How far the caller's time may be from the server's where nothing holds the rows: for people this is the same.
 const TOLERANCE_MS: i64 = 1_000;
-/// Each time that the times differ by more, so much more is allowed: a paused machine must get through in the end.
-const TOLERANCE_GROWTH: i64 = 60;
-const CLOCK_TRIES: usize = 4;
+/// Under locks, and with a time that was good a moment ago, nothing is gained by being strict.
+const ANY_MS: i64 = i64::MAX / 2;
 
 /// A request with the names that its bid and claim would have. Asking again with the same names is recognised.
 #[derive(Clone, Debug)]
@@ -51,9 +51,8 @@ impl Wanted {
     }
 
     /// The row that would be made, after what is known of earlier ones.
-    fn draft(&self, earlier: &Earlier, at_ms: i64) -> Result<Draft<'_, Wanted>> {
-        let before = (earlier.last_epoch, earlier.withdrawals);
-        let bid = self.request.bid(self.id, self.claim, before, earlier.payload.clone(), WallTime(at_ms));
+    fn draft(&self, earlier: Earlier, at_ms: i64) -> Result<Draft<'_, Wanted>> {
+        let bid = self.request.bid(self.id, self.claim, earlier, WallTime(at_ms));
         let line = Line::created(&bid);
         Draft::new(self, bid, line, at_ms)
     }
@@ -64,37 +63,11 @@ impl Wanted {
     }
 }
 
-/// What is left of a posting's earlier bids, which a new row must follow.
-#[derive(Default)]
-pub(super) struct Earlier {
-    pub(super) last_epoch: i64,
-    pub(super) withdrawals: u32,
-    /// A new bid after "not submitted" of one whose answer was lost repeats payload and key: a request of the first one that still sits in some
-    /// proxy is then recognised by a marketplace that can.
-    payload: Option<Payload>,
-}
-
-impl Earlier {
-    pub(super) fn of<'a>(bids: impl Iterator<Item = &'a Bid>) -> Earlier {
-        let mut earlier = Earlier::default();
-        for bid in bids {
-            earlier.withdrawals += u32::from(bid.state == BidState::Withdrawn);
-            if bid.epoch.0 > earlier.last_epoch {
-                earlier.last_epoch = bid.epoch.0;
-                let lost = bid.attempts > 0 && bid.unknown_cause.is_some();
-                let repeats = bid.state == BidState::NotSubmitted && lost;
-                earlier.payload = repeats.then(|| bid.payload.clone());
-            }
-        }
-        earlier
-    }
-}
-
 /// What `claim.sql` says of one request.
 enum Said {
     Made(Bid),
     There(Bid),
-    /// Neither: another one's row that the statement could not see, or earlier bids.
+    /// Neither: another one's row that the statement could not see, or earlier bids; or the server's clock is elsewhere.
     Nothing,
 }
 
@@ -104,8 +77,10 @@ pub(super) async fn claim(
     clock: &ServerClock,
     wanted: &[Wanted],
 ) -> Result<Vec<ClaimOutcome>> {
-    let all: Vec<&Wanted> = wanted.iter().collect();
-    let said = make_unguarded(session, clock, &all).await?;
+    let at_ms = clock.estimate();
+    let drafts =
+        wanted.iter().map(|wanted| wanted.draft(Earlier::default(), at_ms)).collect::<Result<_>>()?;
+    let said = make(session, clock, (at_ms, TOLERANCE_MS), drafts).await?;
     let mut outcomes: Vec<Option<ClaimOutcome>> = Vec::with_capacity(wanted.len());
     for (wanted, said) in wanted.iter().zip(said) {
         outcomes.push(match said {
@@ -134,40 +109,22 @@ pub(super) async fn claim(
     Ok(outcomes.into_iter().flatten().collect())
 }
 
-/// One statement, one round trip; more only if the server's clock was not where it was expected.
-async fn make_unguarded(session: &Session, clock: &ServerClock, wanted: &[&Wanted]) -> Result<Vec<Said>> {
-    let mut tolerance_ms = TOLERANCE_MS;
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let at_ms = clock.estimate();
-        let drafts =
-            wanted.iter().map(|w| w.draft(&Earlier::default(), at_ms)).collect::<Result<Vec<_>>>()?;
-        let (now_ms, said) = make(session, at_ms, tolerance_ms, drafts).await?;
-        clock.observe(now_ms);
-        if (now_ms - at_ms).abs() <= tolerance_ms || tries == CLOCK_TRIES {
-            return Ok(said);
-        }
-        tolerance_ms *= TOLERANCE_GROWTH;
-    }
-}
-
-/// Runs `claim.sql`. Returns the server's time, and what became of each draft.
+/// Runs `claim.sql`: what became of each draft.
 async fn make(
     session: &Session,
-    at_ms: i64,
-    tolerance_ms: i64,
+    clock: &ServerClock,
+    (at_ms, tolerance_ms): (i64, i64),
     drafts: Vec<Draft<'_, Wanted>>,
-) -> Result<(i64, Vec<Said>)> {
+) -> Result<Vec<Said>> {
     let columns = Columns::of(&drafts);
     let rows = session.query(&sql::CLAIM, &columns.arguments(&at_ms, &tolerance_ms)).await?;
     if rows.len() != drafts.len() {
         return Err(Error::unreadable("a claim got no answer"));
     }
-    let mut now_ms = at_ms;
     let mut said = Vec::with_capacity(drafts.len());
     for (row, draft) in rows.iter().zip(drafts) {
-        now_ms = column(row, 1)?;
+        let now_ms = column(row, 1)?;
+        clock.observe(now_ms);
         said.push(if column(row, 0)? {
             Said::Made(draft.bid)
         } else if column::<Option<Uuid>>(row, 2)?.is_some() {
@@ -176,7 +133,7 @@ async fn make(
             Said::Nothing
         });
     }
-    Ok((now_ms, said))
+    Ok(said)
 }
 
 /// The arguments of `claim.sql`, column by column.
@@ -259,14 +216,12 @@ async fn locked_round(
                 Some(_) => {}
                 None => outcomes.push((index, ClaimOutcome::Existing(Box::new(live.clone())))),
             },
-            None => new.push((index, wanted.draft(&Earlier::of(of_posting()), at_ms)?)),
+            None => new.push((index, wanted.draft(Earlier::of(of_posting()), at_ms)?)),
         }
     }
     let (places, drafts): (Vec<usize>, Vec<Draft<'_, Wanted>>) = new.into_iter().unzip();
     if !drafts.is_empty() {
-        // Under locks, and with a time that was good a moment ago, nothing is gained by being strict.
-        let (now_ms, said) = make(session, at_ms, i64::MAX / 2, drafts).await?;
-        clock.observe(now_ms);
+        let said = make(session, clock, (at_ms, ANY_MS), drafts).await?;
         let made = places.into_iter().zip(said).filter_map(|(index, said)| match said {
             Said::Made(bid) => Some((index, wanted[index].granted(bid))),
             _ => None,

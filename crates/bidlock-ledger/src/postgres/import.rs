@@ -4,19 +4,19 @@ use bidlock_postgres::{Argument, Error, ErrorKind, Result, Session, tokio_postgr
 use uuid::Uuid;
 
 use super::{
-    claim::{Earlier, in_use, new_id},
+    claim::{in_use, new_id},
     clock::ServerClock,
     draft::{Draft, DraftColumns},
     row::{self, array, column},
     sql,
 };
-use crate::{Bid, ImportOutcome, NewImport, PostingId, UnknownCause, WallTime, line::Line};
+use crate::{Bid, ImportOutcome, NewImport, PostingId, UnknownCause, WallTime, line::Line, store::Earlier};
 
 /// How often what others change meanwhile is looked at again before it counts as a fault.
 const ROUNDS: usize = 8;
 
 fn draft<'a>(wanted: &'a NewImport, earlier: &Earlier, at_ms: i64) -> Result<Draft<'a, NewImport>> {
-    let bid = wanted.bid(new_id(at_ms), earlier.last_epoch + 1, earlier.withdrawals, WallTime(at_ms));
+    let bid = wanted.bid(new_id(at_ms), earlier, WallTime(at_ms));
     Draft::new(wanted, bid, Line::imported(wanted), at_ms)
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn import(
 }
 
 /// Bids on the posting that a new row would follow.
-fn earlier<'a>(bids: &'a [Bid], wanted: &'a NewImport) -> impl Iterator<Item = &'a Bid> {
+fn earlier<'a>(bids: &'a [Bid], wanted: &'a NewImport) -> impl Iterator<Item = &'a Bid> + Clone {
     bids.iter().filter(|bid| bid.posting == wanted.posting && bid.rebid_allowed)
 }
 

@@ -11,6 +11,7 @@ use crate::{
     Action, Bid, BidId, Claim, ClaimId, ClaimOutcome, NewClaim, Payload, PostingId, UnknownCause, WallTime,
     line::Line,
     state::{Rule, rules_for},
+    store::Earlier,
 };
 
 /// Creates the bid, takes the row over, or says which bid there is.
@@ -51,17 +52,21 @@ fn no_bid_in_the_way() -> rusqlite::Error {
 /// by the unique index alone.
 fn create(tx: &Connection, now: &HostInstant, request: &NewClaim) -> rusqlite::Result<Option<Bid>> {
     let posting = &request.posting;
-    let (last_epoch, withdrawals): (i64, u32) = tx
-        .prepare_cached(&sql::EARLIER)?
-        .query_row(params![posting.marketplace(), posting.posting()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let earlier = earlier_payload(tx, posting, last_epoch)?;
-    let names = (new_id(now), ClaimId(Uuid::new_v4()));
-    let bid = request.bid(names.0, names.1, (last_epoch, withdrawals), earlier, WallTime(now.wall_ms));
+    let mut earlier = earlier(tx, posting)?;
+    earlier.payload = earlier_payload(tx, posting, earlier.last_epoch)?;
+    let bid = request.bid(new_id(now), ClaimId(Uuid::new_v4()), earlier, WallTime(now.wall_ms));
     if insert(tx, now, now.boot_ms_after(request.ttl), &bid)? == 0 {
         return Ok(None);
     }
     events::record(tx, now, &bid, Line::created(&bid))?;
     Ok(Some(bid))
+}
+
+/// What a new row follows, but for a payload that it may have to repeat.
+pub(super) fn earlier(tx: &Connection, posting: &PostingId) -> rusqlite::Result<Earlier> {
+    tx.prepare_cached(&sql::EARLIER)?.query_row(params![posting.marketplace(), posting.posting()], |row| {
+        Ok(Earlier { last_epoch: row.get(0)?, withdrawals: row.get(1)?, payload: None })
+    })
 }
 
 /// The payload of the posting's last bid, if a new one repeats it.

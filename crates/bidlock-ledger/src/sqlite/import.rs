@@ -13,10 +13,8 @@ pub(super) fn import(
     wanted: &NewImport,
 ) -> rusqlite::Result<ImportOutcome> {
     let posting = &wanted.posting;
-    let (last_epoch, withdrawals): (i64, u32) = tx
-        .prepare_cached(&sql::EARLIER)?
-        .query_row(params![posting.marketplace(), posting.posting()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let bid = wanted.bid(claim::new_id(now), last_epoch + 1, withdrawals, WallTime(now.wall_ms));
+    let earlier = claim::earlier(tx, posting)?;
+    let bid = wanted.bid(claim::new_id(now), &earlier, WallTime(now.wall_ms));
     if claim::insert(tx, now, now.boot_ms, &bid)? == 1 {
         events::record(tx, now, &bid, Line::imported(wanted))?;
         return Ok(ImportOutcome::Imported(Box::new(bid)));

@@ -59,34 +59,51 @@ pub struct NewImport {
     pub detail: serde_json::Value,
 }
 
+/// What is left of a posting's earlier bids, those beside which another one may be made, for a row that follows them.
+#[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
+#[derive(Default)]
+pub(crate) struct Earlier {
+    pub(crate) last_epoch: i64,
+    pub(crate) withdrawals: u32,
+    /// Of the last one, if its answer was lost and it was settled as "not submitted": a request of that one which still
+    /// sits in some proxy is then recognised by a marketplace that can.
+    pub(crate) payload: Option<Payload>,
+}
+
+#[cfg(any(feature = "memory", feature = "postgres"))]
+impl Earlier {
+    pub(crate) fn of<'a>(bids: impl Iterator<Item = &'a Bid> + Clone) -> Earlier {
+        let withdrawn = bids.clone().filter(|bid| bid.state == BidState::Withdrawn).count();
+        let Some(last) = bids.max_by_key(|bid| bid.epoch) else { return Earlier::default() };
+        let was_lost = last.attempts > 0 && last.unknown_cause.is_some();
+        Earlier {
+            last_epoch: last.epoch.0,
+            withdrawals: u32::try_from(withdrawn).unwrap_or(u32::MAX),
+            payload: (last.state == BidState::NotSubmitted && was_lost).then(|| last.payload.clone()),
+        }
+    }
+}
+
 #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 impl NewClaim {
-    /// The row that it makes. A posting's earlier bid whose answer was lost and that was settled as "not submitted" gives
-    /// its payload: a request of that one which still sits in some proxy is then recognised by a marketplace that can.
-    pub(crate) fn bid(
-        &self,
-        id: BidId,
-        claim_id: ClaimId,
-        (last_epoch, withdrawals): (i64, u32),
-        earlier: Option<Payload>,
-        at: WallTime,
-    ) -> Bid {
+    /// The row that it makes.
+    pub(crate) fn bid(&self, id: BidId, claim_id: ClaimId, earlier: Earlier, at: WallTime) -> Bid {
         Bid {
             id,
             posting: self.posting.clone(),
             state: BidState::Claimed,
             rebid_allowed: false,
             claim_id,
-            epoch: Epoch(last_epoch + 1),
+            epoch: Epoch(earlier.last_epoch + 1),
             claimant: self.claimant.clone(),
             claim_remaining: Some(self.ttl),
             attempts: 0,
-            payload: match earlier {
+            payload: match earlier.payload {
                 // It goes where the new claimant sends it; look-ups of the first bid go where that one went.
-                Some(earlier) => Payload { via: self.payload.via.clone(), ..earlier },
+                Some(repeated) => Payload { via: self.payload.via.clone(), ..repeated },
                 None => self.payload.clone(),
             },
-            idempotency_key: idempotency_key(&self.posting, withdrawals),
+            idempotency_key: idempotency_key(&self.posting, earlier.withdrawals),
             external_ref: None,
             approved_until: None,
             unknown_cause: None,
@@ -106,19 +123,19 @@ pub const LEGACY_HOLDER: &str = "legacy";
 #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
 impl NewImport {
     /// The row that it begins.
-    pub(crate) fn bid(&self, id: BidId, epoch: i64, withdrawals: u32, at: WallTime) -> Bid {
+    pub(crate) fn bid(&self, id: BidId, earlier: &Earlier, at: WallTime) -> Bid {
         Bid {
             id,
             posting: self.posting.clone(),
             state: self.state,
             rebid_allowed: false,
             claim_id: ClaimId(Uuid::new_v4()),
-            epoch: Epoch(epoch),
+            epoch: Epoch(earlier.last_epoch + 1),
             claimant: Claimant { holder: LEGACY_HOLDER.to_owned(), instance: None },
             claim_remaining: None,
             attempts: 0,
             payload: self.payload.clone(),
-            idempotency_key: idempotency_key(&self.posting, withdrawals),
+            idempotency_key: idempotency_key(&self.posting, earlier.withdrawals),
             external_ref: None,
             approved_until: None,
             unknown_cause: (self.state == BidState::Unknown).then_some(UnknownCause::Legacy),
@@ -196,8 +213,9 @@ mod tests {
             ttl: std::time::Duration::from_secs(1),
             payload: payload("new", "new address"),
         };
-        let made = |earlier: Option<Payload>| {
-            let bid = claim.bid(BidId(Uuid::nil()), ClaimId(Uuid::nil()), (0, 0), earlier, WallTime(0));
+        let made = |payload: Option<Payload>| {
+            let earlier = Earlier { payload, ..Earlier::default() };
+            let bid = claim.bid(BidId(Uuid::nil()), ClaimId(Uuid::nil()), earlier, WallTime(0));
             (bid.payload.proposal, bid.payload.via)
         };
         assert_eq!(made(None), ("new".to_owned(), "new address".to_owned()));

@@ -88,7 +88,7 @@ async fn read(
     for ((key, value), left) in keys.into_iter().zip(values).zip(answers) {
         let (Value::BulkString(value), Value::Int(left_ms)) = (value, left) else { continue };
         let holding = value::parse(&value);
-        if left_ms == -2 || filter.holder.as_ref().is_some_and(|wanted| *wanted != holding.holder) {
+        if left_ms == single::GONE || filter.holder.as_ref().is_some_and(|wanted| *wanted != holding.holder) {
             continue;
         }
         // The token is the time of the grant; an old client leaves none.

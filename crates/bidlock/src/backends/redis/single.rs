@@ -22,6 +22,9 @@ const MAX_SCRIPT_KEYS: usize = 256;
 /// How long a lock that was handed over is held at the most until its new holder renews it: a holder that has died
 /// or sleeps costs the others no more than this.
 pub(super) const UNCONFIRMED: Duration = Duration::from_secs(2);
+/// What `PTTL` says of a key that is not there, and of one without a TTL.
+pub(super) const GONE: i64 = -2;
+const ENDLESS: i64 = -1;
 /// What stands for a lock without a TTL, as an old client's mistake leaves one.
 const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -97,15 +100,7 @@ async fn losers_first(link: &Link, requests: &[Acquire]) -> Result<Vec<Acquired>
     let Some(Value::Array(values)) = answers.next() else { return Err(odd_answer("MGET")) };
     let mut found: Vec<Option<Acquired>> = Vec::with_capacity(requests.len());
     for ((request, value), left) in requests.iter().zip(values).zip(answers) {
-        found.push(match (value, left) {
-            (Value::BulkString(value), Value::Int(left_ms)) if left_ms != -2 => {
-                let holding = value::parse(&value);
-                // The same attempt asked again has to be granted again.
-                let another = holding.nonce != Some(request.nonce);
-                another.then(|| Acquired::Held(held_by(holding.holder, left_ms)))
-            }
-            _ => None,
-        });
+        found.push(held_by_another(request.nonce, &value, &left).map(Acquired::Held));
     }
     if found.len() != requests.len() {
         return Err(odd_answer("MGET"));
@@ -124,6 +119,15 @@ async fn losers_first(link: &Link, requests: &[Acquire]) -> Result<Vec<Acquired>
         .into_iter()
         .map(|found| found.or_else(|| rest.next()).ok_or_else(|| odd_answer("acquire")))
         .collect()
+}
+
+/// Who holds a lock by its value, read first, and the rest of its life. `None` where the script decides: it is free or
+/// ends between the reads, or the same attempt has it already and has to be granted it again.
+fn held_by_another(nonce: Nonce, value: &Value, left: &Value) -> Option<Held> {
+    let (Value::BulkString(value), Value::Int(left_ms)) = (value, left) else { return None };
+    let holding = value::parse(value);
+    let is_held = *left_ms != GONE && holding.nonce != Some(nonce);
+    is_held.then(|| held_by(holding.holder, *left_ms))
 }
 
 async fn by_script(link: &Link, requests: Vec<&Acquire>) -> Result<Vec<Acquired>, Fault> {
@@ -171,9 +175,9 @@ pub(super) fn held_by(holder: String, left_ms: i64) -> Held {
     Held { holder, remaining: remaining(left_ms) }
 }
 
-/// What `PTTL` says: -1 for a key without a TTL.
+/// What `PTTL` says.
 pub(super) fn remaining(left_ms: i64) -> Duration {
-    if left_ms == -1 { FOREVER } else { Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)) }
+    if left_ms == ENDLESS { FOREVER } else { Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)) }
 }
 
 pub(super) fn ttl_ms(ttl: Duration) -> u64 {
@@ -344,5 +348,19 @@ mod tests {
         assert!(noted(2, 2) && noted(3, 4));
         assert!(!noted(0, 2));
         assert!(!noted(0, 0), "an empty batch");
+    }
+
+    #[test]
+    fn only_anothers_lock_that_was_there_at_both_reads_is_held() {
+        let (mine, other) = (Nonce::from_bytes([1; 16]), Nonce::from_bytes([2; 16]));
+        let value = |nonce| Value::BulkString(format!("{}17", value::prefix("host:1:x", nonce)).into_bytes());
+        let held = |value: &Value, left_ms| held_by_another(mine, value, &Value::Int(left_ms));
+        let by_other = held(&value(other), 250).unwrap();
+        assert_eq!((&*by_other.holder, by_other.remaining), ("host:1:x", Duration::from_millis(250)));
+        assert_eq!(held(&value(other), ENDLESS).unwrap().remaining, FOREVER);
+        assert!(held(&Value::BulkString(b"scanner-7".to_vec()), 250).is_some(), "an old client's");
+        assert!(held(&value(other), GONE).is_none(), "it ended between the reads");
+        assert!(held(&value(mine), 250).is_none(), "the same attempt, asked again");
+        assert!(held(&Value::Nil, GONE).is_none(), "free");
     }
 }
