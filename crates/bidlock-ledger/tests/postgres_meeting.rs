@@ -165,7 +165,17 @@ async fn a_call_is_all_or_nothing() {
     assert_eq!(verified(&ledger, &first).await.state, BidState::NotSubmitted);
     assert_eq!(verified(&ledger, &later).await.state, BidState::Claimed);
 
-    server.sql("ALTER TABLE bidlock.events DROP CONSTRAINT no_decline");
+    // And before another change, which can't be made.
+    server.sql(
+        "ALTER TABLE bidlock.events DROP CONSTRAINT no_decline;
+         ALTER TABLE bidlock.events ADD CONSTRAINT no_withdrawal CHECK (to_state <> 'withdrawing')",
+    );
+    let withdrawing = Change::new(first.claim_ref(), Actor::scanner("here"), Move::Withdraw);
+    assert!(ledger.apply(&[finding(), [withdrawing]].concat()).await.is_err());
+    assert_eq!(verified(&ledger, &first).await.state, BidState::NotSubmitted);
+    assert_eq!(verified(&ledger, &later).await.state, BidState::Claimed);
+
+    server.sql("ALTER TABLE bidlock.events DROP CONSTRAINT no_withdrawal");
     assert!(matches!(&ledger.apply(&finding()).await.unwrap()[..], [Applied::Moved { alarm: Some(_), .. }]));
     assert_eq!(verified(&ledger, &first).await.state, BidState::Submitted);
     assert_eq!(verified(&ledger, &later).await.state, BidState::Declined);

@@ -268,12 +268,16 @@ async fn freed(ledger: &dyn LedgerStore, posting: &PostingId) -> Bid {
     moved(ledger, bid.claim_ref(), Move::ResolveNotSubmitted { allow_new_bid: true }).await
 }
 
-/// One move of each bid, in one call.
+/// One move of each bid, in one call, behind one of another posting.
 async fn together(ledger: &dyn LedgerStore, bids: [&Bid; 2], actions: [Move; 2]) -> Vec<Applied> {
-    let changes = bids.into_iter().zip(actions);
+    let beside = posting(&format!("beside {}", bids[0].id));
+    let beside = bid_in(ledger, &beside, BidState::Submitting).await;
+    let changes = std::iter::once((&beside, accept())).chain(bids.into_iter().zip(actions));
     let changes: Vec<Change> =
         changes.map(|(bid, action)| Change::new(bid.claim_ref(), Actor::scanner("here"), action)).collect();
-    ledger.apply(&changes).await.unwrap()
+    let mut answers = ledger.apply(&changes).await.unwrap();
+    assert!(matches!(answers.remove(0), Applied::Moved { alarm: None, .. }));
+    answers
 }
 
 /// Two ask for one withdrawal; the marketplace refuses it to one and grants it to the other. Whichever is recorded first,

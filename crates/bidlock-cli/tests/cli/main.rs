@@ -1,0 +1,20 @@
+//! The command line: each command as a person or a script calls it, one process at a time.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
+
+mod bench;
+mod bid;
+mod binding;
+mod config;
+mod engines;
+mod every;
+mod first_use;
+mod flow;
+mod kit;
+mod lock;
+mod new_ledger;
+mod outage;
+mod stores;
+mod tls;
+mod to_send;
+mod usage;
