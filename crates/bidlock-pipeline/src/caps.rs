@@ -1,5 +1,7 @@
 //! Daily caps: counted from midnight UTC, first here to spare rows, then for certain at the door.
 
+use std::sync::PoisonError;
+
 use bidlock_ledger::{WallTime, store::Cap};
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 
@@ -10,6 +12,24 @@ impl Pipeline {
     pub(crate) fn cap_for(&self, marketplace: &str) -> Option<Cap> {
         let limit = self.options.caps.for_marketplace(marketplace)?;
         Some(Cap { limit, since: WallTime(start_of_day(self.wall_now()).as_millisecond()) })
+    }
+
+    /// Tells once that a marketplace has no cap while others have: its name may be mistyped there.
+    pub(crate) fn tell_uncapped(&self, marketplace: &str) {
+        let caps = &self.options.caps;
+        if caps.per_day.is_empty() || caps.for_marketplace(marketplace).is_some() {
+            return;
+        }
+        let mut told = self.uncapped.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(marketplace.to_owned()) {
+            let mut capped: Vec<&str> = caps.per_day.keys().map(String::as_str).collect();
+            capped.sort_unstable();
+            tracing::warn!(
+                marketplace,
+                capped = capped.join(", "),
+                "caps.per_day names other marketplaces alone, and no `default`: bids on this one are not limited"
+            );
+        }
     }
 
     pub(crate) fn cap_reason(&self, marketplace: &str) -> DeferReason {

@@ -5,7 +5,8 @@
 //! claim grows old while it waits for its turn.
 
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    collections::HashSet,
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -103,6 +104,8 @@ pub struct Pipeline {
     pub(crate) dry: moka::sync::Cache<PostingId, ()>,
     /// Postings that the marketplace takes no bid on, and its words.
     pub(crate) not_taken: moka::sync::Cache<PostingId, String>,
+    /// Marketplaces without a cap beside others that have one, as far as a person has been told.
+    pub(crate) uncapped: Mutex<HashSet<String>>,
 }
 
 impl Pipeline {
@@ -135,6 +138,7 @@ impl Pipeline {
                 .time_to_live(NOT_TAKEN_FOR)
                 .build(),
             stale_claims: AtomicU64::new(0),
+            uncapped: Mutex::default(),
             ledger,
             locks,
             marketplace,

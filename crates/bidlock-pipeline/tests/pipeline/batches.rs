@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::rig::{Rig, SleptThrough, TTL, batch, claim_of, market::refused, now, one, posting};
+use crate::rig::{Rig, SleptThrough, TTL, batch, claim_of, market::refused, now, one, posting, told::Told};
 use bidlock_ledger::{BidState, ClaimOutcome, Claimant};
 use bidlock_market::{Ambiguity, DryRun, Posting};
 use bidlock_pipeline::{
@@ -236,6 +236,25 @@ async fn the_run_limit_counts_what_may_have_reached_the_marketplace() {
 fn capped(rig: &Rig, holder: &str, limit: u64) -> Arc<Pipeline> {
     let caps = Caps { per_day: [("m".to_owned(), limit)].into(), default: None };
     rig.scanner(holder).options(|o| o.caps = caps).build()
+}
+
+/// A mistyped name limits nobody: it is told, once, and not where others are meant to be free of limits or share one.
+#[tokio::test]
+async fn a_marketplace_without_a_cap_beside_others_is_told_once() {
+    let cap = |name: &str| Caps { per_day: [(name.to_owned(), 1)].into(), default: None };
+    let with_default = Caps { default: Some(9), ..cap("n") };
+    for (caps, times) in [(cap("n"), 1), (cap("m"), 0), (with_default, 0), (Caps::default(), 0)] {
+        let rig = Rig::on_host_time();
+        let pipeline = rig.scanner("a").options(|o| o.caps = caps.clone()).build();
+        let told = Told::default();
+        let listening = tracing::subscriber::set_default(told.clone());
+        batch(&pipeline, &["1", "2"].map(posting)).await;
+        batch(&pipeline, &["3"].map(posting)).await;
+        drop(listening);
+        let lines = told.lines();
+        assert_eq!(lines.iter().filter(|line| line.contains("not limited")).count(), times, "{caps:?}");
+        assert_eq!(lines.iter().filter(|line| *line == "capped=\"n\"").count(), times, "{lines:?}");
+    }
 }
 
 #[tokio::test]

@@ -236,16 +236,11 @@ pub(super) async fn release(
         }
         None => vec![false; releases.len()],
     };
-    let mut handed_over = 0;
-    let released =
-        rest(releases, &done, Ended::Freed, async |releases| release_to_waiters(link, releases).await);
-    let released = released.await?.into_iter().map(|ended| {
-        handed_over += usize::from(ended == Ended::HandedOver);
-        ended.released()
-    });
-    let released = released.collect();
-    waited.note(handed_over, releases.len());
-    Ok(released)
+    let ended =
+        rest(releases, &done, Ended::Freed, async |releases| release_to_waiters(link, releases).await)
+            .await?;
+    waited.note(Ended::handed_over(&ended), releases.len());
+    Ok(ended.into_iter().map(Ended::released).collect())
 }
 
 /// What a release came to.
@@ -258,6 +253,10 @@ enum Ended {
 }
 
 impl Ended {
+    fn handed_over(all: &[Ended]) -> usize {
+        all.iter().filter(|ended| matches!(ended, Ended::HandedOver)).count()
+    }
+
     fn released(self) -> Released {
         match self {
             Ended::Freed | Ended::HandedOver => Released::Released,
@@ -349,6 +348,12 @@ mod tests {
         assert!(noted(2, 2) && noted(3, 4));
         assert!(!noted(0, 2));
         assert!(!noted(0, 0), "an empty batch");
+    }
+
+    #[test]
+    fn releases_to_waiters_are_counted() {
+        let all = [Ended::HandedOver, Ended::Freed, Ended::Before, Ended::HandedOver, Ended::Stolen];
+        assert_eq!(Ended::handed_over(&all), 2);
     }
 
     #[test]
