@@ -73,12 +73,18 @@ async fn a_prefix_stands_before_every_key_and_separates_fleets() {
     assert!(!again.try_lock(&posting("1")).await.unwrap().is_acquired());
     lease(&other, "1").await.release().await.unwrap();
     // Shown to those of the same prefix, under the name that it has without.
-    let shown = |locks: LockManager| async move {
-        let shown = locks.inspect(KeyFilter::all(), Page::default()).await.unwrap();
-        shown.iter().map(|lock| lock.key.to_string()).collect::<Vec<_>>()
+    let shown = |locks: &LockManager, filter: KeyFilter| {
+        let locks = locks.clone();
+        async move {
+            let shown = locks.inspect(filter, Page::default()).await.unwrap();
+            shown.iter().map(|lock| lock.key.to_string()).collect::<Vec<_>>()
+        }
     };
-    assert_eq!(shown(again.clone()).await, ["bid_lock:upwork:1"]);
-    assert!(shown(other.clone()).await.is_empty());
+    assert_eq!(shown(&again, KeyFilter::all()).await, ["bid_lock:upwork:1"]);
+    let of = |prefix: &str| KeyFilter { prefix: Some(prefix.to_owned()), ..KeyFilter::all() };
+    assert_eq!(shown(&again, of("bid_lock:upwork:")).await, ["bid_lock:upwork:1"]);
+    assert!(shown(&again, of("bid_lock:other:")).await.is_empty());
+    assert!(shown(&other, KeyFilter::all()).await.is_empty());
 
     let waiting = tokio::spawn(async move { again.lock(&posting("1"), Wait::up_to(PATIENCE)).await });
     while ask::<u64>(&server, &["EXISTS", "a:bidlock_wait:{a:bid_lock:upwork:1}"]) == 0 {

@@ -357,6 +357,13 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_for_more_or_fewer_locks_is_none() {
+        let answers = |count| answers_of(Value::Array(vec![Value::Int(1); count]), 2, "release");
+        assert_eq!(answers(2).unwrap().len(), 2);
+        assert!(answers(1).is_err() && answers(3).is_err());
+    }
+
+    #[test]
     fn only_anothers_lock_that_was_there_at_both_reads_is_held() {
         let (mine, other) = (Nonce::from_bytes([1; 16]), Nonce::from_bytes([2; 16]));
         let value = |nonce| Value::BulkString(format!("{}17", value::prefix("host:1:x", nonce)).into_bytes());
