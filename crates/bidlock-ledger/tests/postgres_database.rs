@@ -169,7 +169,8 @@ async fn lives_beside_others_and_refuses_a_schema_that_is_not_its_own() {
     assert_eq!(server.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'bidlock'"), "1");
 }
 
-/// A claim is one statement, alone in its transaction: one message there, one back. A whole batch of them too.
+/// A claim is one statement, alone in its transaction: one message there, one back. A whole batch of them too. Others
+/// take no more than they need.
 #[tokio::test]
 async fn a_claim_is_one_round_trip_and_a_move_two() {
     let Some(server) = PostgresServer::start(PostgresOptions::new().with("log_statement", "all")) else {
@@ -190,6 +191,25 @@ async fn a_claim_is_one_round_trip_and_a_move_two() {
     moved(&ledger, bid.claim_ref(), door()).await;
     // BEGIN, the lock and the update travel together; then the event and COMMIT.
     assert_eq!(logged() - before, 8, "{}", server.log());
+
+    // Several moves of different bids are as many statements as one.
+    let others = [
+        granted(&ledger, &posting("2"), "here").await.bid,
+        granted(&ledger, &posting("3"), "here").await.bid,
+    ];
+    let changes = others.map(|bid| Change::new(bid.claim_ref(), Actor::scanner("here"), door()));
+    let before = logged();
+    ledger.apply(&changes).await.unwrap();
+    assert_eq!(logged() - before, 5, "{}", server.log());
+
+    // A bid that follows an earlier one is made in one go: the statement that does not suffice, BEGIN, two looks at the
+    // locked rows, the statement again, COMMIT.
+    let earlier = bid_in(&ledger, &posting("4"), BidState::Unknown).await;
+    let free = bidlock_ledger::Move::ResolveNotSubmitted { allow_new_bid: true };
+    moved(&ledger, earlier.claim_ref(), free).await;
+    let before = logged();
+    granted(&ledger, &posting("4"), "here").await;
+    assert_eq!(logged() - before, 6, "{}", server.log());
     assert!(!server.log().contains("execute s"), "a named statement would break behind a transaction pooler");
 }
 

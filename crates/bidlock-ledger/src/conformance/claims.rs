@@ -46,6 +46,26 @@ pub async fn of_many_take_overs_one_wins(rig: &impl Rig) {
     assert_eq!(winners, 1);
 }
 
+/// All expired claims that one call wants are taken over in it; of two requests for one of them, the first has it.
+pub async fn one_call_takes_over_many_expired_claims(rig: &impl Rig) {
+    let ledger = rig.open().await;
+    let jobs: Vec<_> = (0..12).map(|n| posting(&n.to_string())).collect();
+    for job in &jobs {
+        granted(&*ledger, job, "before").await;
+    }
+    rig.advance(TTL);
+    let twice = ["first", "second"].map(|holder| jobs.iter().map(move |job| request(job, holder)));
+    let outcomes = ledger.claim(&twice.into_iter().flatten().collect::<Vec<_>>()).await.unwrap();
+    let (first, second) = outcomes.split_at(jobs.len());
+    for (first, second) in first.iter().zip(second) {
+        let (ClaimOutcome::Granted(claim), ClaimOutcome::Existing(bid)) = (first, second) else {
+            panic!("{first:?}, {second:?}")
+        };
+        assert!(claim.taken_over && claim.bid.claimant == claimant("first"));
+        assert_eq!((bid.id, bid.claim_id), (claim.bid.id, claim.bid.claim_id));
+    }
+}
+
 /// S4: whoever was taken over from can do nothing, and is told so.
 pub async fn s4_after_a_take_over_the_old_claim_changes_nothing(rig: &impl Rig) {
     let ledger = rig.open().await;

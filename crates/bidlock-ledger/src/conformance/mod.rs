@@ -65,6 +65,7 @@ macro_rules! ledger_conformance {
             uniqueness::s1_what_is_handed_back_beside_another_bid_is_not_sent,
             claims::an_expired_claim_is_taken_over_and_a_live_one_is_not,
             claims::of_many_take_overs_one_wins,
+            claims::one_call_takes_over_many_expired_claims,
             claims::s4_after_a_take_over_the_old_claim_changes_nothing,
             claims::an_abandoned_bid_is_taken_over_at_once,
             claims::a_payload_that_was_sent_is_kept,

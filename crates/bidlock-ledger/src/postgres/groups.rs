@@ -194,7 +194,7 @@ pub(super) fn group<'a>(changes: &'a [Change], wave: &[usize]) -> Vec<Group<'a>>
                 groups.push(Group::new(kind));
                 groups.len() - 1
             });
-            alone = Some(at).filter(|_| kind == Kind::CappedDoor);
+            alone = Some(at);
             groups[at].add(index, change, rule);
         }
     }

@@ -85,10 +85,11 @@ async fn move_on(session: &Session, candidates: &[Candidate]) -> Result<Swept> {
     let mut lines = Vec::new();
     for row in &rows {
         let MovedRow { ordinal, now_ms, previous, bid, .. } = MovedRow::read(row)?;
-        let index = usize::try_from(ordinal).ok().filter(|index| *index < candidates.len());
-        let index = index.ok_or_else(|| Error::unreadable("an ordinal that was not sent"))?;
-        let Candidate { rule, holder, .. } = &candidates[index];
-        let line = Line::swept(rule, holder, reasons[index].clone());
+        let of =
+            usize::try_from(ordinal).ok().and_then(|index| candidates.get(index).zip(reasons.get(index)));
+        let (Candidate { rule, holder, .. }, reason) =
+            of.ok_or_else(|| Error::unreadable("an ordinal that was not sent"))?;
+        let line = Line::swept(rule, holder, reason.clone());
         lines.push(events::event(previous, now_ms, &bid, line));
         match rule.action {
             Action::SweepSubmitting => swept.unknown += 1,
