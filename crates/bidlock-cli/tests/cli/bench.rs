@@ -5,9 +5,10 @@ use std::{
     net::TcpStream,
 };
 
-use crate::kit::Desk;
 use bidlock_testkit::RedisServer;
 use serde_json::Value;
+
+use crate::kit::Desk;
 
 /// The keys that the server's scripts write, until it ends.
 fn written_keys(server: &RedisServer) -> std::thread::JoinHandle<Vec<String>> {

@@ -1,12 +1,11 @@
 //! `bidlock bid …`: looking at bids, and what a person decides about one.
 
-use crate::kit::Desk;
 use bidlock_ledger::{
     Actor, Bid, BidState, Change, ClaimOutcome, LedgerStore, Move, NewClaim, PostingId, SqliteLedger,
 };
 use serde_json::json;
 
-const VIA: &str = "http:http://127.0.0.1:9";
+use crate::kit::{Desk, VIA};
 
 #[test]
 fn without_a_ledger_every_bid_command_says_where_it_would_be() {

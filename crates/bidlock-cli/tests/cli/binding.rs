@@ -10,13 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bidlock_testkit::RedisServer;
+use rustix::process::Signal;
+use serde_json::json;
+
 use crate::kit::{
     Desk,
     engines::{FEED, Market, With, record, redis, say_to},
 };
-use bidlock_testkit::RedisServer;
-use rustix::process::Signal;
-use serde_json::json;
 
 /// The scan looks every 30 s at the latest; a fall-back goes back after 10 s of health. Only a fault takes longer.
 const PATIENCE: Duration = Duration::from_secs(90);

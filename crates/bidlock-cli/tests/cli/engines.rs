@@ -3,12 +3,13 @@
 
 use std::process::Child;
 
+use bidlock_testkit::RedisServer;
+use serde_json::json;
+
 use crate::kit::{
     Desk,
     engines::{FEED, Market, SECRET, With, postgres, record, redis, say_to},
 };
-use bidlock_testkit::RedisServer;
-use serde_json::json;
 
 /// Every command that opens a store, with the engines that these variables choose.
 fn every_command(variables: Vec<(&'static str, String)>, shared_ledger: bool) {

@@ -5,8 +5,9 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::kit::{Desk, engines::Market, signal};
 use rustix::process::Signal;
+
+use crate::kit::{Desk, engines::Market, signal};
 
 /// How often the scan has answered a sighting with this: it goes up with each pass.
 fn answered(port: u16, outcome: &str) -> f64 {

@@ -1,11 +1,10 @@
 //! What a person meets first: nothing is made by looking, time alone has decided something, a bid that the
 //! marketplace can't be asked about, and files that are not what they should be.
 
-use crate::kit::Desk;
 use bidlock_ledger::BidState;
 use serde_json::json;
 
-const VIA: &str = "http:http://127.0.0.1:9";
+use crate::kit::{Desk, VIA};
 
 /// Every file and folder under the home but the working folder.
 fn made(desk: &Desk) -> Vec<std::path::PathBuf> {

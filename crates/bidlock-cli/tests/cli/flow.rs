@@ -10,7 +10,8 @@ fn scan(market: &Market, desk: &Desk, more: &str) -> Done {
     desk.run(&format!("scan feed.json --marketplace example --submit {} {more}", market.url))
 }
 
-fn record(desk: &Desk) -> (u64, u64) {
+/// What the marketplace saw: submissions, and those that it took.
+fn sent_and_accepted(desk: &Desk) -> (u64, u64) {
     let report = desk.run("sandbox report market.jsonl --json").code(0).json();
     (report["submissions"].as_u64().unwrap(), report["accepted"].as_u64().unwrap())
 }
@@ -34,13 +35,13 @@ fn two_scans_send_each_bid_once() {
     scan(&market, &desk, "").code(0);
     let again = scan(&market, &desk, "--json").code(0);
     assert_eq!(again.out.matches("\"outcome\":\"already_bid\"").count(), 2, "{again:?}");
-    assert_eq!(record(&desk), (2, 2));
+    assert_eq!(sent_and_accepted(&desk), (2, 2));
     desk.run("bid withdraw example/1 --reason changed")
         .code(0)
         .prints(&["is withdrawn; the posting stays used"]);
     desk.run("bid withdraw example/1 --reason changed").code(0).prints(&["withdrawn already"]);
     scan(&market, &desk, "").code(0);
-    assert_eq!(record(&desk), (2, 2));
+    assert_eq!(sent_and_accepted(&desk), (2, 2));
 }
 
 /// What the client has decided can't be taken back by hand either: no hint leads there.
@@ -81,7 +82,7 @@ fn a_lost_answer_ends_with_6_until_reconcile_settles_it() {
     desk.run("reconcile").code(0);
     let submitted = desk.run("bid list --state submitted --json").code(0).json();
     assert_eq!(submitted["bids"].as_array().unwrap().len(), 2);
-    assert_eq!(record(&desk), (2, 2));
+    assert_eq!(sent_and_accepted(&desk), (2, 2));
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn a_refused_account_ends_with_8_and_leaves_the_posting_open() {
     // The same marketplace again: a bid that was sent once stays with where it went.
     let market = Market::open_with(&desk, &format!("--listen {address}"));
     scan(&market, &desk, "").code(0);
-    assert_eq!(record(&desk).1, 2, "what was handed back is bid on once the account works");
+    assert_eq!(sent_and_accepted(&desk).1, 2, "what was handed back is bid on once the account works");
 }
 
 #[test]
@@ -105,11 +106,11 @@ fn what_a_person_approves_is_sent_by_the_next_scan() {
     desk.file("feed.json", FEED);
     let market = Market::open(&desk);
     scan(&market, &desk, "--approve").code(0);
-    assert_eq!(record(&desk), (0, 0));
+    assert_eq!(sent_and_accepted(&desk), (0, 0));
     desk.run("bid approve example/1").code(0);
     desk.run("bid decline example/2 --reason no").code(0);
     scan(&market, &desk, "--approve").code(0);
-    assert_eq!(record(&desk), (1, 1));
+    assert_eq!(sent_and_accepted(&desk), (1, 1));
     desk.run("bid approve example/1").refused(4, &["is submitted"]);
     desk.run("bid history example/1").code(0).prints(&["approve", "take_sending", "chain: intact"]);
 }

@@ -5,8 +5,9 @@ use std::{
     process::Stdio,
 };
 
-use crate::kit::{Desk, signal};
 use rustix::process::Signal;
+
+use crate::kit::{Desk, signal};
 
 fn acquire(desk: &Desk, words: &str) -> String {
     let done = desk.run(&format!("lock acquire {words} --json")).code(0);

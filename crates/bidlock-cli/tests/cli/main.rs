@@ -1,4 +1,5 @@
-//! The command line: each command as a person or a script calls it, one process at a time.
+//! The command line as a person or a script meets it: what each command says, refuses and ends with. The marketplace is
+//! `bidlock sandbox run`, a process as for a user.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
 

@@ -1,10 +1,11 @@
 //! Where a ledger is begun: not silently in the database of a replaced system, nor beside bids that it would not know of.
 
+use bidlock_testkit::PostgresServer;
+
 use crate::kit::{
     Desk,
     engines::{FEED, Market, With, postgres, record, redis},
 };
-use bidlock_testkit::PostgresServer;
 
 const OLD_TABLE: &str = "CREATE TABLE bids (job_id VARCHAR(200) NOT NULL, marketplace VARCHAR(50) NOT NULL, status \
     VARCHAR(20) NOT NULL, UNIQUE (marketplace, job_id, status)); INSERT INTO bids VALUES ('1', 'example', 'SUBMITTED')";

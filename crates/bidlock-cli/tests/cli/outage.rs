@@ -5,11 +5,12 @@ use std::{
     process::{Child, Command},
 };
 
+use bidlock_testkit::{PostgresOptions, PostgresServer};
+
 use crate::kit::{
     Desk,
     engines::{MANY, Market, With, many_postings, postgres, record},
 };
-use bidlock_testkit::{PostgresOptions, PostgresServer};
 
 /// A tmpfs of a test's own; taken away when dropped.
 struct SmallDisk(tempfile::TempDir);

@@ -5,12 +5,11 @@ use std::{
     path::Path,
 };
 
-use crate::kit::{Desk, signal};
 use bidlock_ledger::BidState;
 use rustix::process::Signal;
 use serde_json::json;
 
-const VIA: &str = "http:http://127.0.0.1:9";
+use crate::kit::{Desk, VIA, signal};
 
 fn set_schema(path: &Path, version: i64) {
     let file = rusqlite::Connection::open(path).unwrap();

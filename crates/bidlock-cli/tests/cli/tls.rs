@@ -1,11 +1,12 @@
 //! Encrypted ways to the engines, as the command line takes them: a certificate that is trusted, and what is said of one
 //! that is not. Real servers and processes.
 
+use bidlock_testkit::{Certificates, PostgresServer};
+
 use crate::kit::{
     Desk,
     engines::{FEED, Market, SECRET, With, discreet, postgres, record, say_to},
 };
-use bidlock_testkit::{Certificates, PostgresServer};
 
 #[test]
 fn a_scan_with_its_locks_on_a_redis_with_tls() {

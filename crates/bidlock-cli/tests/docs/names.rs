@@ -82,6 +82,23 @@ fn every_file_that_the_docs_name_is_there() {
     assert!(named > 200, "only {named} files were found");
 }
 
+/// Suites that are modules of one binary: a file without its line there would never be built.
+#[test]
+fn every_suite_has_its_line_in_its_binary() {
+    let all = files("crates");
+    let mains = all.iter().filter(|path| path.contains("/tests/") && path.ends_with("/main.rs"));
+    let mut suites = 0;
+    for main in mains {
+        let (folder, text) = (main.trim_end_matches("main.rs"), text(main));
+        let inside = all.iter().filter_map(|path| path.strip_prefix(folder)?.strip_suffix(".rs"));
+        for suite in inside.filter(|suite| !suite.contains('/') && *suite != "main") {
+            assert!(text.contains(&format!("mod {suite};")), "{main} lacks {suite}");
+            suites += 1;
+        }
+    }
+    assert!(suites > 50, "only {suites} suites were found");
+}
+
 /// A path that does not begin at the root is one from a folder of a path that stands before it in its row, or from that
 /// file's own folder of modules.
 fn beside(text: &str, before: &[PathBuf]) -> Option<PathBuf> {

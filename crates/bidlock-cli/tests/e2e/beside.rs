@@ -1,8 +1,9 @@
 //! A ledger that is kept beside a replaced system: what it remembers, what is refused, what old instances are shown.
 use std::{fmt::Write as _, path::PathBuf};
 
-use crate::kit::{Ended, Stage};
 use bidlock_testkit::RedisServer;
+
+use crate::kit::{Ended, Stage};
 
 const TABLE: &str = "CREATE TABLE bids (job_id VARCHAR(200) NOT NULL, marketplace VARCHAR(50) NOT NULL, \
     status VARCHAR(20) NOT NULL, bid_amount NUMERIC(12, 2), proposal TEXT, created_at TIMESTAMP DEFAULT \

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::kit::{
     Ended, Running, Stage,
     engines::{Engines, Pair},
     proxy::Proxy,
     real::{self, Feed, SCANNERS},
 };
-use tokio::time::timeout;
 
 /// The made-up feeds' distinct postings.
 const POSTINGS: usize = 200;

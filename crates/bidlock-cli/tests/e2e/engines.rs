@@ -1,6 +1,6 @@
 //! The main job on the engines that hosts share: four scanner processes started together on an empty ledger, and a
 //! marketplace that accepts duplicates. Exactly one submission for each distinct posting, the same counts on every
-//! pair of engines.
+//! pair of engines, but that the largest real folder is for one of them.
 
 use crate::kit::{
     Stage,

@@ -7,14 +7,15 @@ use std::{
     time::Duration,
 };
 
+use bidlock_testkit::{PostgresOptions, PostgresServer, RedisServer};
+use serde_json::Value;
+use tokio::time::timeout;
+
 use crate::kit::{
     Ended, Stage,
     engines::{Engines, Pair},
     feeds::{self, Dice},
 };
-use bidlock_testkit::{PostgresOptions, PostgresServer, RedisServer};
-use serde_json::Value;
-use tokio::time::timeout;
 
 const POSTINGS: usize = 60;
 /// No part of a scan lasts longer, on however slow a host.

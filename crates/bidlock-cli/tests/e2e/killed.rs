@@ -2,12 +2,13 @@
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
+use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
+
 use crate::kit::{
     Running, Stage,
     feeds::{self, Dice},
 };
-use rustix::process::Signal;
-use tokio::time::{sleep, timeout};
 
 const SCANNERS: usize = 4;
 const POSTINGS: usize = 200;

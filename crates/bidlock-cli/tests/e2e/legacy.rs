@@ -5,8 +5,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::kit::Stage;
 use bidlock_testkit::{PostgresOptions, PostgresServer, RedisServer};
+
+use crate::kit::Stage;
 
 /// How many postings the fleet races over.
 const POSTINGS: usize = 300;

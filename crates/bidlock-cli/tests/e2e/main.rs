@@ -1,4 +1,5 @@
-//! Whole scans end to end: several real processes, real engines, and a marketplace that writes down what it saw.
+//! Whole scans end to end, most of them by several processes on real engines. The marketplace runs in the test, which
+//! reads its record: what counts is what has arrived there.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test ends by them")]
 

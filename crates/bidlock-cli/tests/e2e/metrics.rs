@@ -11,12 +11,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use bidlock_metrics::{ALL, Kind};
+
 use crate::kit::{
     Stage,
     feeds::{self, Dice},
     lines::{Lines, OUTCOMES},
 };
-use bidlock_metrics::{ALL, Kind};
 
 /// A scan that serves metrics, told where by its stderr.
 struct Served {

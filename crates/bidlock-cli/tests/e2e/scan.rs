@@ -6,11 +6,12 @@ use std::{
     process::{Command, Stdio},
 };
 
+use rustix::process::Signal;
+
 use crate::kit::{
     Running, Stage,
     feeds::{self, Dice},
 };
-use rustix::process::Signal;
 
 async fn stage(modes: &str, postings: usize) -> (Stage, PathBuf) {
     let stage = Stage::new(modes).await;

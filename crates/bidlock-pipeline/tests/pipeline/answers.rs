@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use bidlock_ledger::{BidState, UnknownCause};
+use bidlock_market::{LookUpError, LostCause};
+use bidlock_pipeline::{DeferReason, Outcome, Stop};
+
 use crate::rig::{
     Rig, TTL, batch,
     market::{Step, accepted, duplicate, later, lost, not_here, not_sent, refused, stop},
     one, posting, usd,
 };
-use bidlock_ledger::{BidState, UnknownCause};
-use bidlock_market::{LookUpError, LostCause};
-use bidlock_pipeline::{DeferReason, Outcome, Stop};
 
 const SENT: &str = "create enter_submitting";
 

@@ -2,16 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bidlock::layers::chaos::Chaos;
+use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, Move};
+use bidlock_market::{Approval, Budget, Posting};
+use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, Pipeline, Scan, ScanOptions, Stop};
+
 use crate::rig::{
     Rig, TTL, approved, batch,
     faulty::Faulty,
     market::{Market, Step, accepted, not_sent, refused},
     one, posting, soon, usd,
 };
-use bidlock::layers::chaos::Chaos;
-use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, Move};
-use bidlock_market::{Approval, Budget, Posting};
-use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, Pipeline, Scan, ScanOptions, Stop};
 
 const VALID: Duration = Duration::from_secs(3_600);
 

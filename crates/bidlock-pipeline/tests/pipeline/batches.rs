@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
-use crate::rig::{Rig, SleptThrough, TTL, batch, claim_of, market::refused, now, one, posting, told::Told};
 use bidlock_ledger::{BidState, ClaimOutcome, Claimant};
 use bidlock_market::{Ambiguity, DryRun, Posting};
 use bidlock_pipeline::{
     Caps, Decision, DeclineReason, DeferReason, Evaluator, Outcome, Pipeline, Scan, ScanOptions,
 };
 use futures::stream;
+
+use crate::rig::{Rig, SleptThrough, TTL, batch, claim_of, market::refused, now, one, posting, told::Told};
 
 fn names(outcomes: &[Outcome]) -> Vec<&'static str> {
     outcomes.iter().map(Outcome::name).collect()

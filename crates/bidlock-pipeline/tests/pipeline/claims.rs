@@ -2,12 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::rig::{
-    Rig, Scanner, SleptThrough, TTL,
-    faulty::Faulty,
-    market::{Step, accepted, duplicate, later, lost, refused},
-    one, posting, soon,
-};
 use bidlock::backends::memory::MemoryBackend;
 use bidlock_ledger::{
     Action, Actor, Applied, BidState, Change, Effect, ErrorKind, Liveness, Move, UnknownCause,
@@ -15,6 +9,13 @@ use bidlock_ledger::{
 use bidlock_market::LostCause;
 use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, PipelineError, Scan, ScanOptions};
 use futures::stream;
+
+use crate::rig::{
+    Rig, Scanner, SleptThrough, TTL,
+    faulty::Faulty,
+    market::{Step, accepted, duplicate, later, lost, refused},
+    one, posting, soon,
+};
 
 /// A scanner whose locks exclude nobody else: what is left of a lock after its holder's pause.
 fn with_own_locks(rig: &Rig, holder: &str) -> Scanner {

@@ -8,14 +8,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bidlock_pipeline::ApprovalPolicy;
+use tokio::sync::oneshot;
+
 use crate::rig::{
     database::Database,
     nth::{Fault, Nth, Reached},
     wire::Wire,
     world::{Engine, LIMIT, Process, Working, World, check},
 };
-use bidlock_pipeline::ApprovalPolicy;
-use tokio::sync::oneshot;
 
 /// What another scanner does while the struck one sleeps.
 #[derive(Clone, Copy, PartialEq, Eq)]

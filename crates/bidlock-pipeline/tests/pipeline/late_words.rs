@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use bidlock::backends::memory::MemoryBackend;
+use bidlock_ledger::{Action, Actor, BidState, Change, Move, UnknownCause};
+use bidlock_market::{LostCause, RemoteBid, WithdrawAnswer};
+use bidlock_pipeline::{Outcome, PipelineError, Reconciler, Withdrawal, withdraw};
+use tokio::{sync::oneshot, task::JoinHandle};
+
 use crate::rig::{
     Rig, TTL,
     market::{Market, Step, accepted, lost},
     one, posting,
     told::Told,
 };
-use bidlock::backends::memory::MemoryBackend;
-use bidlock_ledger::{Action, Actor, BidState, Change, Move, UnknownCause};
-use bidlock_market::{LostCause, RemoteBid, WithdrawAnswer};
-use bidlock_pipeline::{Outcome, PipelineError, Reconciler, Withdrawal, withdraw};
-use tokio::{sync::oneshot, task::JoinHandle};
 
 /// Two ask for one withdrawal. The marketplace refuses it to one, which is recorded, and then grants it to the other.
 #[tokio::test]

@@ -3,12 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::rig::{
-    Rig,
-    faulty::Faulty,
-    market::{Step, accepted, lost, refused},
-    one, posting_on,
-};
 use bidlock::backends::memory::MemoryBackend;
 use bidlock_ledger::{
     Action, Actor, Applied, BidFilter, BidState, Change, LedgerStore, Move, NewNote, Page,
@@ -18,6 +12,13 @@ use bidlock_market::LostCause;
 use bidlock_metrics::Marketplaces;
 use bidlock_pipeline::{BidMetrics, Pipeline};
 use bidlock_testkit::Scrape;
+
+use crate::rig::{
+    Rig,
+    faulty::Faulty,
+    market::{Step, accepted, lost, refused},
+    one, posting_on,
+};
 
 /// A scanner whose metrics and ledger are counted, with one marketplace of a name of its own.
 fn counted(rig: &Rig, scrape: &Scrape, ledger: Arc<dyn LedgerStore>) -> Arc<Pipeline> {

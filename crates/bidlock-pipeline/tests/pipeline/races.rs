@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::rig::{Rig, posting};
 use bidlock::backends;
 use bidlock_ledger::{BidState, sqlite::SystemHostClock};
 use bidlock_market::{HttpMarketplace, HttpOptions, Marketplace, Posting};
 use bidlock_pipeline::{PipelineError, Reconciler, Scan, ScanOptions, ScanSummary};
 use bidlock_sandbox::{Report, Sandbox, SandboxOptions};
 use futures::{future, stream};
+
+use crate::rig::{Rig, posting};
 
 /// Many scanners on few postings: they meet on every one.
 const SCANNERS: u64 = 8;

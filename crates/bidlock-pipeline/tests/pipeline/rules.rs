@@ -1,9 +1,10 @@
 //! Every key of a rules file: what it declines, what it lets pass, and every way in which a file is wrong.
 
-use crate::rig::{now, posting, usd};
 use bidlock_ledger::{Currency, Money};
 use bidlock_market::{BidCost, Budget, Client, Posting};
 use bidlock_pipeline::{Decision, DeclineReason, Evaluator, EverythingSuits, RuleSet};
+
+use crate::rig::{now, posting, usd};
 
 fn money(minor: i64, code: &str) -> Option<Money> {
     Some(Money { minor, currency: Currency::new(code).unwrap() })

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Move, store::MAX_PAGE};
+use bidlock_market::{LookUpError, LostCause, Marketplace};
+use bidlock_pipeline::{Outcome, PipelineError, ReconcileReport, Reconciler};
+use tokio::{sync::oneshot, task::JoinHandle};
+
 use crate::rig::{
     Rig, TTL, claim_of,
     market::{Market, Step, accepted, duplicate, lost, refused, remote},
     one, posting, posting_on,
 };
-use bidlock_ledger::{Action, Actor, Applied, BidState, Change, Move, store::MAX_PAGE};
-use bidlock_market::{LookUpError, LostCause, Marketplace};
-use bidlock_pipeline::{Outcome, PipelineError, ReconcileReport, Reconciler};
-use tokio::{sync::oneshot, task::JoinHandle};
 
 #[tokio::test]
 async fn a_positive_look_up_settles() {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, Move};
+use bidlock_market::{LostCause, WithdrawAnswer};
+use bidlock_pipeline::{PipelineError, Withdrawal, withdraw};
+
 use crate::rig::{
     Rig,
     market::{Market, lost, remote},
     one, posting_id,
 };
-use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, Move};
-use bidlock_market::{LostCause, WithdrawAnswer};
-use bidlock_pipeline::{PipelineError, Withdrawal, withdraw};
 
 async fn take_back(rig: &Rig, bid: &Bid, event: Option<&str>, rebid: bool) -> Withdrawal {
     let actor = Actor::operator("o");

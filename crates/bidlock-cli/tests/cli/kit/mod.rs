@@ -1,5 +1,6 @@
 //! Runs the real binary in a home of its own, so that no test sees the user's files or another test's.
 
+#[path = "../../command/mod.rs"]
 mod command;
 pub(crate) mod engines;
 
@@ -15,6 +16,9 @@ use bidlock_ledger::{
     SqliteLedger, UnknownCause, store::Applied,
 };
 use serde_json::Value;
+
+/// Where bids were sent that a test puts into a ledger: nobody answers there.
+pub(crate) const VIA: &str = "http:http://127.0.0.1:9";
 
 /// A home, a working folder, and the binary.
 pub(crate) struct Desk {

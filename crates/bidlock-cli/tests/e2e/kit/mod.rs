@@ -5,7 +5,7 @@
 #![allow(unreachable_pub, reason = "a module of a test binary")]
 #![allow(clippy::print_stdout, reason = "for whoever reads a failure")]
 
-#[path = "../../cli/kit/command.rs"]
+#[path = "../../command/mod.rs"]
 mod command;
 pub mod engines;
 pub mod feeds;

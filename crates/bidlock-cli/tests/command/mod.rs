@@ -13,7 +13,7 @@ pub(super) fn bidlock(home: &Path, working_folder: &Path) -> Command {
         .env("XDG_CONFIG_HOME", home.join("config"))
         .env("USER", "tester")
         .env("TZ", "UTC")
-        // Most tests are about something else; `cli_to_send.rs` is about this.
+        // Most tests are about something else; `cli/to_send.rs` is about this.
         .env("BIDLOCK_SCAN__BID_ON_EVERYTHING", "true")
         .env("BIDLOCK_SUBMIT__EMPTY_PROPOSAL", "true")
         .current_dir(working_folder);
