@@ -10,14 +10,17 @@ use crate::{outcome::DeferReason, pipeline::Pipeline};
 impl Pipeline {
     /// The cap in force for a marketplace.
     pub(crate) fn cap_for(&self, marketplace: &str) -> Option<Cap> {
-        let limit = self.options.caps.for_marketplace(marketplace)?;
+        let Some(limit) = self.options.caps.for_marketplace(marketplace) else {
+            self.tell_uncapped(marketplace);
+            return None;
+        };
         Some(Cap { limit, since: WallTime(start_of_day(self.wall_now()).as_millisecond()) })
     }
 
     /// Tells once that a marketplace has no cap while others have: its name may be mistyped there.
-    pub(crate) fn tell_uncapped(&self, marketplace: &str) {
+    fn tell_uncapped(&self, marketplace: &str) {
         let caps = &self.options.caps;
-        if caps.per_day.is_empty() || caps.for_marketplace(marketplace).is_some() {
+        if caps.per_day.is_empty() {
             return;
         }
         let mut told = self.uncapped.lock().unwrap_or_else(PoisonError::into_inner);

@@ -336,8 +336,6 @@ impl Pipeline {
                         continue;
                     }
                 }
-            } else {
-                self.tell_uncapped(&marketplace);
             }
             let work = match item {
                 Prepared::New(_, payload) => Work::Claim(Box::new(NewClaim {

@@ -1,6 +1,9 @@
 //! What is looked at before a ledger is begun, or sent from: bids that it would know nothing of.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use bidlock_config::LedgerPlace;
 use bidlock_ledger::{Actor, BidFilter, LedgerStore, NewNote, Page, SqliteLedger};
@@ -21,7 +24,17 @@ const MEANT: &str = "new_ledger";
 
 /// Ledgers of this host that may be meant instead of the one that is named.
 #[derive(Debug, Default)]
-pub(super) struct Others(Vec<(&'static str, PathBuf)>);
+pub(super) struct Others(Vec<Other>);
+
+/// One of them, or what could be one.
+#[derive(Debug)]
+struct Other {
+    /// What it is to the named one.
+    origin: &'static str,
+    path: PathBuf,
+    /// Why it can't be said whether it is a ledger.
+    unseen: Option<io::Error>,
+}
 
 impl Others {
     /// The default one, and those in the folder of the named one. Look before anything is opened: a file is looked into, and
@@ -133,13 +146,16 @@ pub(super) async fn refuse_a_database_of_old_bids(app: &App, known: &Coexistence
 /// Another ledger of this host has bids, or can't be looked at.
 pub(super) async fn refuse_beside_another(app: &App, others: &Others) -> Result<(), CliError> {
     let place = app.config()?.ledger_place()?;
-    for (origin, path) in others.0.clone() {
+    for Other { origin, path, unseen } in &others.0 {
         let shown = path.display().to_string();
         let way_out = "name that one if it is the one that you mean (the default one needs no name); or, where its bids do \
                        not matter or are known to the marketplace, begin the new one with --new-ledger, once";
         let looked = async {
-            let (ledger, _) =
-                stores::open_ledger(&LedgerPlace::Sqlite(path), Access::Existing, origin).await?;
+            if let Some(error) = unseen {
+                return Err(CliError::unavailable(format!("{shown}: {error}")));
+            }
+            let there = LedgerPlace::Sqlite(path.clone());
+            let (ledger, _) = stores::open_ledger(&there, Access::Existing, origin).await?;
             has_bids(&*ledger).await
         };
         match looked.await {
@@ -165,24 +181,45 @@ pub(super) async fn refuse_beside_another(app: &App, others: &Others) -> Result<
 }
 
 /// See [`Others::look`].
-fn others(place: &LedgerPlace, default: Option<PathBuf>) -> Vec<(&'static str, PathBuf)> {
+fn others(place: &LedgerPlace, default: Option<PathBuf>) -> Vec<Other> {
     let mut others = Vec::new();
     // Without a home there is no default.
     if let Some(path) = default.filter(|path| path.try_exists().unwrap_or(true) && !is_at(place, path)) {
-        others.push(("the default ledger of this host", path));
+        others.push(Other { origin: "the default ledger of this host", path, unseen: None });
     }
     let LedgerPlace::Sqlite(named) = place else { return others };
     let folder = named.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A folder that can't be read has no ledger that could be mistaken for this one either.
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut beside: Vec<PathBuf> = files
-        .filter(|path| !is_beside_a_database(path) && !is_at(place, path))
-        .filter(|path| others.iter().all(|(_, other)| !is_same(other, path)))
-        .filter(|path| SqliteLedger::is_one(path))
-        .collect();
-    beside.sort();
-    others.extend(beside.into_iter().map(|path| ("a ledger beside it", path)));
+    let files: io::Result<Vec<PathBuf>> = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
+    let mut files = match files {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return others,
+        Err(error) => {
+            let path = folder.to_owned();
+            others.push(Other { origin: "the folder that it is in", path, unseen: Some(error) });
+            return others;
+        }
+    };
+    files.sort();
+    for path in files {
+        let is_known = others.iter().any(|other| is_same(&other.path, &path));
+        if is_known || is_beside_a_database(&path) || is_at(place, &path) {
+            continue;
+        }
+        let unseen = match SqliteLedger::is_one(&path) {
+            Ok(true) => None,
+            Err(error) if may_be_a_ledger(&path, named) => Some(error),
+            Ok(false) | Err(_) => continue,
+        };
+        others.push(Other { origin: "a ledger beside it", path, unseen });
+    }
     others
+}
+
+/// By its name: a file that can't be read for whatever reason is in nobody's way if it is called otherwise.
+fn may_be_a_ledger(path: &Path, named: &Path) -> bool {
+    let ends = ["db", "sqlite", "sqlite3"];
+    path.extension() == named.extension() || ends.iter().any(|end| path.extension() == Some(end.as_ref()))
 }
 
 fn is_at(place: &LedgerPlace, path: &Path) -> bool {
@@ -209,7 +246,7 @@ mod tests {
         foreign.execute_batch("CREATE TABLE cats (name TEXT)").unwrap();
         // Whoever opened and closed one of these would drop the locks that this process has on it.
         for end in ["-wal", "-shm", "-journal", "-open", "-turn"] {
-            std::fs::copy(at("other.sqlite"), at(&format!("copy{end}"))).unwrap();
+            std::fs::copy(at("other.sqlite"), at(&format!("bids{end}"))).unwrap();
         }
         let listed = || {
             let mut files: Vec<(PathBuf, Vec<u8>)> = std::fs::read_dir(folder.path())
@@ -223,11 +260,27 @@ mod tests {
         let before = listed();
         let found = |named: &str| {
             let others = others(&LedgerPlace::Sqlite(at(named)), Some(at("nowhere/ledger.db")));
-            others.into_iter().map(|(_, path)| path).collect::<Vec<_>>()
+            assert!(others.iter().all(|other| other.unseen.is_none()), "{others:?}");
+            others.into_iter().map(|other| other.path).collect::<Vec<_>>()
         };
         assert_eq!(found("bids"), [at("other.sqlite")]);
         assert_eq!(found("new"), [at("bids"), at("other.sqlite")]);
         assert_eq!(listed(), before, "nothing is made or changed by looking");
+        // A ledger may be called as what others have beside them.
+        ledger(&at("only-journal"));
+        assert_eq!(found("bids"), [at("only-journal"), at("other.sqlite")]);
+
+        // What can't be looked at may be one, if it is called like one.
+        for name in ["loop.db", "loop.txt"] {
+            std::os::unix::fs::symlink(at(name), at(name)).unwrap();
+        }
+        let unseen = |named: &str| {
+            let others = others(&LedgerPlace::Sqlite(at(named)), None).into_iter();
+            others.filter(|other| other.unseen.is_some()).map(|other| other.path).collect::<Vec<_>>()
+        };
+        assert_eq!(unseen("new"), [at("loop.db")]);
+        assert_eq!(unseen("new.txt"), [at("loop.db"), at("loop.txt")]);
+        std::fs::remove_file(at("loop.db")).unwrap();
 
         // While a process has a new one open, its log alone may say that it is one.
         let ours = SqliteLedger::open(at("fresh.db")).unwrap();

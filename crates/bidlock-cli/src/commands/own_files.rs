@@ -15,23 +15,26 @@ const SIDE_FILES: [&str; 5] = ["-wal", "-shm", "-journal", "-open", "-turn"];
 /// One is, or the settings name no ledger.
 pub(super) fn refuse_as_feeds(app: &App, feeds: &[String]) -> Result<(), CliError> {
     let LedgerPlace::Sqlite(ledger) = app.config()?.ledger_place()? else { return Ok(()) };
-    match feeds.iter().find(|feed| is_same(&database_of(Path::new(feed)), &ledger)) {
+    let is_own = |feed: &Path| {
+        is_same(feed, &ledger)
+            || named_as_side_file_of(feed).is_some_and(|database| is_same(&database, &ledger))
+    };
+    match feeds.iter().find(|feed| is_own(Path::new(feed))) {
         None => Ok(()),
         Some(feed) => Err(CliError::usage(format!("{feed} is no feed: it is a file of the ledger"))
             .hint("name the feeds, such as `bidlock scan *.json`, or keep them in a folder of their own")),
     }
 }
 
-/// Whether a file is one that a database has beside it, by its name.
+/// Whether a file is one that a database has beside it: by its name, and that database is there.
 pub(super) fn is_beside_a_database(path: &Path) -> bool {
-    database_of(path) != path
+    named_as_side_file_of(path).is_some_and(|database| database.exists())
 }
 
-/// The database that a file lies beside; any other file itself.
-fn database_of(path: &Path) -> PathBuf {
+/// The database that a file of this name would lie beside.
+fn named_as_side_file_of(path: &Path) -> Option<PathBuf> {
     let text = path.to_string_lossy();
-    let database = SIDE_FILES.iter().find_map(|end| text.strip_suffix(end));
-    database.map_or_else(|| path.to_owned(), PathBuf::from)
+    SIDE_FILES.iter().find_map(|end| text.strip_suffix(end)).map(PathBuf::from)
 }
 
 /// Whether both name one file. One of them may not be there.

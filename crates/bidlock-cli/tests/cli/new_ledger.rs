@@ -116,6 +116,12 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
         let scan = format!("scan {feed} --marketplace example --database bids.db");
         desk.run(&scan).refused(2, &["is no feed: it is a file of the ledger", "*.json"]);
     }
+    // A ledger that is called as what others have beside them is one, too.
+    scan("--max-bids 1 --database ./other-journal --new-ledger").code(0);
+    scan("--database ./other-jurnal").refused(2, &["a ledger beside it", "--new-ledger"]);
+    assert!(!desk.work().join("other-jurnal").exists());
+    desk.run("scan other-journal --marketplace example --database ./other-journal")
+        .refused(2, &["is no feed: it is a file of the ledger"]);
     // Said once, also where that scan has found nothing to bid on.
     desk.file("nothing.json", "[]");
     let nothing =

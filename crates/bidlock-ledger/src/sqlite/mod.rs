@@ -134,7 +134,10 @@ impl SqliteLedger {
     /// Whether this file is a ledger, by its header: neither it nor what lies beside it is changed.
     ///
     /// Ask before this process opens any: on POSIX, closing a file drops all locks that a process has on it.
-    pub fn is_one(path: impl AsRef<Path>) -> bool {
+    ///
+    /// # Errors
+    /// It is there and can't be read, so nobody can say.
+    pub fn is_one(path: impl AsRef<Path>) -> std::io::Result<bool> {
         schema::is_one(path.as_ref())
     }
 

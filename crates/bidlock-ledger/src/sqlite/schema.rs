@@ -1,6 +1,11 @@
 //! The schema: made in an empty file, checked in every other one, migrated on request.
 
-use std::{error::Error as _, fs::File, io::Read as _, path::Path};
+use std::{
+    error::Error as _,
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use bidlock_sqlite::{Options, Store};
 use rusqlite::{Connection, OpenFlags};
@@ -45,29 +50,41 @@ pub(super) fn refuse_other_files(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether a file is a ledger, by its header: neither it nor what lies beside it is changed.
+/// Whether a file is a ledger, by its header and, where that says nothing yet, by its log: neither is changed.
 ///
 /// Never ask this of a file that this process has open, or of one that lies beside such a file: closing one drops all locks
 /// that the process has on it.
-pub(super) fn is_one(path: &Path) -> bool {
+pub(super) fn is_one(path: &Path) -> io::Result<bool> {
     /// "SQLite format 3", and the application's id at byte 68: <https://www.sqlite.org/fileformat2.html#the_database_header>.
     const MAGIC: &[u8] = b"SQLite format 3\0";
-    let mut header = [0; 72];
-    let mut read = || File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    // Opening a pipe would wait for its other end.
-    if !path.is_file() || read().is_err() || !header.starts_with(MAGIC) {
-        return false;
+    let Some(header) = header(path)?.filter(|header| header.starts_with(MAGIC)) else { return Ok(false) };
+    if header.last_chunk::<4>().is_some_and(|id| i64::from(u32::from_be_bytes(*id)) == APPLICATION_ID) {
+        return Ok(true);
     }
-    let id = header.last_chunk::<4>().map_or(0, |id| i64::from(u32::from_be_bytes(*id)));
-    let has_log = || {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        Path::new(&log).exists()
-    };
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let looked = || Connection::open_with_flags(path, flags).and_then(|conn| look(&conn));
     // What a running process has made of a file may stand in its log alone.
-    id == APPLICATION_ID || (has_log() && matches!(looked(), Ok(Found::Version(_))))
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if !Path::new(&log).try_exists()? {
+        return Ok(false);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let found = Connection::open_with_flags(path, flags).and_then(|conn| look(&conn));
+    found.map(|found| matches!(found, Found::Version(_))).map_err(io::Error::other)
+}
+
+/// How a file begins, up to the application's id; `None` where there is none, or not so much of it.
+fn header(path: &Path) -> io::Result<Option<[u8; 72]>> {
+    let mut header = [0; 72];
+    let mut read = || {
+        // Opening a pipe would wait for its other end.
+        let is_file = std::fs::metadata(path)?.is_file();
+        if is_file { File::open(path)?.read_exact(&mut header).map(|()| true) } else { Ok(false) }
+    };
+    let is_read = match read() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => false,
+        is_read => is_read?,
+    };
+    Ok(is_read.then_some(header))
 }
 
 /// Makes the schema in an empty file (if allowed), or checks the one that is there. Returns the ledger's id.

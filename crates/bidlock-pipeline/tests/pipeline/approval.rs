@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bidlock::layers::chaos::Chaos;
-use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, Move};
+use bidlock_ledger::{Action, Actor, Applied, Bid, BidState, Change, ClaimRef, Claimant, Move, UnknownCause};
 use bidlock_market::{Approval, Budget, Posting};
 use bidlock_pipeline::{ApprovalPolicy, DeferReason, Outcome, Pipeline, Scan, ScanOptions, Stop};
 
@@ -21,9 +21,11 @@ fn asking(rig: &Rig, holder: &str) -> Arc<Pipeline> {
 }
 
 async fn approve(rig: &Rig, id: &str) -> Bid {
-    let at = rig.row(id).await.claim_ref();
-    let change = Change::new(at, Actor::operator("o"), Move::Approve { valid_for: VALID });
-    match rig.ledger.apply(&[change]).await.unwrap().pop() {
+    moved(rig, rig.row(id).await.claim_ref(), Move::Approve { valid_for: VALID }).await
+}
+
+async fn moved(rig: &Rig, at: ClaimRef, action: Move) -> Bid {
+    match rig.ledger.apply(&[Change::new(at, Actor::operator("o"), action)]).await.unwrap().pop() {
         Some(Applied::Moved { bid, .. }) => *bid,
         other => panic!("{other:?}"),
     }
@@ -186,6 +188,42 @@ async fn a_no_in_the_last_moment_wins_at_the_door() {
     let outcome = soon(sending).await.unwrap();
     assert_eq!((outcome.name(), outcome.bid().unwrap().state), ("already_bid", BidState::Declined));
     assert!(rig.market.seen().is_empty());
+}
+
+/// Seen as approved, and another's by the time that it is read under the lock, as a lock may be lost: the claim that is
+/// read then is the other one's, under which nothing may be sent or handed back.
+#[tokio::test]
+async fn a_bid_that_is_no_longer_approved_under_the_lock_is_left_to_whoever_has_it() {
+    let mut elsewhere = Market::default();
+    elsewhere.via = "elsewhere".to_owned();
+    let elsewhere = Arc::new(elsewhere);
+    for answer_is_lost in [false, true] {
+        for is_here in [true, false] {
+            let rig = Rig::new();
+            one(&asking(&rig, "a"), "1").await;
+            let at = approve(&rig, "1").await.claim_ref();
+            let faulty = Faulty::over(&rig.ledger);
+            let (looks, go) = faulty.hold_look();
+            let late = rig.scanner("late").ledger(faulty);
+            let late = if is_here { late } else { late.market(elsewhere.clone()) }.build();
+            let late = tokio::spawn(async move { one(&late, "1").await });
+            soon(looks).await.unwrap();
+            let claimant = Claimant { holder: "other".to_owned(), instance: None };
+            let taking = Move::TakeSending { claimant, ttl: TTL, cap: None };
+            let sending = moved(&rig, at, taking).await;
+            let before = match answer_is_lost {
+                true => {
+                    moved(&rig, sending.claim_ref(), Move::LoseAnswer { cause: UnknownCause::Timeout }).await
+                }
+                false => sending,
+            };
+            go.send(()).unwrap();
+            let outcome = soon(late).await.unwrap();
+            assert!(!matches!(outcome, Outcome::Submitted(_) | Outcome::Deferred(_)), "{outcome:?}");
+            assert_eq!(rig.row("1").await, before, "lost {answer_is_lost}, here {is_here}");
+            assert!(rig.market.seen().is_empty() && elsewhere.seen().is_empty());
+        }
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ pub struct Faulty {
     lose_claims: AtomicUsize,
     without_nonces: AtomicBool,
     held: std::sync::Mutex<Option<Held>>,
+    held_look: std::sync::Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
     broken_at: std::sync::Mutex<Option<Action>>,
     for_newer: AtomicBool,
     /// How many calls met the fault.
@@ -50,6 +51,7 @@ impl Faulty {
             lose_claims: AtomicUsize::new(0),
             without_nonces: AtomicBool::new(false),
             held: std::sync::Mutex::new(None),
+            held_look: std::sync::Mutex::new(None),
             broken_at: std::sync::Mutex::new(None),
             for_newer: AtomicBool::new(false),
             failures: AtomicUsize::new(0),
@@ -95,6 +97,13 @@ impl Faulty {
     /// The next change of this kind is made, and its answer waits.
     pub fn hold_after(&self, action: Action) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
         self.hold(action, true, 0)
+    }
+
+    /// The next look at one bid waits before it is answered.
+    pub fn hold_look(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((reached, there), (go, release)) = (oneshot::channel(), oneshot::channel());
+        *self.held_look.lock().unwrap() = Some((reached, release));
+        (there, go)
     }
 
     fn hold(&self, at: Action, after: bool, skip: usize) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
@@ -206,6 +215,11 @@ impl LedgerStore for Faulty {
 
     async fn bid(&self, id: BidId) -> Result<Option<Bid>> {
         self.there()?;
+        let held = self.held_look.lock().unwrap().take();
+        if let Some((reached, release)) = held {
+            let _ = reached.send(());
+            let _ = release.await;
+        }
         self.inner.bid(id).await
     }
 

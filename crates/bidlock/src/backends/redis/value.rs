@@ -124,7 +124,7 @@ fn ours(text: &str) -> Option<Holding> {
 pub(super) fn parse_nonce(text: &str) -> Option<Nonce> {
     let (drawn_by, count) = text.split_at_checked(NONCE_HALF_DIGITS)?;
     let half = |digits: &str| u64::from_str_radix(digits, 16).ok().map(u128::from);
-    Some(Nonce::from_bytes(((half(drawn_by)? << 64) | half(count)?).to_be_bytes()))
+    Some(Nonce::from_bytes(((half(drawn_by)? << 64) + half(count)?).to_be_bytes()))
 }
 
 #[cfg(test)]
