@@ -10,6 +10,35 @@ use crate::{
 /// Whom the events of a sweep name.
 const SWEEPER: &str = "sweeper";
 
+/// What a sweep knows of a row whose claim or approval has expired.
+pub(crate) struct Silence<'a> {
+    pub(crate) holder: &'a str,
+    /// A time as people read it; so is the next one.
+    pub(crate) last_moved: &'a str,
+    pub(crate) approved_until: Option<&'a str>,
+    /// For how long the claim has been expired; unknown once the host that counted it has been restarted.
+    pub(crate) overdue_ms: Option<i64>,
+}
+
+impl Silence<'_> {
+    /// Why the sweep moves the row.
+    pub(crate) fn reason(&self, action: Action) -> String {
+        let what = match action {
+            Action::ExpireApproval => {
+                let until = self.approved_until.unwrap_or("a time that is not recorded");
+                return format!("the approval held until {until} and was not used");
+            }
+            Action::SweepSubmitting => "after the one-way door",
+            _ => "before the one-way door",
+        };
+        let since = match self.overdue_ms {
+            Some(overdue_ms) => format!("its claim expired {} s ago", overdue_ms / 1_000),
+            None => "the host has been restarted since".to_owned(),
+        };
+        format!("{} has been silent {what} since {}; {since}", self.holder, self.last_moved)
+    }
+}
+
 /// What an event says beside what stands on the row after it.
 pub(crate) struct Line {
     action: Option<Action>,

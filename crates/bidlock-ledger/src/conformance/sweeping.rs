@@ -18,6 +18,7 @@ pub async fn a_silent_claimant_is_swept_with_its_name(rig: &impl Rig) {
     let reason = sent.reason.unwrap();
     assert!(reason.contains("host-b:2:0badcafe") && reason.contains("since 20"), "{reason}");
     assert!(reason.contains("after the one-way door"), "{reason}");
+    assert!(reason.ends_with(&format!("its claim expired {} s ago", TTL.as_secs())), "{reason}");
     assert!(claimed.reason.is_some_and(|reason| reason.contains("before the one-way door")));
     let last = ledger.history(sent.id).await.unwrap().pop().unwrap();
     assert_eq!((last.action, &*last.actor), (Some(Action::SweepSubmitting), "sweeper"));

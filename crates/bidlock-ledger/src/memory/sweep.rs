@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Action, Swept, WallTime,
-    line::{Line, swept_cause},
+    line::{Line, Silence, swept_cause},
     state::Rule,
 };
 
@@ -52,17 +52,15 @@ fn move_on(row: &mut Row, rule: &Rule, now: StoreTime) {
 }
 
 fn reason(row: &Row, action: Action, now: StoreTime) -> String {
-    if action == Action::ExpireApproval {
-        let until = row.bid.approved_until.map_or("a time that is not recorded".to_owned(), shown);
-        return format!("the approval held until {until} and was not used");
-    }
-    let what = match action {
-        Action::SweepSubmitting => "after the one-way door",
-        _ => "before the one-way door",
+    let overdue = now.running.saturating_sub(row.claim_until);
+    let (last_moved, approved_until) = (shown(row.bid.updated_at), row.bid.approved_until.map(shown));
+    let silence = Silence {
+        holder: &row.bid.claimant.holder,
+        last_moved: &last_moved,
+        approved_until: approved_until.as_deref(),
+        overdue_ms: i64::try_from(overdue.as_millis()).ok(),
     };
-    let overdue_s = now.running.saturating_sub(row.claim_until).as_secs();
-    let (holder, since) = (&row.bid.claimant.holder, shown(row.bid.updated_at));
-    format!("{holder} has been silent {what} since {since}; its claim expired {overdue_s} s ago")
+    silence.reason(action)
 }
 
 /// A time for people, to the second.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Action, Swept, UnknownCause,
-    line::{Line, swept_cause},
+    line::{Line, Silence, swept_cause},
     state::{Rule, rules_for},
 };
 
@@ -103,15 +103,11 @@ async fn move_on(session: &Session, candidates: &[Candidate]) -> Result<Swept> {
 }
 
 fn reason(found: &Candidate) -> String {
-    let Candidate { holder, last_moved, .. } = found;
-    if found.rule.action == Action::ExpireApproval {
-        let until = found.approved_until.as_deref().unwrap_or("a time that is not recorded");
-        return format!("the approval held until {until} and was not used");
-    }
-    let what = match found.rule.action {
-        Action::SweepSubmitting => "after the one-way door",
-        _ => "before the one-way door",
+    let silence = Silence {
+        holder: &found.holder,
+        last_moved: &found.last_moved,
+        approved_until: found.approved_until.as_deref(),
+        overdue_ms: Some(found.overdue_ms),
     };
-    let overdue = found.overdue_ms / 1_000;
-    format!("{holder} has been silent {what} since {last_moved}; its claim expired {overdue} s ago")
+    silence.reason(found.rule.action)
 }

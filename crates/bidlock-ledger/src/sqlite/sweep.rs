@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{events, row, sql};
 use crate::{
     Action, Swept, UnknownCause,
-    line::{Line, swept_cause},
+    line::{Line, Silence, swept_cause},
     state::{Rule, rules_for},
 };
 
@@ -108,18 +108,11 @@ fn move_on(tx: &Connection, now: &HostInstant, rule: &Rule, found: &Candidate) -
 }
 
 fn reason(action: Action, found: &Candidate) -> String {
-    let Candidate { holder, last_moved, .. } = found;
-    if action == Action::ExpireApproval {
-        let until = found.approved_until.as_deref().unwrap_or("a time that is not recorded");
-        return format!("the approval held until {until} and was not used");
-    }
-    let what = match action {
-        Action::SweepSubmitting => "after the one-way door",
-        _ => "before the one-way door",
+    let silence = Silence {
+        holder: &found.holder,
+        last_moved: &found.last_moved,
+        approved_until: found.approved_until.as_deref(),
+        overdue_ms: found.same_boot.then_some(found.overdue_ms),
     };
-    let since = match found.same_boot {
-        true => format!("its claim expired {} s ago", found.overdue_ms / 1_000),
-        false => "the host has been restarted since".to_owned(),
-    };
-    format!("{holder} has been silent {what} since {last_moved}; {since}")
+    silence.reason(action)
 }
