@@ -53,6 +53,13 @@ pub struct Settled {
     pub failed: bool,
 }
 
+impl Settled {
+    /// The marketplace has, or is getting, more than one bid on the posting.
+    pub fn is_duplicate(&self) -> bool {
+        self.alarm.as_deref().is_some_and(|alarm| alarm.starts_with("duplicate"))
+    }
+}
+
 /// What a whole run did.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ReconcileReport {

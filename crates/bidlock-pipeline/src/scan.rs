@@ -61,6 +61,8 @@ pub struct ScanSummary {
     pub outcomes: [u64; Outcome::NAMES.len()],
     /// Claims and submissions of vanished scanners that the sweeper took care of.
     pub swept: u64,
+    /// Those of them whose outcome is unknown: they were past the door.
+    pub swept_unknown: u64,
 }
 
 impl ScanSummary {
@@ -388,6 +390,7 @@ impl Scan {
             Ok(swept) => {
                 self.sweep_failed = false;
                 self.summary.swept += u64::from(swept.abandoned + swept.unknown);
+                self.summary.swept_unknown += u64::from(swept.unknown);
                 if swept.total() > 0 {
                     tracing::info!(?swept, "swept what vanished scanners left behind");
                 }

@@ -70,7 +70,11 @@ pub(super) async fn may_be_made(app: &App, meant: bool, others: &Others) -> Resu
         return Ok(());
     }
     refuse_a_database_of_old_bids(app, &Coexistence::default()).await?;
-    if meant { Ok(()) } else { refuse_beside_another(app, others).await }
+    if meant {
+        return Ok(());
+    }
+    refuse_where_one_was(app, &place)?;
+    refuse_beside_another(app, others).await
 }
 
 /// Looks whether a scan may send from this ledger, which somebody has made: a dry run, say, or `migrate up`. As long as it
@@ -138,6 +142,28 @@ pub(super) async fn refuse_a_database_of_old_bids(app: &App, known: &Coexistence
              OLD_DATABASE`, with --old-instances-stopped where none of its instances runs any more; docs/migrating.md",
         )),
     }
+}
+
+/// Who has opened a ledger leaves a folder beside it: without the file, it was moved or deleted.
+///
+/// # Errors
+/// There is such a folder.
+fn refuse_where_one_was(app: &App, place: &LedgerPlace) -> Result<(), CliError> {
+    let LedgerPlace::Sqlite(path) = place else { return Ok(()) };
+    let left = SqliteLedger::folder_of_instances(path);
+    if !left.try_exists().unwrap_or(true) {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "{}: {place} is not there, and {} says that it was: a new one would know none of its bids, and their postings could \
+         get a second bid",
+        app.config()?.named("ledger.url"),
+        left.display()
+    ))
+    .hint(
+        "bring it back from where it was moved to, or from a backup; or, where its bids do not matter or are known to the \
+         marketplace, begin the new one with --new-ledger, once",
+    ))
 }
 
 /// A user who moves from a file to a server, or has mistyped where the ledger is, would bid twice.

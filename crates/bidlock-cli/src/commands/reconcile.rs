@@ -14,7 +14,8 @@ use crate::{
 /// Looks up every bid that is not certain, each at the marketplace that it went to.
 ///
 /// # Errors
-/// The ledger or the configuration can't be used. A look-up that fails is told and ends with code 5.
+/// The ledger or the configuration can't be used. A look-up that fails is told and ends with code 5, two bids on one
+/// posting with 7.
 pub(crate) async fn run(app: &App, args: ReconcileArgs) -> Result<Exit, CliError> {
     let config = app.config()?;
     let ledger = app.ledger(if args.dry_run { Access::ReadOnly } else { Access::Existing }).await?;
@@ -53,7 +54,9 @@ pub(crate) async fn run(app: &App, args: ReconcileArgs) -> Result<Exit, CliError
     for settled in report.bids.iter().filter(|s| s.alarm.is_some()) {
         app.out.warn(format!("{}: {}", settled.bid.posting, settled.alarm.as_deref().unwrap_or_default()));
     }
+    let duplicates = report.bids.iter().any(Settled::is_duplicate);
     Ok(match (report.failed, report.open) {
+        _ if duplicates => Exit::InvariantViolated,
         (0, 0) => Exit::Ok,
         (0, _) => Exit::UnknownOutcome,
         _ => Exit::Unavailable,

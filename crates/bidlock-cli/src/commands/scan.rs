@@ -173,7 +173,7 @@ async fn one_pass(scan: &mut Scan, feeds: &Feeds, report: &mut Report<'_>) -> Re
         })
     });
     let done = scan.run(sightings, |posting, outcome| report.borrow_mut().outcome(posting, outcome)).await?;
-    report.borrow_mut().swept(done.swept);
+    report.borrow_mut().swept(&done);
     Ok(())
 }
 

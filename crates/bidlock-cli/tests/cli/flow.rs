@@ -1,9 +1,14 @@
 //! Whole ways through the command line, against a sandbox marketplace: what each ends with, and what the
 //! marketplace's own record says.
 
+use std::time::Duration;
+
+use rustix::process::Signal;
+
 use crate::kit::{
     Desk, Done,
     engines::{FEED, Market},
+    signal,
 };
 
 fn scan(market: &Market, desk: &Desk, more: &str) -> Done {
@@ -83,6 +88,53 @@ fn a_lost_answer_ends_with_6_until_reconcile_settles_it() {
     let submitted = desk.run("bid list --state submitted --json").code(0).json();
     assert_eq!(submitted["bids"].as_array().unwrap().len(), 2);
     assert_eq!(sent_and_accepted(&desk), (2, 2));
+}
+
+/// A person allowed a new bid where the first one had arrived: whoever runs `reconcile` from a timer hears of it.
+#[test]
+fn two_bids_on_one_posting_end_reconcile_with_7() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open_with(&desk, "--mode duplicates=accepted,reset-after=posting:1");
+    scan(&market, &desk, "").code(6);
+    desk.run("bid resolve example/1 --as not-submitted --allow-new-bid --reason guessed").code(0).says(&[
+        "is gone",
+        "may have arrived all the same",
+        "bidlock reconcile",
+    ]);
+    scan(&market, &desk, "").code(6);
+    desk.run("sandbox report market.jsonl").code(7).says(&["example/1"]);
+    desk.run("reconcile").code(7).says(&["duplicate: bid"]);
+}
+
+/// What a scanner left that was killed past the door is said by the next scan, with the way to settle it.
+#[test]
+fn a_scan_says_what_vanished_scanners_left_unknown() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    desk.file("nothing.json", "[]");
+    let market = Market::open_with(&desk, "--mode silent=posting:1");
+    let words =
+        |feed: &str| format!("scan {feed} --max-bids 1 --marketplace example --submit {}", market.url);
+    let call = |feed: &str| {
+        desk.call(&words(feed)).env("BIDLOCK_LOCK__TTL", "2s").env("BIDLOCK_SUBMIT__TIME_LIMIT", "1500ms")
+    };
+    let mut child = call("feed.json").start();
+    let is_sent = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        sent_and_accepted(&desk).0 > 0
+    });
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    assert!(is_sent);
+    let told = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let done = call("nothing.json").run().code(0);
+        done.err
+            .contains("1 bid of vanished scanners has an unknown outcome; settle it with `bidlock reconcile`")
+    });
+    assert!(told);
+    desk.run("bid list --state unknown").code(0).prints(&["claimant_silent"]);
 }
 
 #[test]

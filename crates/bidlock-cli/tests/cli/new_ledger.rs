@@ -131,6 +131,15 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
     assert!(!desk.run("doctor --database bidz.db").code(0).out.contains("refused here"));
     scan("--database bidz.db").code(0);
 
+    // One that was there is not begun anew in silence.
+    let moved = desk.work().join("elsewhere");
+    std::fs::create_dir(&moved).unwrap();
+    std::fs::rename(desk.work().join("bids.db"), moved.join("bids.db")).unwrap();
+    scan("--database bids.db").refused(2, &["is not there", "bids.db-instances", "backup", "--new-ledger"]);
+    assert!(!desk.work().join("bids.db").exists());
+    std::fs::rename(moved.join("bids.db"), desk.work().join("bids.db")).unwrap();
+    scan("--database bids.db").code(0);
+
     // Far from it: the default ledger is looked at.
     let elsewhere = Desk::new();
     elsewhere.file("feed.json", FEED);

@@ -105,12 +105,18 @@ impl SqliteLedger {
             prepared.map(|found| id = Some(found)).map_err(|e| schema::keep(&mut refusal, e))
         })
         .map_err(|e| refusal.unwrap_or_else(|| fault(schema::OPEN, e)))?;
-        let instances = beside(store.path(), "-instances");
+        let instances = SqliteLedger::folder_of_instances(store.path());
         let instance = InstanceFile::create(&instances).map_err(|e| fault(schema::OPEN, e))?;
         let id =
             id.ok_or_else(|| LedgerError::new(ErrorKind::Internal, schema::OPEN, "the ledger has no id"))?;
         let claimed = AtomicBool::new(false);
         Ok(SqliteLedger { inner: Arc::new(Inner { store, id, instance, instances, claimed }) })
+    }
+
+    /// The folder beside a ledger that names those who have it open. It stays when they end: without its ledger it shows
+    /// that there was one.
+    pub fn folder_of_instances(ledger: impl AsRef<Path>) -> PathBuf {
+        beside(ledger.as_ref(), "-instances")
     }
 
     /// Names this opening of the ledger in claims; its file lock proves the process's death later on.

@@ -159,7 +159,7 @@ fn accept_risk(app: &App, bid: &Bid, liveness: Liveness, accepted: bool) -> Resu
     let doubt = match liveness {
         Liveness::Gone => {
             app.out.say(format!(
-                "{holder}, which sent this bid, is gone; a request of it may still sit in a proxy, and carries the same idempotency key as a new bid"
+                "{holder}, which sent this bid, is gone; its request may have arrived all the same, or still sit in a proxy: look at the marketplace (`bidlock reconcile` does, where it can be asked) before the next scan sends a new bid, which carries the same idempotency key"
             ));
             return Ok(());
         }

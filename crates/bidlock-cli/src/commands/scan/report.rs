@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bidlock::{Clock, Moment, SystemClock};
 use bidlock_ledger::{BidBrief, PostingId};
 use bidlock_market::Posting;
-use bidlock_pipeline::{DeferReason, Outage, Outcome, Stop};
+use bidlock_pipeline::{DeferReason, Outage, Outcome, ScanSummary, Stop};
 use serde_json::{Map, Value, json};
 
 use super::{feeds::Item, told::Told};
@@ -44,12 +44,18 @@ struct Pass {
     unreadable: u64,
     approved_sent: u64,
     swept: u64,
+    swept_unknown: u64,
     /// Postings whose request never left: the marketplace can't be reached.
     unreachable: u64,
     /// Why not, as the last of them says.
     out_of_reach: Option<String>,
     /// Something was written that no pass before has said.
     news: bool,
+}
+
+fn unknown_outcomes(bids: u64, whose: &str) -> String {
+    let (bid, have, them) = if bids == 1 { ("bid", "has", "it") } else { ("bids", "have", "them") };
+    format!("{bids} {bid}{whose} {have} an unknown outcome; settle {them} with `bidlock reconcile`")
 }
 
 impl Pass {
@@ -63,6 +69,7 @@ impl Pass {
             unreadable: 0,
             approved_sent: 0,
             swept: 0,
+            swept_unknown: 0,
             unreachable: 0,
             out_of_reach: None,
             news: false,
@@ -154,8 +161,9 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(super) fn swept(&mut self, rows: u64) {
-        self.pass.swept += rows;
+    pub(super) fn swept(&mut self, done: &ScanSummary) {
+        self.pass.swept += done.swept;
+        self.pass.swept_unknown += done.swept_unknown;
     }
 
     /// The last line of a pass; the next pass counts anew. `stale_claims` is the pipeline's count so far. People read
@@ -184,11 +192,10 @@ impl<'a> Report<'a> {
             return Ok(());
         }
         self.out.fields(&self.as_rows(&pass, stale_here, seconds))?;
-        let unknown = pass.counts[6];
-        if unknown > 0 {
-            let (bids, them) = if unknown == 1 { ("bid has", "it") } else { ("bids have", "them") };
-            self.out
-                .warn(format!("{unknown} {bids} an unknown outcome; settle {them} with `bidlock reconcile`"));
+        for (unknown, whose) in [(pass.counts[6], ""), (pass.swept_unknown, " of vanished scanners")] {
+            if unknown > 0 {
+                self.out.warn(unknown_outcomes(unknown, whose));
+            }
         }
         Ok(())
     }
@@ -220,6 +227,7 @@ impl<'a> Report<'a> {
         line.insert("unreadable_files".to_owned(), json!(pass.unreadable));
         line.insert("approved_sent".to_owned(), json!(pass.approved_sent));
         line.insert("swept".to_owned(), json!(pass.swept));
+        line.insert("swept_unknown".to_owned(), json!(pass.swept_unknown));
         line.insert("stale_claims".to_owned(), json!(stale_claims));
         line.insert("dry_run".to_owned(), json!(self.dry_run));
         if let Some(used) = &fallback {
