@@ -345,7 +345,7 @@ mod tests {
         assert!(!share.is_likely(), "nothing has happened yet");
         share.0.store(Share::ONE / 2, Relaxed);
         assert!(!share.is_likely(), "half of the time is not mostly");
-        assert!(noted(2, 2) && noted(3, 4));
+        assert!(noted(2, 2) && noted(3, 4) && !noted(1, 4));
         assert!(!noted(0, 2));
         assert!(!noted(0, 0), "an empty batch");
     }
