@@ -210,6 +210,23 @@ async fn a_claim_is_one_round_trip_and_a_move_two() {
     let before = logged();
     granted(&ledger, &posting("4"), "here").await;
     assert_eq!(logged() - before, 6, "{}", server.log());
+
+    // Many expired claims are taken over together: that statement, BEGIN, two looks, the update, its events, COMMIT.
+    let expiring = ["5", "6", "7"].map(|name| bidlock_ledger::NewClaim {
+        ttl: Duration::from_millis(1),
+        ..request(&posting(name), "before")
+    });
+    ledger.claim(&expiring).await.unwrap();
+    // Longer than they last.
+    server.sql("SELECT pg_sleep(0.01)");
+    let before = logged();
+    let taking = ["5", "6", "7"].map(|name| request(&posting(name), "after"));
+    let taken = ledger.claim(&taking).await.unwrap();
+    assert!(
+        taken.iter().all(|one| matches!(one, ClaimOutcome::Granted(claim) if claim.taken_over)),
+        "{taken:?}"
+    );
+    assert_eq!(logged() - before, 7, "{}", server.log());
     assert!(!server.log().contains("execute s"), "a named statement would break behind a transaction pooler");
 }
 
