@@ -84,6 +84,8 @@ fn given_up(inner: &Inner, place: &Place<'_>, wait: Wait) -> Result<Attempt> {
 /// As first of the local queue: asks, waits for a wake-up or for a pause to end, and asks again.
 async fn poll(inner: &Arc<Inner>, key: &LockKey, place: &Place<'_>, until: Moment) -> Result<Attempt> {
     let mut request = inner.request(key);
+    // Whoever hands the lock over does so after the last look.
+    let mut looked = inner.clock.now();
     let mut waiter = queue_at_once(inner, &request).await?;
     let mut held = waiter.as_ref().and_then(Waiter::held);
     if let Some(held) = &held {
@@ -93,6 +95,7 @@ async fn poll(inner: &Arc<Inner>, key: &LockKey, place: &Place<'_>, until: Momen
     let mut look = waiter.is_none();
     loop {
         if look {
+            looked = inner.clock.now();
             let seen = match inner.ask_one(&request).await? {
                 Attempt::Acquired(lease) => return Ok(Attempt::Acquired(lease)),
                 Attempt::Held(seen) => seen,
@@ -117,7 +120,7 @@ async fn poll(inner: &Arc<Inner>, key: &LockKey, place: &Place<'_>, until: Momen
             () = inner.clock.sleep_until(wake) => continue,
         };
         let Turn::Granted { grant, age, firm_for } = turn else { continue };
-        if let Some(lease) = take_turn(inner, &request, grant, (age, firm_for)).await? {
+        if let Some(lease) = take_turn(inner, &request, grant, (age, firm_for), looked).await? {
             return Ok(Attempt::Acquired(lease));
         }
         // What has been given back must not be taken again under its name.
@@ -141,12 +144,15 @@ async fn queue_at_once(inner: &Inner, request: &Acquire) -> Result<Option<Waiter
     }
 }
 
-/// A lock that was handed over is ours, unless this process slept through its end meanwhile.
+/// A lock that was handed over is ours, unless this process slept through its end meanwhile. How old the grant is, the
+/// store's clock tells, which may have leapt: where so much time has passed here since the last look that it can have
+/// ended, a renewal proves that it has not.
 async fn take_turn(
     inner: &Arc<Inner>,
     request: &Acquire,
     grant: Grant,
     (age, firm_for): (Duration, Option<Duration>),
+    looked: Moment,
 ) -> Result<Option<Lease>> {
     let now = inner.clock.now();
     let sent = Moment::from_nanos(now.as_nanos().saturating_sub(Moment::ORIGIN.later(age).as_nanos()));
@@ -156,8 +162,10 @@ async fn take_turn(
         return Ok(None);
     }
     let lease = inner.hold_firm(grant, request.ttl, firm_for, sent)?;
+    let may_have_ended = now >= looked.own_deadline(firm_for);
     // Its first renewal makes it whole; where nobody renews in the background, that is now.
-    if firm_for < request.ttl && inner.renewer.is_none() && lease.renew().await? == Renewed::Lost {
+    let is_whole = firm_for >= request.ttl || inner.renewer.is_some();
+    if (may_have_ended || !is_whole) && lease.renew().await? == Renewed::Lost {
         return Ok(None);
     }
     Ok(Some(lease))

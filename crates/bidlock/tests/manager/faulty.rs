@@ -3,15 +3,16 @@
 #![allow(unreachable_pub, reason = "for the tests beside it")]
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bidlock::backends::memory::MemoryBackend;
 use bidlock::{
-    Acquire, Acquired, Actor, Capability, Clock, Error, ErrorKind, Grant, Health, HeldLock, KeyFilter,
-    LedgerBinding, LockBackend, LockKey, LockManager, ManualClock, Moment, Nonce, Page, Released, Renewed,
-    Result, Shared, Waiter,
+    Acquire, Acquired, Actor, Capability, Clock, Enlisted, Error, ErrorKind, Grant, Health, HeldLock,
+    KeyFilter, LedgerBinding, LockBackend, LockKey, LockManager, ManualClock, Moment, Nonce, Page, Released,
+    Renewed, Result, Shared, Turn, Waiter,
 };
 use tokio::sync::Notify;
 
@@ -37,11 +38,14 @@ pub enum Fault {
 /// A memory backend whose next calls go wrong as they are told to.
 #[derive(Debug)]
 pub struct Faulty {
-    store: MemoryBackend,
+    store: Arc<MemoryBackend>,
     clock: Arc<ManualClock>,
     pub acquires: Mutex<VecDeque<Fault>>,
     pub renewals: Mutex<VecDeque<Fault>>,
     pub releases: Mutex<VecDeque<Fault>>,
+    /// Its waiters are handed the lock, sleep through its end, after which another has it, and hear of it as of something
+    /// new, as where the store's clock has leapt.
+    pub sleepers: AtomicBool,
     pub asked: Mutex<Vec<Nonce>>,
     pub renewed: Notify,
     /// When renewals and releases were asked for, and of how many.
@@ -71,6 +75,32 @@ impl Faulty {
                 answer
             }
         }
+    }
+}
+
+/// How long a lock that is handed to a sleeper lasts, and how long he sleeps.
+pub const UNCONFIRMED: Duration = Duration::from_secs(2);
+pub const SLEPT: Duration = Duration::from_secs(3);
+
+/// See [`Faulty::sleepers`].
+#[derive(Debug)]
+struct Sleeper {
+    store: Arc<MemoryBackend>,
+    clock: Arc<ManualClock>,
+    request: Acquire,
+}
+
+#[async_trait]
+impl Enlisted for Sleeper {
+    async fn next(&mut self) -> Result<Turn> {
+        let short = Acquire { ttl: UNCONFIRMED, ..self.request.clone() };
+        let Acquired::Granted(grant) = self.store.try_acquire(&[short]).await?.remove(0) else {
+            return Ok(Turn::TryAgain);
+        };
+        self.clock.advance(SLEPT);
+        let another = Acquire { nonce: Nonce::from_bytes([7; 16]), ttl: TTL, ..self.request.clone() };
+        assert!(matches!(self.store.try_acquire(&[another]).await?[0], Acquired::Granted(_)));
+        Ok(Turn::Granted { grant, age: Duration::ZERO, firm_for: Some(UNCONFIRMED) })
     }
 }
 
@@ -120,6 +150,10 @@ impl LockBackend for Faulty {
     }
 
     async fn enlist(&self, request: &Acquire) -> Result<Waiter> {
+        if self.sleepers.load(SeqCst) {
+            let (store, clock) = (self.store.clone(), self.clock.clone());
+            return Ok(Waiter::new(Sleeper { store, clock, request: request.clone() }));
+        }
         // Where a release wakes everybody, queueing takes a free lock.
         self.spoil(next(&self.acquires), self.store.enlist(request)).await
     }
@@ -145,11 +179,12 @@ pub struct Setup {
 pub fn setup() -> Setup {
     let clock = Arc::new(ManualClock::new());
     let backend = Arc::new(Faulty {
-        store: MemoryBackend::with_clock(clock.clone()),
+        store: Arc::new(MemoryBackend::with_clock(clock.clone())),
         clock: clock.clone(),
         acquires: Mutex::default(),
         renewals: Mutex::default(),
         releases: Mutex::default(),
+        sleepers: AtomicBool::new(false),
         asked: Mutex::default(),
         renewed: Notify::new(),
         renewed_at: Mutex::default(),

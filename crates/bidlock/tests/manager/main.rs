@@ -9,13 +9,14 @@
 mod background;
 mod faulty;
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use bidlock::{
     Actor, Attempt, Clock, Effect, ErrorKind, Guarded, LockBackend, LockKey, LockManager, Released, Wait,
 };
 
-use faulty::{Fault, TTL, key, settle, setup};
+use faulty::{Fault, SLEPT, TTL, key, settle, setup};
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_under_the_same_nonce() {
@@ -37,6 +38,17 @@ async fn an_attempt_that_stays_unanswered_is_an_error_and_given_back() {
     assert_eq!(setup.locks.stats().errors, 1);
     assert!(!setup.is_free().await);
     setup.until_free().await;
+}
+
+/// A store's clock that leaps calls a grant new that has ended: the sleeper's own clock doubts it, and a renewal decides.
+#[tokio::test]
+async fn a_lock_that_was_handed_to_a_sleeper_is_confirmed_before_it_is_his() {
+    let setup = setup();
+    setup.backend.sleepers.store(true, SeqCst);
+    let limit = Wait::up_to(SLEPT - Duration::from_millis(1));
+    assert!(!setup.locks.lock(&key(), limit).await.unwrap().is_acquired());
+    assert_eq!(setup.backend.renewed_at.lock().unwrap().len(), 1, "one renewal, which said that it is lost");
+    assert_eq!(setup.locks.stats().successes, 0);
 }
 
 /// The refusals are of later tries, and say nothing of the first.
