@@ -7,7 +7,8 @@ use crate::without_password;
 pub struct ServerUrl(String);
 
 impl ServerUrl {
-    pub(crate) fn new(url: impl Into<String>) -> ServerUrl {
+    /// Of what is known to be one: nothing is looked at.
+    pub fn new(url: impl Into<String>) -> ServerUrl {
         ServerUrl(url.into())
     }
 

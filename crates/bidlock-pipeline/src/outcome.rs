@@ -157,6 +157,12 @@ pub enum DeferReason {
         /// What failed.
         detail: String,
     },
+    /// The request never left, as it was too late for it: whoever sends must have a claim that nobody takes over meanwhile.
+    #[error("the claim ran out before the request left: {detail}")]
+    ClaimRanOut {
+        /// What took so long.
+        detail: String,
+    },
     /// The marketplace answers others at its address, and has nothing there for this posting. Not asked again for a while.
     #[error("the marketplace takes no bid on this posting now: {detail}")]
     NotTaken {

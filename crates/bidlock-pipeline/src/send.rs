@@ -13,6 +13,7 @@
 //! | nothing accepted: account refused, or nothing at the address | handed back, sending stops | deferred |
 //! | nothing accepted: nothing there for this posting, at an address that has answered | handed back | deferred |
 //! | lost | `unknown`; after several in a row sending stops | unknown |
+//! | none: the claim ran out before the request left | handed back | deferred |
 //!
 //! What comes back while the ledger is away is recorded when it is back. Where that takes longer than its sender waits the
 //! row stays `submitting` until the sweeper makes it `unknown`, and the outcome is unknown: whoever has sent never calls
@@ -144,8 +145,8 @@ impl Pipeline {
             Applied::Already(row)
                 if row.epoch == passing && matches!(row.state, BidState::Submitting | BidState::Unknown) =>
             {
-                let detail = "the claim ran out at the door: the ledger was away".to_owned();
-                Ok(Door::Shut(self.hand_back(&row, DeferReason::NotSent { detail }).await?))
+                let detail = "the ledger was away at the door".to_owned();
+                Ok(Door::Shut(self.hand_back(&row, DeferReason::ClaimRanOut { detail }).await?))
             }
             Applied::Already(row) => Ok(Door::Shut(self.outcome_of_other(&row))),
             Applied::Not(NotMoved::CapReached(row)) => {
@@ -179,11 +180,10 @@ impl Pipeline {
         let limit = self.marketplace.time_limit() + TIME_LIMIT_SLACK;
         // The last look before the request. Whatever may have gone out before came back with proof of its own.
         if self.clock.now() >= good_until {
-            let detail =
-                "the claim ran out before the request left: this process slept, or the ledger was away"
-                    .to_owned();
-            tracing::warn!(posting = %bid.posting, bid = %bid.id, "{detail}");
-            return Ok(Next::Done(self.hand_back(bid, DeferReason::NotSent { detail }).await?));
+            let why =
+                DeferReason::ClaimRanOut { detail: "this process slept, or the ledger was away".to_owned() };
+            tracing::warn!(posting = %bid.posting, bid = %bid.id, "{why}");
+            return Ok(Next::Done(self.hand_back(bid, why).await?));
         }
         let answer = tokio::select! {
             answer = tokio::time::timeout(limit, self.marketplace.submit(&submission)) => answer.unwrap_or_else(

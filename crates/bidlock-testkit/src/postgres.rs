@@ -11,13 +11,17 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, flock},
+    fs::{FlockOperation, flock, statvfs},
     process::{Pid, Signal, kill_process},
 };
 
 /// The server's superuser and database; the password is in its URL.
 const USER: &str = "bidlock";
 const PASSWORD: &str = "made-up secret/1";
+/// Files in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
+/// Bytes that must be free there: for more servers than run side by side.
+const MEMORY_NEEDED: u64 = 2 << 30;
 /// How often a start is tried: the free port may be somebody else's by then.
 const STARTS: usize = 5;
 /// How often to look whether the server has come up or ended: up to a minute.
@@ -31,17 +35,25 @@ const END_LOOKS: usize = 1_000;
 pub struct PostgresOptions {
     settings: Vec<(String, String)>,
     folder: Option<PathBuf>,
+    on_disk: bool,
 }
 
 impl PostgresOptions {
-    /// A server that does not sync, for tests that pull no plug.
+    /// A server that does not sync, for tests that pull no plug; in memory, where that has room.
     pub fn new() -> PostgresOptions {
         PostgresOptions::default().with("fsync", "off")
     }
 
     /// A server that syncs, for benchmarks.
     pub fn durable() -> PostgresOptions {
-        PostgresOptions::default()
+        PostgresOptions::default().on_disk()
+    }
+
+    /// Its data grow for hours: not in memory.
+    #[must_use]
+    pub fn on_disk(mut self) -> PostgresOptions {
+        self.on_disk = true;
+        self
     }
 
     /// A setting of `postgresql.conf`.
@@ -49,6 +61,20 @@ impl PostgresOptions {
     pub fn with(mut self, name: &str, value: &str) -> PostgresOptions {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// A cluster is a thousand files, and every test has its own: without syncing they may as well be in memory, where
+    /// making and deleting them costs no search for free inodes.
+    fn new_folder(&self, prefix: &str) -> tempfile::TempDir {
+        let has_room = || statvfs(MEMORY).is_ok_and(|found| found.f_bavail * found.f_frsize >= MEMORY_NEEDED);
+        let mut builder = tempfile::Builder::new();
+        let made = match builder.prefix(prefix) {
+            builder if !self.on_disk && has_room() => {
+                builder.tempdir_in(MEMORY).or_else(|_| builder.tempdir())
+            }
+            builder => builder.tempdir(),
+        };
+        made.unwrap()
     }
 
     /// Where its data are to be, instead of the temporary folder; it must be empty.
@@ -81,7 +107,7 @@ impl PostgresServer {
             crate::missing("postgres", "no PostgreSQL server");
             return None;
         };
-        let folder = tempfile::Builder::new().prefix("bidlock-postgres-").tempdir().unwrap();
+        let folder = options.new_folder("bidlock-postgres-");
         let data = options.folder.clone().unwrap_or_else(|| folder.path().join("data"));
         copy_template(&programs, &data);
         Some(run(programs, folder, data, options))
@@ -100,7 +126,7 @@ impl PostgresServer {
 
     /// A read-only standby of this server, which streams from it.
     pub fn standby(&self) -> PostgresServer {
-        let folder = tempfile::Builder::new().prefix("bidlock-standby-").tempdir().unwrap();
+        let folder = self.options.new_folder("bidlock-standby-");
         let data = folder.path().join("data");
         own(folder.path());
         let mut command = as_server_user(&self.programs.join("pg_basebackup"));
@@ -366,7 +392,7 @@ fn copy_template(programs: &Path, data: &Path) {
     fs::create_dir_all(&place).unwrap();
     let lock = fs::File::create(place.join("lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
-    let template = place.join(format!("postgres-{}-{}", made.size(), made.mtime()));
+    let template = place.join(format!("postgres-{}-{}-1", made.size(), made.mtime()));
     if !template.exists() {
         make_template(programs, &place, &template);
     }
@@ -399,7 +425,9 @@ fn make_template(programs: &Path, place: &Path, template: &Path) {
     let mut single = as_server_user(&programs.join("postgres"));
     single.args(["--single", "-D"]).arg(&data).arg("template1");
     let mut child = single.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(format!("CREATE DATABASE {USER};\n").as_bytes()).unwrap();
+    // Every test copies it: no database more than it needs.
+    let rename = format!("ALTER DATABASE postgres RENAME TO {USER};\n");
+    child.stdin.take().unwrap().write_all(rename.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     fs::rename(data, template).unwrap();
 }

@@ -87,7 +87,7 @@ pub struct Checked {
     /// When each submission reached the marketplace, whether it was accepted, whether its answer was a fault: for the
     /// picture, evenly thinned to at most [`MAX_TICKS`].
     pub ticks: Vec<Tick>,
-    /// When outcomes became unknown, at most [`MAX_TICKS`] of them.
+    /// When outcomes became unknown, evenly thinned to at most [`MAX_TICKS`].
     pub unknown_ms: Vec<i64>,
     /// What the faults behind the silence of claimants are worth.
     #[serde(default)]
@@ -178,13 +178,13 @@ pub fn check(folder: &RunFolder) -> Result<Checked, HistoryError> {
     without_redis::finish(&timeline, record.sent.len(), &mut found);
     not_exercised(&begun, &mut found);
     evidence::show(folder, &begun, &timeline, found.violations())?;
-    let unknowns::Tally { counts, at_ms: unknown_ms, silences_ms } = tally;
+    let unknowns::Tally { counts, at_ms, silences_ms } = tally;
     let silence_by_chance = Chance::of(&silences_ms, &around);
     let unknowns = counts.into_iter().map(|((cause, fault), count)| Unknown { cause, fault, count });
     Ok(Checked {
         faults: counted(&timeline, &record),
         unknowns: unknowns.collect(),
-        unknown_ms,
+        unknown_ms: thinned(&at_ms).copied().collect(),
         silence_by_chance,
         states,
         postings: in_feed,
@@ -303,10 +303,13 @@ fn counted(timeline: &Timeline, record: &Record) -> BTreeMap<FaultKind, u64> {
     faults
 }
 
+/// At most [`MAX_TICKS`] of them, from the first to the last.
+fn thinned<T>(all: &[T]) -> impl Iterator<Item = &T> {
+    all.iter().step_by(all.len().div_ceil(MAX_TICKS).max(1))
+}
+
 fn ticks(record: &Record) -> Vec<Tick> {
-    let step = record.sent.len().div_ceil(MAX_TICKS).max(1);
-    let every = record.sent.iter().step_by(step);
-    every
+    thinned(&record.sent)
         .map(|sent| Tick {
             at_ms: sent.at_ms,
             accepted: sent.accepted.is_some(),

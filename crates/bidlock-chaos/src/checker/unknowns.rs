@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bidlock_ledger::{Action, Bid, BidEvent, BidState, UnknownCause};
 
 use super::{
-    Findings, Invariant, MAX_TICKS,
+    Findings, Invariant,
     around::{Around, SLACK_MS},
     chance::MAX_SILENCES,
     record::Sent,
@@ -31,7 +31,7 @@ pub(crate) const HOST_STALLED: &str = "host_stalled";
 pub(super) struct Tally {
     /// How often each cause was explained by each fault.
     pub(super) counts: BTreeMap<(String, String), u64>,
-    /// When they became unknown: the first ones, for the picture.
+    /// When they became unknown.
     pub(super) at_ms: Vec<i64>,
     /// How long after their door claimants were found to be silent, where that can be told: at most [`MAX_SILENCES`].
     pub(super) silences_ms: Vec<i64>,
@@ -84,9 +84,7 @@ pub(super) fn check(
         found.looked(Invariant::Unknowns, "unknown outcomes", 1);
         let name = why.as_ref().map_or("nothing", Why::name);
         *tally.counts.entry((cause.to_string(), name.to_owned())).or_default() += 1;
-        if tally.at_ms.len() < MAX_TICKS {
-            tally.at_ms.push(around.at_ms(event));
-        }
+        tally.at_ms.push(around.at_ms(event));
         if why.is_none() {
             let reason = event.reason.as_deref().unwrap_or_default();
             let what = format!("bid {}: no fault explains `{cause}` ({reason})", bid.id);

@@ -107,7 +107,7 @@ impl Servers {
         if wants(Place::Postgres) {
             let start = |running: &mut Running| {
                 running.postgres =
-                    PostgresServer::start(PostgresOptions::new().with("max_connections", "200"));
+                    PostgresServer::start(PostgresOptions::new().on_disk().with("max_connections", "200"));
                 running.postgres.as_ref().map_or((0, String::new()), |server| (server.port(), server.url()))
             };
             (servers.postgres_port, servers.postgres_url) = servers.ask("start PostgreSQL", start).await?;

@@ -45,7 +45,7 @@ pub(crate) struct ScanArgs {
     /// Let these locks serve this ledger from now on, whichever they served before
     #[arg(long)]
     pub(crate) rebind_ledger: bool,
-    /// Begin a new ledger though another one of this host has bids: a posting that has one there can get a second
+    /// Begin a new ledger though another one of yours has bids: a posting that has one there can get a second
     #[arg(long)]
     pub(crate) new_ledger: bool,
     /// The replaced system's database, while its instances still run: its bids count, and ours are shown to it

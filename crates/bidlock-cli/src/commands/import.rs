@@ -4,7 +4,7 @@ use bidlock_ledger::{Actor, LedgerStore};
 use bidlock_legacy::{Coexistence, Importer, Instances, LegacyDatabase, Place, Report, System, coexistence};
 use serde_json::json;
 
-use super::beside;
+use super::{beside, new_ledger};
 use crate::{
     app::{Access, App},
     args::{ImportArgs, ImportCommand, ImportLegacyArgs},
@@ -42,6 +42,7 @@ pub(crate) async fn run(app: &App, args: ImportArgs) -> Result<Exit, CliError> {
     if let (Some(ledger), false) = (&ledger, args.dry_run) {
         coexistence::remember(&**ledger, &from, &actor, beside::now()).await?;
         beside::tell_if_elsewhere(app, &Coexistence::of(&**ledger).await?, &from);
+        new_ledger::keep_that_it_is_sent_from(app, &**ledger).await?;
     }
     let importer = Importer::new(from.clone(), ledger.clone(), args.dry_run, App::now().as_millisecond());
     let report = importer.run().await.map_err(CliError::from)?;

@@ -19,6 +19,7 @@ pub(crate) mod posting;
 pub(crate) mod reconcile;
 pub(crate) mod sandbox;
 pub(crate) mod scan;
+mod sent_from;
 
 use clap::error::ErrorKind;
 

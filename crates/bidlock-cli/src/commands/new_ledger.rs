@@ -5,13 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bidlock_config::LedgerPlace;
+use bidlock_config::{LedgerPlace, LockPlace};
 use bidlock_ledger::{Actor, BidFilter, LedgerStore, NewNote, Page, SqliteLedger};
 use bidlock_legacy::{Coexistence, presence};
 
 use super::{
     beside, migrate,
     own_files::{is_beside_a_database, is_same},
+    sent_from::{self, At, SentFrom},
 };
 use crate::{
     app::{Access, App},
@@ -22,9 +23,12 @@ use crate::{
 /// The name of the ledger's note: a person has said that it is a new one.
 const MEANT: &str = "new_ledger";
 
-/// Ledgers of this host that may be meant instead of the one that is named.
+/// Ledgers of this user that may be meant instead of the one that is named.
 #[derive(Debug, Default)]
-pub(super) struct Others(Vec<Other>);
+pub(super) struct Others {
+    files: Vec<Other>,
+    sent_from: Vec<SentFrom>,
+}
 
 /// One of them, or what could be one.
 #[derive(Debug)]
@@ -37,19 +41,40 @@ struct Other {
 }
 
 impl Others {
-    /// The default one, and those in the folder of the named one. Look before anything is opened: a file is looked into, and
-    /// closing it drops the locks that this process has on it.
+    /// The default one, those in the folder of the named one, and those that this user has sent from. Look before
+    /// anything is opened: a file is looked into, and closing it drops the locks that this process has on it.
     ///
     /// # Errors
     /// The settings name no ledger, or looking failed.
     pub(super) async fn look(app: &App) -> Result<Others, CliError> {
-        let (place, default) = (app.config()?.ledger_place()?, app.config()?.default_ledger().ok());
+        let config = app.config()?;
+        let (place, default) = (config.ledger_place()?, config.default_ledger().ok());
+        let list = config.ledgers_sent_from();
+        // What is wrong with the choice of locks is told where they are opened.
+        let locks = [config.lock_choice(), config.locks_beside_the_ledger()];
+        let locks = locks.into_iter().flatten().map(|choice| choice.place).collect::<Vec<_>>();
+        let look = move || {
+            let mut files = files(&place, &locks, default);
+            let sent_from = list.as_deref().map_or(Ok(Vec::new()), sent_from::all).unwrap_or_else(|error| {
+                let path = list.unwrap_or_default();
+                files.push(Other {
+                    origin: "the list of the ledgers that you have sent from",
+                    path,
+                    unseen: Some(error),
+                });
+                Vec::new()
+            });
+            Others { files, sent_from }
+        };
         // Nothing found because nothing was looked at would let a scan send.
-        match tokio::task::spawn_blocking(move || others(&place, default)).await {
-            Ok(others) => Ok(Others(others)),
-            Err(panic) => Err(CliError::unavailable(format!("looking for other ledgers failed: {panic}"))
-                .hint("this is a fault of bidlock; please report it")),
-        }
+        tokio::task::spawn_blocking(look).await.map_err(|panic| {
+            CliError::unavailable(format!("looking for other ledgers failed: {panic}"))
+                .hint("this is a fault of bidlock; please report it")
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.sent_from.is_empty()
     }
 }
 
@@ -70,11 +95,27 @@ pub(super) async fn may_be_made(app: &App, meant: bool, others: &Others) -> Resu
         return Ok(());
     }
     refuse_a_database_of_old_bids(app, &Coexistence::default()).await?;
-    if meant {
-        return Ok(());
+    if meant { Ok(()) } else { refuse_to_begin(app, others).await }
+}
+
+/// Keeps that this user has bids in this ledger: whoever names another one by mistake is told of it.
+///
+/// # Errors
+/// The ledger can't be asked. A list that can't be written is told, as long as the ledger is a new one.
+pub(super) async fn keep_that_it_is_sent_from(app: &App, ledger: &dyn LedgerStore) -> Result<(), CliError> {
+    let (config, id) = (app.config()?, ledger.ledger_id().to_string());
+    let (Some(list), place) = (config.ledgers_sent_from(), config.ledger_place()?) else { return Ok(()) };
+    let shown = list.display().to_string();
+    let kept = tokio::task::spawn_blocking(move || sent_from::keep(&list, &id, &place)).await;
+    match kept.map_err(io::Error::other).flatten() {
+        Ok(()) => {}
+        Err(error) if has_bids(ledger).await? => tracing::debug!(%error, list = shown, "not kept"),
+        Err(error) => app.out.warn(format!(
+            "cannot note in {shown} that this ledger is sent from: {error}; a scan that names another one by mistake is \
+             not told of it"
+        )),
     }
-    refuse_where_one_was(app, &place)?;
-    refuse_beside_another(app, others).await
+    Ok(())
 }
 
 /// Looks whether a scan may send from this ledger, which somebody has made: a dry run, say, or `migrate up`. As long as it
@@ -89,7 +130,7 @@ pub(super) async fn may_be_sent_from(
     others: &Others,
 ) -> Result<(), CliError> {
     refuse_a_database_of_old_bids(app, &Coexistence::of(ledger).await?).await?;
-    if !others.0.is_empty() && meant && ledger.note(MEANT).await?.is_none() {
+    if !others.is_empty() && meant && ledger.note(MEANT).await?.is_none() {
         let (name, value) = (MEANT.to_owned(), "begun beside another on purpose".to_owned());
         // False: somebody else has said so at the same moment.
         ledger
@@ -99,7 +140,7 @@ pub(super) async fn may_be_sent_from(
     refuse_if_not_meant(app, ledger, others).await
 }
 
-/// Refuses a ledger without bids that is not said to be meant, where another one of this host has bids.
+/// Refuses a ledger without bids that is not said to be meant, where another one of this user has bids.
 ///
 /// # Errors
 /// As [`may_be_made`].
@@ -108,10 +149,10 @@ pub(super) async fn refuse_if_not_meant(
     ledger: &dyn LedgerStore,
     others: &Others,
 ) -> Result<(), CliError> {
-    if others.0.is_empty() || has_bids(ledger).await? || ledger.note(MEANT).await?.is_some() {
+    if others.is_empty() || has_bids(ledger).await? || ledger.note(MEANT).await?.is_some() {
         return Ok(());
     }
-    refuse_beside_another(app, others).await
+    refuse_beside_another(app, others, Some(ledger)).await
 }
 
 async fn has_bids(ledger: &dyn LedgerStore) -> Result<bool, CliError> {
@@ -144,20 +185,31 @@ pub(super) async fn refuse_a_database_of_old_bids(app: &App, known: &Coexistence
     }
 }
 
+/// Refuses to make a ledger that is not said to be meant.
+///
+/// # Errors
+/// As [`may_be_made`].
+pub(super) async fn refuse_to_begin(app: &App, others: &Others) -> Result<(), CliError> {
+    refuse_where_one_was(app)?;
+    refuse_beside_another(app, others, None).await
+}
+
 /// Who has opened a ledger leaves a folder beside it: without the file, it was moved or deleted.
 ///
 /// # Errors
 /// There is such a folder.
-fn refuse_where_one_was(app: &App, place: &LedgerPlace) -> Result<(), CliError> {
-    let LedgerPlace::Sqlite(path) = place else { return Ok(()) };
-    let left = SqliteLedger::folder_of_instances(path);
-    if !left.try_exists().unwrap_or(true) {
+fn refuse_where_one_was(app: &App) -> Result<(), CliError> {
+    let LedgerPlace::Sqlite(path) = app.config()?.ledger_place()? else { return Ok(()) };
+    let left = SqliteLedger::folder_of_instances(&path);
+    // Another scanner may have made it by now.
+    if path.try_exists().unwrap_or(true) || !left.try_exists().unwrap_or(true) {
         return Ok(());
     }
     Err(CliError::usage(format!(
-        "{}: {place} is not there, and {} says that it was: a new one would know none of its bids, and their postings could \
-         get a second bid",
+        "{}: {} is not there, and {} says that it was: a new one would know none of its bids, and their postings could get \
+         a second bid",
         app.config()?.named("ledger.url"),
+        path.display(),
         left.display()
     ))
     .hint(
@@ -169,67 +221,115 @@ fn refuse_where_one_was(app: &App, place: &LedgerPlace) -> Result<(), CliError> 
 /// A user who moves from a file to a server, or has mistyped where the ledger is, would bid twice.
 ///
 /// # Errors
-/// Another ledger of this host has bids, or can't be looked at.
-pub(super) async fn refuse_beside_another(app: &App, others: &Others) -> Result<(), CliError> {
-    let place = app.config()?.ledger_place()?;
-    for Other { origin, path, unseen } in &others.0 {
-        let shown = path.display().to_string();
-        let way_out = "name that one if it is the one that you mean (the default one needs no name); or, where its bids do \
-                       not matter or are known to the marketplace, begin the new one with --new-ledger, once";
-        let looked = async {
-            if let Some(error) = unseen {
-                return Err(CliError::unavailable(format!("{shown}: {error}")));
+/// Another ledger of this user has bids, or can't be looked at.
+async fn refuse_beside_another(
+    app: &App,
+    others: &Others,
+    ledger: Option<&dyn LedgerStore>,
+) -> Result<(), CliError> {
+    for Other { origin, path, unseen } in &others.files {
+        match unseen {
+            None => refuse_if_it_has_bids(app, origin, path).await?,
+            Some(error) => {
+                let unseen = CliError::unavailable(format!("{origin}: {}: {error}", path.display()));
+                return Err(cannot_be_looked_at(app, unseen)?);
             }
-            let there = LedgerPlace::Sqlite(path.clone());
-            let (ledger, _) = stores::open_ledger(&there, Access::Existing, origin).await?;
-            has_bids(&*ledger).await
-        };
-        match looked.await {
-            Ok(false) => {}
-            Ok(true) => {
-                return Err(CliError::usage(format!(
-                    "{}: {place} has no bids yet, and {origin}, {shown}, has some: the new one would know none of \
-                     them, and their postings could get a second bid",
-                    app.config()?.named("ledger.url")
-                ))
-                .hint(way_out));
-            }
-            Err(error) => {
-                return Err(CliError::new(
-                    error.code,
-                    format!("{place} has no bids yet, and {origin} can't be looked at: {}", error.message),
-                )
-                .hint(way_out));
+        }
+    }
+    let (place, own) = (app.config()?.ledger_place()?, ledger.map(|ledger| ledger.ledger_id().to_string()));
+    for SentFrom { ledger, at } in &others.sent_from {
+        match at {
+            _ if own.as_ref() == Some(ledger) => {}
+            At::File(path) if is_at(&place, path) => return Err(is_gone(app)?),
+            At::File(path) if !path.try_exists().unwrap_or(true) => {}
+            At::File(path) if others.files.iter().any(|other| is_same(&other.path, path)) => {}
+            At::File(path) => refuse_if_it_has_bids(app, "a ledger that you have sent from", path).await?,
+            At::Server(url) if *url == place.to_string() => return Err(is_gone(app)?),
+            At::Server(url) => {
+                let why = format!(
+                    "and you have sent from {url}, which may have some; its password is not kept, so that it can't be asked"
+                );
+                return Err(refused(app, &why, CliError::usage)?);
             }
         }
     }
     Ok(())
 }
 
-/// See [`Others::look`].
-fn others(place: &LedgerPlace, default: Option<PathBuf>) -> Vec<Other> {
-    let mut others = Vec::new();
+async fn refuse_if_it_has_bids(app: &App, origin: &str, path: &Path) -> Result<(), CliError> {
+    let looked = async {
+        let there = LedgerPlace::Sqlite(path.to_owned());
+        let (ledger, _) = stores::open_ledger(&there, Access::Existing, origin).await?;
+        has_bids(&*ledger).await
+    };
+    match looked.await {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            Err(refused(app, &format!("and {origin}, {}, has some", path.display()), CliError::usage)?)
+        }
+        Err(error) => Err(cannot_be_looked_at(app, error)?),
+    }
+}
+
+fn cannot_be_looked_at(app: &App, error: CliError) -> Result<CliError, CliError> {
+    let why = format!("and another one can't be looked at: {}", error.message);
+    let refused = refused(app, &why, |message| CliError::new(error.code, message))?;
+    // What helps there may help here.
+    let there = error.hint.map(|hint| format!("for that one: {hint}; or here: ")).unwrap_or_default();
+    let here = refused.hint.clone().unwrap_or_default();
+    Ok(refused.hint(there + &here))
+}
+
+fn is_gone(app: &App) -> Result<CliError, CliError> {
+    refused(
+        app,
+        "and you have sent from another ledger at this place, which is gone with its bids",
+        CliError::usage,
+    )
+}
+
+/// The refusal of a ledger without bids, and the ways out of it.
+fn refused(app: &App, why: &str, make: impl FnOnce(String) -> CliError) -> Result<CliError, CliError> {
+    let config = app.config()?;
+    let error = make(format!(
+        "{}: {} has no bids yet, {why}: this one would know nothing of the bids there, and their postings could get a second",
+        config.named("ledger.url"),
+        config.ledger_place()?
+    ));
+    let list = config.ledgers_sent_from().map_or(String::new(), |list| {
+        format!(" (ledgers that you have sent from are listed in {}; the line of one that is out of use may be deleted)", list.display())
+    });
+    Ok(error.hint(format!(
+        "name that one if it is the one that you mean (the default one needs no name), or bring it back; or, where its \
+         bids do not matter or are known to the marketplace, begin the new one with --new-ledger, once{list}"
+    )))
+}
+
+/// The files among [`Others`]. `locks`: where the locks are, which other scanners may write at this moment.
+fn files(place: &LedgerPlace, locks: &[LockPlace], default: Option<PathBuf>) -> Vec<Other> {
+    let mut files = Vec::new();
     // Without a home there is no default.
     if let Some(path) = default.filter(|path| path.try_exists().unwrap_or(true) && !is_at(place, path)) {
-        others.push(Other { origin: "the default ledger of this host", path, unseen: None });
+        files.push(Other { origin: "your default ledger", path, unseen: None });
     }
-    let LedgerPlace::Sqlite(named) = place else { return others };
+    let LedgerPlace::Sqlite(named) = place else { return files };
     let folder = named.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let files: io::Result<Vec<PathBuf>> = std::fs::read_dir(folder)
+    let paths: io::Result<Vec<PathBuf>> = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
-    let mut files = match files {
-        Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return others,
+    let mut paths = match paths {
+        Ok(paths) => paths,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return files,
         Err(error) => {
             let path = folder.to_owned();
-            others.push(Other { origin: "the folder that it is in", path, unseen: Some(error) });
-            return others;
+            files.push(Other { origin: "the folder that it is in", path, unseen: Some(error) });
+            return files;
         }
     };
-    files.sort();
-    for path in files {
-        let is_known = others.iter().any(|other| is_same(&other.path, &path));
-        if is_known || is_beside_a_database(&path) || is_at(place, &path) {
+    paths.sort();
+    for path in paths {
+        let is_known = is_at(place, &path) || files.iter().any(|other| is_same(&other.path, &path));
+        let keeps_locks = |locks: &LockPlace| matches!(locks, LockPlace::Sqlite(at) if is_same(at, &path));
+        if is_known || is_beside_a_database(&path) || locks.iter().any(keeps_locks) {
             continue;
         }
         let unseen = match SqliteLedger::is_one(&path) {
@@ -237,9 +337,9 @@ fn others(place: &LedgerPlace, default: Option<PathBuf>) -> Vec<Other> {
             Err(error) if may_be_a_ledger(&path, named) => Some(error),
             Ok(false) | Err(_) => continue,
         };
-        others.push(Other { origin: "a ledger beside it", path, unseen });
+        files.push(Other { origin: "a ledger beside it", path, unseen });
     }
-    others
+    files
 }
 
 /// By its name: a file that can't be read for whatever reason is in nobody's way if it is called otherwise.
@@ -285,7 +385,7 @@ mod tests {
         };
         let before = listed();
         let found = |named: &str| {
-            let others = others(&LedgerPlace::Sqlite(at(named)), Some(at("nowhere/ledger.db")));
+            let others = files(&LedgerPlace::Sqlite(at(named)), &[], Some(at("nowhere/ledger.db")));
             assert!(others.iter().all(|other| other.unseen.is_none()), "{others:?}");
             others.into_iter().map(|other| other.path).collect::<Vec<_>>()
         };
@@ -296,17 +396,20 @@ mod tests {
         ledger(&at("only-journal"));
         assert_eq!(found("bids"), [at("only-journal"), at("other.sqlite")]);
 
-        // What can't be looked at may be one, if it is called like one.
-        for name in ["loop.db", "loop.txt"] {
+        // What can't be looked at may be one, if it is called like one and does not keep the locks.
+        for name in ["loop.db", "loop.txt", "locks.db"] {
             std::os::unix::fs::symlink(at(name), at(name)).unwrap();
         }
         let unseen = |named: &str| {
-            let others = others(&LedgerPlace::Sqlite(at(named)), None).into_iter();
+            let locks = [LockPlace::Sqlite(at("locks.db"))];
+            let others = files(&LedgerPlace::Sqlite(at(named)), &locks, None).into_iter();
             others.filter(|other| other.unseen.is_some()).map(|other| other.path).collect::<Vec<_>>()
         };
         assert_eq!(unseen("new"), [at("loop.db")]);
         assert_eq!(unseen("new.txt"), [at("loop.db"), at("loop.txt")]);
-        std::fs::remove_file(at("loop.db")).unwrap();
+        for name in ["loop.db", "locks.db"] {
+            std::fs::remove_file(at(name)).unwrap();
+        }
 
         // While a process has a new one open, its log alone may say that it is one.
         let ours = SqliteLedger::open(at("fresh.db")).unwrap();

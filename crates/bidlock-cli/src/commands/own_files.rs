@@ -1,6 +1,9 @@
 //! The ledger's own files: on POSIX, whoever opens and closes one of them drops all locks that its process has on it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use bidlock_config::LedgerPlace;
 
@@ -39,6 +42,16 @@ fn named_as_side_file_of(path: &Path) -> Option<PathBuf> {
 
 /// Whether both name one file. One of them may not be there.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
-    let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
     matches!((whole(one), whole(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// With the links on the way to it followed, as far as it is there.
+fn whole(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize().or_else(|_| {
+        let path = std::path::absolute(path)?;
+        Ok(match (path.parent().map(Path::canonicalize), path.file_name()) {
+            (Some(Ok(folder)), Some(name)) => folder.join(name),
+            _ => path,
+        })
+    })
 }

@@ -213,6 +213,7 @@ async fn open(
     }
     let (locks, binding) = if sends {
         let (locks, binding) = app.locks_to_send(&*ledger, args.rebind_ledger, &stop).await?;
+        new_ledger::keep_that_it_is_sent_from(app, &*ledger).await?;
         (locks, Some(binding))
     } else {
         // A dry run keeps nobody from work, and writes nothing.

@@ -77,7 +77,7 @@ fn a_new_shared_ledger_is_told_and_not_begun_beside_a_default_one_with_bids_unle
     let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
     desk.run(&format!("{scan} --max-bids 1")).code(0);
     let with = With { desk: &desk, variables: vec![("DATABASE_URL", postgres.url())] };
-    let told = ["the default ledger of this host", "ledger.db", "DATABASE_URL", "--new-ledger"];
+    let told = ["your default ledger", "ledger.db", "DATABASE_URL", "--new-ledger"];
     with.run(&scan).refused(2, &told);
     with.run("migrate status").code(0).prints(&["no ledger yet"]);
     with.run("scan feed.json --marketplace example").code(0).says(&["made a new ledger at postgres://"]);
@@ -145,9 +145,176 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
     elsewhere.file("feed.json", FEED);
     let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
     elsewhere.run(&format!("{scan} --max-bids 1")).code(0);
-    let told = ["the default ledger of this host", "ledger.db", "--new-ledger"];
+    let told = ["your default ledger", "ledger.db", "--new-ledger"];
     elsewhere.run(&format!("{scan} --database new.db")).refused(2, &told);
     elsewhere.run(&format!("{scan} --database new.db --new-ledger")).code(0);
+}
+
+#[test]
+fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    desk.file("nothing.json", "[]");
+    let market = Market::open(&desk);
+    let from = format!("--marketplace example --submit {}", market.url);
+    let scan = format!("scan feed.json {from}");
+    for folder in ["night", "day"] {
+        std::fs::create_dir(desk.work().join(folder)).unwrap();
+    }
+    // One without bids is in nobody's way, nor in its own; as soon as another one has some it may be the wrong one.
+    let day = || desk.run(&format!("scan nothing.json {from} --database day/bids.db"));
+    day().code(0);
+    day().code(0);
+    desk.run(&format!("{scan} --max-bids 1 --database night/bids.db")).code(0);
+    day().refused(2, &["a ledger that you have sent from", "night/bids.db"]);
+    desk.run(&format!("scan nothing.json {from} --database day/bids.db --new-ledger")).code(0);
+    day().code(0);
+    assert_eq!(record(&desk), (1, 0));
+    // No ledger is named, or one in a folder where none is.
+    let told = [
+        "a ledger that you have sent from",
+        "night/bids.db",
+        "no bids yet",
+        "--new-ledger",
+        "sent-from.jsonl",
+    ];
+    for mistyped in ["", "--database nigth.db"] {
+        desk.run(&format!("{scan} {mistyped}")).refused(2, &told);
+        let warned = ["WARNING", "a scan that sends is refused here", "night/bids.db"];
+        desk.run(&format!("doctor {mistyped}")).code(0).prints(&warned);
+    }
+    assert!(!desk.ledger().exists());
+    // A dry run sends nothing, and its ledger is none that was sent from.
+    desk.run("scan feed.json --marketplace example --database dry.db").code(0);
+    assert_eq!(record(&desk), (1, 0));
+
+    // What can't be read may name any.
+    let list = desk.ledger().with_file_name("sent-from.jsonl");
+    let kept = std::fs::read(&list).unwrap();
+    assert!(!String::from_utf8_lossy(&kept).contains("dry.db"));
+    std::fs::write(&list, "made up").unwrap();
+    let broken =
+        ["can't be looked at: the list of the ledgers that you have sent from", "line 1", "--new-ledger"];
+    desk.run(&scan).refused(5, &broken);
+    // A ledger that has bids is sent from all the same.
+    desk.run(&format!("{scan} --max-bids 1 --database night/bids.db")).code(0);
+    std::fs::write(&list, kept).unwrap();
+    desk.run(&format!("{scan} --new-ledger")).code(0);
+    desk.run(&scan).code(0);
+}
+
+#[test]
+fn a_ledger_that_was_sent_from_and_is_gone_is_not_begun_anew_in_silence() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk);
+    let scan = |more: &str| {
+        desk.run(&format!("scan feed.json --marketplace example --submit {} {more}", market.url))
+    };
+    // A disk that is not mounted: nothing of it is there.
+    let (mounted, away) = (desk.work().join("disk"), desk.work().join("away"));
+    std::fs::create_dir(&mounted).unwrap();
+    scan("--max-bids 1 --database disk/bids.db").code(0);
+    std::fs::rename(&mounted, &away).unwrap();
+    std::fs::create_dir(&mounted).unwrap();
+    let told =
+        ["you have sent from another ledger at this place, which is gone", "bring it back", "--new-ledger"];
+    scan("--database disk/bids.db").refused(2, &told);
+    let warned = ["WARNING", "a scan that sends is refused here", "which is gone"];
+    desk.run("doctor --database disk/bids.db").code(0).prints(&warned);
+    // Nor is one that somebody has made there since.
+    desk.run("scan feed.json --marketplace example --database disk/bids.db").code(0);
+    scan("--database disk/bids.db").refused(2, &told);
+    desk.run("doctor --database disk/bids.db").code(0).prints(&warned);
+    assert_eq!(record(&desk), (1, 0));
+    std::fs::remove_dir_all(&mounted).unwrap();
+    // Another one is none of its business: it is not there.
+    scan("--max-bids 1 --database other.db").code(0);
+    std::fs::rename(&away, &mounted).unwrap();
+    scan("--database disk/bids.db").code(0);
+
+    // The file alone was moved away: doctor says what the scan says.
+    std::fs::rename(mounted.join("bids.db"), desk.work().join("moved.db")).unwrap();
+    let told = ["is not there", "bids.db-instances"];
+    scan("--database disk/bids.db").refused(2, &told);
+    desk.run("doctor --database disk/bids.db").code(0).prints(&told);
+}
+
+#[test]
+fn whoever_forgets_to_name_the_server_that_was_sent_from_is_told_of_it() {
+    let Some(postgres) = postgres() else { return };
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk);
+    let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
+    let url = format!("{}?application_name=made-up", postgres.url());
+    let with = |url: &str| With { desk: &desk, variables: vec![("DATABASE_URL", url.to_owned())] };
+    with(&url).run(&format!("{scan} --max-bids 1")).code(0);
+    let told =
+        ["you have sent from postgres://", "its password is not kept", "--new-ledger", "sent-from.jsonl"];
+    desk.run(&scan).refused(2, &told);
+    desk.run("doctor")
+        .code(0)
+        .prints(&["a scan that sends is refused here", "you have sent from postgres://"]);
+    let list = std::fs::read_to_string(desk.ledger().with_file_name("sent-from.jsonl")).unwrap();
+    assert!(!list.contains("made-up"), "{list}");
+
+    // Another database of the server; the same one by another name; one in its place.
+    postgres.sql("CREATE DATABASE another");
+    let another = postgres.url_of("bidlock", postgres.password(), "another");
+    with(&another).run(&scan).refused(2, &told);
+    with(&postgres.url()).run(&format!("{scan} --max-bids 1")).code(0);
+    postgres.sql("DROP SCHEMA bidlock CASCADE");
+    let gone = ["you have sent from another ledger at this place, which is gone", "--new-ledger"];
+    with(&url).run(&scan).refused(2, &gone);
+    with(&url).run("migrate up").code(0);
+    with(&url).run(&scan).refused(2, &gone);
+    assert_eq!(record(&desk), (2, 0));
+    desk.run(&format!("{scan} --new-ledger")).code(0);
+}
+
+#[test]
+fn a_ledger_that_was_imported_into_is_one_that_may_be_meant() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk);
+    rusqlite::Connection::open(desk.work().join("old.db")).unwrap().execute_batch(OLD_TABLE).unwrap();
+    std::fs::create_dir(desk.work().join("new")).unwrap();
+    desk.run("import legacy old.db --old-instances-stopped --database new/bids.db").code(0);
+    desk.run(&format!("scan feed.json --marketplace example --submit {}", market.url))
+        .refused(2, &["a ledger that you have sent from", "new/bids.db"]);
+}
+
+#[test]
+fn files_of_locks_and_broken_settings_of_locks_do_not_keep_from_other_ledgers() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk);
+    let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
+    // Neither can be looked at, and nobody needs the first one: the locks are in the other file.
+    let unreadable = desk.work().join("bids-locks.db");
+    std::os::unix::fs::symlink(&unreadable, &unreadable).unwrap();
+    desk.run(&format!("{scan} --max-bids 1 --database bids.db --locks locks.db")).code(0);
+    let doctor = desk.call("doctor --database bids.db").env("BID_LOCK_MANAGER_TYPE", "nonsense").run();
+    doctor.code(9).prints(&["unknown outcomes", "nonsense"]);
+}
+
+#[test]
+fn a_scan_whose_ledger_can_not_be_noted_says_so_and_goes_on() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    let market = Market::open(&desk);
+    // A folder in the list's place.
+    let list = desk.ledger().with_file_name("sent-from.jsonl");
+    std::fs::create_dir_all(&list).unwrap();
+    let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
+    let refused = ["can't be looked at: the list of the ledgers that you have sent from", "sent-from.jsonl"];
+    desk.run(&scan).refused(5, &refused);
+    let told = ["cannot note in", "sent-from.jsonl", "is not told of it"];
+    desk.run(&format!("{scan} --new-ledger")).code(0).says(&told);
+    // Once it has bids, that is no news.
+    assert!(!desk.run(&scan).code(0).err.contains(told[0]));
+    assert_eq!(record(&desk), (2, 0));
 }
 
 #[test]

@@ -157,7 +157,8 @@ async fn a_scan_of_another_ledger_that_began_without_redis_stops_when_it_is_back
     stage.run(stage.scan(&feed, &words(&from, &["--rebind-ledger"]))).code(0);
     engines.redis.as_mut().unwrap().kill();
     // It never ends by itself.
-    let words = ["--locks", &redis, "--database", &another, "--marketplace", "test", "--every", "1s"];
+    let words =
+        ["--locks", &redis, "--database", &another, "--marketplace", "test", "--every", "1s", "--new-ledger"];
     let scan = stage.start(stage.scan(&feed, &words));
     timeout(LIMIT, stage.sandbox.wait_for_submissions(POSTINGS as u64 + 1)).await.unwrap();
     engines.redis.as_mut().unwrap().start_again();

@@ -82,7 +82,7 @@ async fn a_claimant_that_sleeps_behind_the_door_does_not_send() {
         wake.send(()).unwrap();
         let outcome = soon(sleeping).await.unwrap();
         let told = format!("approved {approved}, swept {swept}: {outcome:?}");
-        assert!(matches!(outcome, Outcome::Deferred(DeferReason::NotSent { .. })), "{told}");
+        assert!(matches!(outcome, Outcome::Deferred(DeferReason::ClaimRanOut { .. })), "{told}");
         assert!(rig.market.seen().is_empty(), "{told}");
         let free = if approved { BidState::Approved } else { BidState::Abandoned };
         assert_eq!(rig.row("1").await.state, free, "{told}");
@@ -394,7 +394,10 @@ async fn a_passage_that_ran_out_before_its_answer_came_is_given_back() {
         }
         go.send(()).unwrap();
         let outcome = soon(late).await.unwrap();
-        assert!(matches!(outcome, Outcome::Deferred(DeferReason::NotSent { .. })), "{swept}: {outcome:?}");
+        assert!(
+            matches!(outcome, Outcome::Deferred(DeferReason::ClaimRanOut { .. })),
+            "{swept}: {outcome:?}"
+        );
         assert_eq!((rig.row("1").await.state, rig.market.seen().len()), (BidState::Abandoned, 0), "{swept}");
     }
 }

@@ -15,7 +15,21 @@ mod twins;
 mod unknowns;
 
 use self::made_up::{NOTHING, Run, is_proven, of, violated};
-use super::{Invariant, Verdict};
+use super::{Invariant, MAX_TICKS, Verdict, thinned};
+
+#[test]
+fn the_marks_of_a_long_run_are_thinned_and_go_on_to_its_end() {
+    for length in [0, 1, MAX_TICKS, MAX_TICKS + 1, 10 * MAX_TICKS - 1] {
+        let all: Vec<usize> = (0..length).collect();
+        let shown: Vec<usize> = thinned(&all).copied().collect();
+        assert!(
+            shown.len() <= MAX_TICKS && shown.len() >= length.min(MAX_TICKS / 2),
+            "{length}: {}",
+            shown.len()
+        );
+        assert!(length == 0 || (shown[0] == 0 && shown[shown.len() - 1] + 10 >= length), "{length}");
+    }
+}
 
 #[test]
 fn a_run_without_trouble_is_clean_and_says_what_it_did_not_show() {

@@ -82,7 +82,7 @@ async fn schema(app: &App, place: &LedgerPlace, others: &Others) -> Option<Check
     };
     let latest = schema.latest;
     match schema.found {
-        None => Some(match new_ledger::refuse_beside_another(app, others).await {
+        None => Some(match new_ledger::refuse_to_begin(app, others).await {
             Ok(()) => Check::skipped(NAME, format!("none yet at {place}; it is made at first use")),
             Err(error) => not_to_be_sent_from(error),
         }),

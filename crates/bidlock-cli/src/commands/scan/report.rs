@@ -287,11 +287,12 @@ impl<'a> Report<'a> {
     fn note(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Unknown { .. } => self.exit = worse(self.exit, Exit::UnknownOutcome),
-            Outcome::Deferred(DeferReason::NotSent { detail }) => {
-                self.pass.unreachable += 1;
-                self.pass.out_of_reach = Some(detail.clone());
+            outcome => {
+                if let Some(detail) = out_of_reach(outcome) {
+                    self.pass.unreachable += 1;
+                    self.pass.out_of_reach = Some(detail.to_owned());
+                }
             }
-            _ => {}
         }
     }
 
@@ -338,6 +339,14 @@ fn outcome_json(event: &str, posting: &PostingId, outcome: &Outcome) -> Map<Stri
     line
 }
 
+/// Why the marketplace can't be reached, if that is what kept a bid. A claim that ran out says nothing of it.
+fn out_of_reach(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Deferred(DeferReason::NotSent { detail }) => Some(detail),
+        _ => None,
+    }
+}
+
 /// Most sightings are of postings that have their bid, or that the rules decline: their counts say enough.
 fn worth_a_line(outcome: &Outcome) -> bool {
     !matches!(outcome.name(), "already_bid" | "declined")
@@ -351,4 +360,17 @@ fn worse(now: Exit, then: Exit) -> Exit {
 /// What comes from a feed is written without its control characters.
 fn printable(text: &str) -> String {
     crate::output::printable(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scanner_that_slept_does_not_call_the_marketplace_out_of_reach() {
+        let detail = || "made up".to_owned();
+        let outcome = |why| Outcome::Deferred(why);
+        assert_eq!(out_of_reach(&outcome(DeferReason::NotSent { detail: detail() })), Some("made up"));
+        assert_eq!(out_of_reach(&outcome(DeferReason::ClaimRanOut { detail: detail() })), None);
+    }
 }
