@@ -124,9 +124,9 @@ impl Config {
         places::default_ledger(&self.sources)
     }
 
-    /// Where it is kept which ledgers this user has sent from on this host; `None` for a user without a home.
+    /// The folder where it is kept which ledgers this user has sent from on this host; `None` for a user without a home.
     pub fn ledgers_sent_from(&self) -> Option<PathBuf> {
-        self.default_ledger().ok().map(|ledger| ledger.with_file_name("sent-from.jsonl"))
+        self.default_ledger().ok().map(|ledger| ledger.with_file_name("sent-from"))
     }
 
     /// Where the replaced system's database is, if one is named.

@@ -44,7 +44,7 @@ pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// What must be left of a claim after waiting, for another attempt to make sense.
 const ATTEMPT_MARGIN: Duration = Duration::from_millis(50);
 /// How long a canary without a mechanism of the door stands before it: few faults would hit the moment otherwise.
-const CANARY_LINGERS: Duration = Duration::from_millis(300);
+const CANARY_LINGERS: Duration = Duration::from_millis(600);
 /// Beyond the marketplace's own time limit, before the pipeline itself gives up on a call.
 const TIME_LIMIT_SLACK: Duration = Duration::from_millis(500);
 

@@ -49,21 +49,27 @@ impl Others {
     pub(super) async fn look(app: &App) -> Result<Others, CliError> {
         let config = app.config()?;
         let (place, default) = (config.ledger_place()?, config.default_ledger().ok());
-        let list = config.ledgers_sent_from();
+        let notes = config.ledgers_sent_from();
         // What is wrong with the choice of locks is told where they are opened.
         let locks = [config.lock_choice(), config.locks_beside_the_ledger()];
         let locks = locks.into_iter().flatten().map(|choice| choice.place).collect::<Vec<_>>();
         let look = move || {
             let mut files = files(&place, &locks, default);
-            let sent_from = list.as_deref().map_or(Ok(Vec::new()), sent_from::all).unwrap_or_else(|error| {
-                let path = list.unwrap_or_default();
-                files.push(Other {
-                    origin: "the list of the ledgers that you have sent from",
-                    path,
-                    unseen: Some(error),
-                });
-                Vec::new()
-            });
+            let mut sent_from = Vec::new();
+            let mut unseen = |origin, path, error| files.push(Other { origin, path, unseen: Some(error) });
+            match notes.as_deref().map_or(Ok(Vec::new()), sent_from::all) {
+                Ok(kept) => kept.into_iter().for_each(|(path, read)| match read {
+                    Ok(kept) => sent_from.push(kept),
+                    Err(error) => unseen("the note of a ledger that you have sent from", path, error),
+                }),
+                Err(error) => {
+                    unseen(
+                        "the notes of the ledgers that you have sent from",
+                        notes.unwrap_or_default(),
+                        error,
+                    );
+                }
+            }
             Others { files, sent_from }
         };
         // Nothing found because nothing was looked at would let a scan send.
@@ -101,15 +107,15 @@ pub(super) async fn may_be_made(app: &App, meant: bool, others: &Others) -> Resu
 /// Keeps that this user has bids in this ledger: whoever names another one by mistake is told of it.
 ///
 /// # Errors
-/// The ledger can't be asked. A list that can't be written is told, as long as the ledger is a new one.
+/// The ledger can't be asked. A note that can't be written is told, as long as the ledger is a new one.
 pub(super) async fn keep_that_it_is_sent_from(app: &App, ledger: &dyn LedgerStore) -> Result<(), CliError> {
     let (config, id) = (app.config()?, ledger.ledger_id().to_string());
-    let (Some(list), place) = (config.ledgers_sent_from(), config.ledger_place()?) else { return Ok(()) };
-    let shown = list.display().to_string();
-    let kept = tokio::task::spawn_blocking(move || sent_from::keep(&list, &id, &place)).await;
+    let (Some(notes), place) = (config.ledgers_sent_from(), config.ledger_place()?) else { return Ok(()) };
+    let shown = notes.display().to_string();
+    let kept = tokio::task::spawn_blocking(move || sent_from::keep(&notes, &id, &place)).await;
     match kept.map_err(io::Error::other).flatten() {
         Ok(()) => {}
-        Err(error) if has_bids(ledger).await? => tracing::debug!(%error, list = shown, "not kept"),
+        Err(error) if has_bids(ledger).await? => tracing::debug!(%error, notes = shown, "not kept"),
         Err(error) => app.out.warn(format!(
             "cannot note in {shown} that this ledger is sent from: {error}; a scan that names another one by mistake is \
              not told of it"
@@ -296,12 +302,12 @@ fn refused(app: &App, why: &str, make: impl FnOnce(String) -> CliError) -> Resul
         config.named("ledger.url"),
         config.ledger_place()?
     ));
-    let list = config.ledgers_sent_from().map_or(String::new(), |list| {
-        format!(" (ledgers that you have sent from are listed in {}; the line of one that is out of use may be deleted)", list.display())
+    let notes = config.ledgers_sent_from().map_or(String::new(), |notes| {
+        format!(" (ledgers that you have sent from are noted in {}; the file of one that is out of use may be deleted)", notes.display())
     });
     Ok(error.hint(format!(
         "name that one if it is the one that you mean (the default one needs no name), or bring it back; or, where its \
-         bids do not matter or are known to the marketplace, begin the new one with --new-ledger, once{list}"
+         bids do not matter or are known to the marketplace, begin the new one with --new-ledger, once{notes}"
     )))
 }
 

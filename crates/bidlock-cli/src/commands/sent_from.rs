@@ -1,17 +1,17 @@
 //! Which ledgers this user has bids in, on this host: whoever names another one later, or forgets to name any, may mean one
-//! of these. A file of one JSON object for each, beside the default ledger.
+//! of these. A folder beside the default ledger, with a file of JSON for each, which is there whole or not at all.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use bidlock_config::LedgerPlace;
 use serde::{Deserialize, Serialize};
 
-/// One line of the file.
+/// One of the files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SentFrom {
     /// By this a ledger is known under whatever name it is reached.
@@ -20,7 +20,7 @@ pub(super) struct SentFrom {
     pub(super) at: At,
 }
 
-/// Where it was when it was sent from.
+/// Where it was when it was last sent from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum At {
@@ -33,50 +33,49 @@ pub(super) enum At {
 /// Keeps that this ledger is sent from.
 ///
 /// # Errors
-/// The list can't be written, or is not one.
-pub(super) fn keep(list: &Path, ledger: &str, place: &LedgerPlace) -> io::Result<()> {
+/// The file can't be written.
+pub(super) fn keep(folder: &Path, ledger: &str, place: &LedgerPlace) -> io::Result<()> {
     let at = match place {
         LedgerPlace::Sqlite(path) => At::File(path.canonicalize()?),
         LedgerPlace::Postgres(url) => At::Server(url.to_string()),
     };
     let kept = SentFrom { ledger: ledger.to_owned(), at };
-    let text = text(list)?;
-    if parse(&text)?.contains(&kept) {
+    let path = folder.join(ledger).with_extension(EXTENSION);
+    // One that can't be read, or is of another place, is written anew.
+    if read(&path).is_ok_and(|there| there == kept) {
         return Ok(());
     }
-    if let Some(folder) = list.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    // One write at the end of the file: scanners that start together keep each other's lines.
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let line = format!("{end}{}\n", serde_json::to_string(&kept)?);
-    OpenOptions::new().append(true).create(true).mode(0o600).open(list)?.write_all(line.as_bytes())
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // Where this fails, the temporary file is deleted.
+    let (mut file, temporary) = tempfile::NamedTempFile::new_in(folder)?.into_parts();
+    writeln!(file, "{}", serde_json::to_string(&kept)?)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    // Its name is durable with the folder alone.
+    File::open(folder)?.sync_all()
 }
 
-/// All of them.
+/// All of them, each with its file; `Err` for one that says nothing.
 ///
 /// # Errors
-/// The list can't be read, or is not one.
-pub(super) fn all(list: &Path) -> io::Result<Vec<SentFrom>> {
-    parse(&text(list)?)
+/// The folder can't be read.
+pub(super) fn all(folder: &Path) -> io::Result<Vec<(PathBuf, io::Result<SentFrom>)>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+    // What a process that was killed has begun is called otherwise.
+    paths.retain(|path| path.extension().is_some_and(|end| end == EXTENSION));
+    paths.sort();
+    Ok(paths.into_iter().map(|path| (path.clone(), read(&path))).collect())
 }
 
-fn text(list: &Path) -> io::Result<String> {
-    match fs::read_to_string(list) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read,
-    }
-}
+const EXTENSION: &str = "json";
 
-fn parse(text: &str) -> io::Result<Vec<SentFrom>> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| {
-            serde_json::from_str(line).map_err(|_| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("line {} names no ledger", number + 1))
-            })
-        })
-        .collect()
+fn read(path: &Path) -> io::Result<SentFrom> {
+    serde_json::from_slice(&fs::read(path)?)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it names no ledger"))
 }
 
 #[cfg(test)]
@@ -88,54 +87,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ledgers_are_kept_once_and_without_secrets() {
+    fn ledgers_are_kept_once_where_they_were_last_and_without_secrets() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
-        let list = at("made/on the way/sent-from.jsonl");
-        assert_eq!(all(&list).unwrap(), []);
+        let list = at("made/on the way/sent-from");
+        assert!(all(&list).unwrap().is_empty());
         fs::write(at("bids.db"), "").unwrap();
+        fs::write(at("moved.db"), "").unwrap();
         std::os::unix::fs::symlink(at("bids.db"), at("link.db")).unwrap();
         let file = |name: &str| LedgerPlace::Sqlite(at(name));
-        let server = |url: &str| LedgerPlace::Postgres(ServerUrl::new(url));
-        let one = server("postgres://a:secret@db/bids?sslpassword=secret");
-        for (ledger, place) in [
-            ("1", file("bids.db")),
-            ("1", file("link.db")),
-            ("2", one.clone()),
-            ("1", file("bids.db")),
-            ("2", one.clone()),
-            ("3", one.clone()),
-        ] {
+        let server = LedgerPlace::Postgres(ServerUrl::new("postgres://a:secret@db/bids?sslpassword=secret"));
+        let kept = || {
+            let all = all(&list).unwrap().into_iter();
+            all.map(|(_, read)| read.map(|sent| (sent.ledger, sent.at)).unwrap()).collect::<Vec<_>>()
+        };
+        for (ledger, place) in
+            [("1", file("bids.db")), ("1", file("link.db")), ("2", server.clone()), ("3", server.clone())]
+        {
             keep(&list, ledger, &place).unwrap();
         }
         keep(&list, "4", &file("never made")).unwrap_err();
-        let line = |ledger: &str, at| SentFrom { ledger: ledger.to_owned(), at };
-        let kept = [
-            line("1", At::File(at("bids.db"))),
-            line("2", At::Server(one.to_string())),
-            line("3", At::Server(one.to_string())),
-        ];
-        assert_eq!(all(&list).unwrap(), kept);
-        assert!(!fs::read_to_string(&list).unwrap().contains("secret"));
+        let at_server = || At::Server(server.to_string());
+        let two = [("2".to_owned(), at_server()), ("3".to_owned(), at_server())];
+        assert_eq!(kept(), [&[("1".to_owned(), At::File(at("bids.db")))], &two[..]].concat());
+        keep(&list, "1", &file("moved.db")).unwrap();
+        assert_eq!(kept(), [&[("1".to_owned(), At::File(at("moved.db")))], &two[..]].concat());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&list), mode(list.parent().unwrap())), (0o600, 0o700));
+        assert_eq!((mode(&list), mode(&list.join("2.json"))), (0o700, 0o600));
+        assert!(!fs::read_to_string(list.join("2.json")).unwrap().contains("secret"));
     }
 
     #[test]
-    fn a_list_that_a_person_has_edited_is_read_and_a_torn_one_is_told_and_not_added_to() {
+    fn what_says_nothing_is_told_and_written_anew_by_its_own_ledger_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let list = folder.path().join("sent-from.jsonl");
+        let file = |name: &str| folder.path().join(name);
         let server = LedgerPlace::Postgres(ServerUrl::new("postgres://db/bids"));
-        fs::write(&list, "\n{\"ledger\": \"1\", \"file\": \"/a\"}").unwrap();
-        keep(&list, "2", &server).unwrap();
-        assert_eq!(all(&list).unwrap().len(), 2);
-        for torn in ["{\"ledger\": \"1\", \"fi", "{\"ledger\": \"1\", \"redis\": \"redis://db\"}", "\0"] {
-            let text = format!("\n{torn}\n");
-            fs::write(&list, &text).unwrap();
-            for error in [all(&list).unwrap_err(), keep(&list, "2", &server).unwrap_err()] {
-                assert!(error.to_string().contains("line 2"), "{error}");
-            }
-            assert_eq!(fs::read_to_string(&list).unwrap(), text);
+        keep(folder.path(), "1", &server).unwrap();
+        fs::write(file(".tmpKilled"), "{\"led").unwrap();
+        for torn in ["", "{\"ledger\": \"2\", \"fi", "{\"ledger\": \"2\", \"redis\": \"redis://db\"}", "\0"] {
+            fs::write(file("2.json"), torn).unwrap();
+            let [(_, Ok(_)), (path, Err(error))] = &all(folder.path()).unwrap()[..] else { panic!("{torn}") };
+            assert_eq!((path, error.to_string()), (&file("2.json"), "it names no ledger".to_owned()));
+            keep(folder.path(), "1", &server).unwrap();
+            assert_eq!(fs::read_to_string(file("2.json")).unwrap(), torn);
+            keep(folder.path(), "2", &server).unwrap();
+            assert!(all(folder.path()).unwrap().iter().all(|(_, read)| read.is_ok()));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Where a ledger is begun: not silently in the database of a replaced system, nor beside bids that it would not know of.
 
+use std::path::PathBuf;
+
 use bidlock_testkit::PostgresServer;
 
 use crate::kit::{
@@ -150,6 +152,14 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
     elsewhere.run(&format!("{scan} --database new.db --new-ledger")).code(0);
 }
 
+/// The notes of ledgers that were sent from, at this place.
+fn notes_of(desk: &Desk, place: &str) -> Vec<(PathBuf, String)> {
+    let notes = std::fs::read_dir(desk.ledger().with_file_name("sent-from")).unwrap();
+    let notes = notes.map(|note| note.unwrap().path());
+    let read = notes.map(|note| (note.clone(), std::fs::read_to_string(note).unwrap()));
+    read.filter(|(_, text)| text.contains(place)).collect()
+}
+
 #[test]
 fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
     let desk = Desk::new();
@@ -176,7 +186,7 @@ fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
         "night/bids.db",
         "no bids yet",
         "--new-ledger",
-        "sent-from.jsonl",
+        "data/bidlock/sent-from",
     ];
     for mistyped in ["", "--database nigth.db"] {
         desk.run(&format!("{scan} {mistyped}")).refused(2, &told);
@@ -189,16 +199,18 @@ fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
     assert_eq!(record(&desk), (1, 0));
 
     // What can't be read may name any.
-    let list = desk.ledger().with_file_name("sent-from.jsonl");
-    let kept = std::fs::read(&list).unwrap();
-    assert!(!String::from_utf8_lossy(&kept).contains("dry.db"));
-    std::fs::write(&list, "made up").unwrap();
-    let broken =
-        ["can't be looked at: the list of the ledgers that you have sent from", "line 1", "--new-ledger"];
+    assert_eq!(notes_of(&desk, "dry.db"), []);
+    let (night, kept) = notes_of(&desk, "night/bids.db").remove(0);
+    std::fs::write(&night, "made up").unwrap();
+    let broken = [
+        "can't be looked at: the note of a ledger that you have sent from",
+        ".json: it names no",
+        "--new-ledger",
+    ];
     desk.run(&scan).refused(5, &broken);
     // A ledger that has bids is sent from all the same.
     desk.run(&format!("{scan} --max-bids 1 --database night/bids.db")).code(0);
-    std::fs::write(&list, kept).unwrap();
+    assert_eq!(notes_of(&desk, "night/bids.db"), [(night, kept)]);
     desk.run(&format!("{scan} --new-ledger")).code(0);
     desk.run(&scan).code(0);
 }
@@ -250,25 +262,26 @@ fn whoever_forgets_to_name_the_server_that_was_sent_from_is_told_of_it() {
     let url = format!("{}?application_name=made-up", postgres.url());
     let with = |url: &str| With { desk: &desk, variables: vec![("DATABASE_URL", url.to_owned())] };
     with(&url).run(&format!("{scan} --max-bids 1")).code(0);
-    let told =
-        ["you have sent from postgres://", "its password is not kept", "--new-ledger", "sent-from.jsonl"];
+    let told = ["you have sent from postgres://", "its password is not kept", "--new-ledger", "sent-from"];
     desk.run(&scan).refused(2, &told);
     desk.run("doctor")
         .code(0)
         .prints(&["a scan that sends is refused here", "you have sent from postgres://"]);
-    let list = std::fs::read_to_string(desk.ledger().with_file_name("sent-from.jsonl")).unwrap();
-    assert!(!list.contains("made-up"), "{list}");
+    let notes = notes_of(&desk, "postgres://");
+    assert!(notes.len() == 1 && !notes[0].1.contains("made-up"), "{notes:?}");
 
-    // Another database of the server; the same one by another name; one in its place.
+    // Another database of the server; the same one by another name; one in its place, by either name.
     postgres.sql("CREATE DATABASE another");
     let another = postgres.url_of("bidlock", postgres.password(), "another");
     with(&another).run(&scan).refused(2, &told);
     with(&postgres.url()).run(&format!("{scan} --max-bids 1")).code(0);
     postgres.sql("DROP SCHEMA bidlock CASCADE");
     let gone = ["you have sent from another ledger at this place, which is gone", "--new-ledger"];
-    with(&url).run(&scan).refused(2, &gone);
+    with(&url).run(&scan).refused(2, &told);
+    with(&postgres.url()).run(&scan).refused(2, &gone);
     with(&url).run("migrate up").code(0);
-    with(&url).run(&scan).refused(2, &gone);
+    with(&url).run(&scan).refused(2, &told);
+    with(&postgres.url()).run(&scan).refused(2, &gone);
     assert_eq!(record(&desk), (2, 0));
     desk.run(&format!("{scan} --new-ledger")).code(0);
 }
@@ -304,13 +317,15 @@ fn a_scan_whose_ledger_can_not_be_noted_says_so_and_goes_on() {
     let desk = Desk::new();
     desk.file("feed.json", FEED);
     let market = Market::open(&desk);
-    // A folder in the list's place.
-    let list = desk.ledger().with_file_name("sent-from.jsonl");
-    std::fs::create_dir_all(&list).unwrap();
+    // A file in the folder's place.
+    let notes = desk.ledger().with_file_name("sent-from");
+    std::fs::create_dir_all(notes.parent().unwrap()).unwrap();
+    std::fs::write(&notes, "").unwrap();
     let scan = format!("scan feed.json --marketplace example --submit {}", market.url);
-    let refused = ["can't be looked at: the list of the ledgers that you have sent from", "sent-from.jsonl"];
+    let refused =
+        ["can't be looked at: the notes of the ledgers that you have sent from", "sent-from: Not a"];
     desk.run(&scan).refused(5, &refused);
-    let told = ["cannot note in", "sent-from.jsonl", "is not told of it"];
+    let told = ["cannot note in", "sent-from", "is not told of it"];
     desk.run(&format!("{scan} --new-ledger")).code(0).says(&told);
     // Once it has bids, that is no news.
     assert!(!desk.run(&scan).code(0).err.contains(told[0]));

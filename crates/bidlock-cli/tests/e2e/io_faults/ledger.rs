@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::{
-    io_faults::shim::{Run, copy_files, folder},
+    io_faults::shim::{Run, folder},
     kit::Stage,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn check_doors_are_durable(stage: &Stage, run: &Run, at: &str) {
     // Opened as a copy: opening repairs, and changes.
     let copy = tempfile::tempdir().unwrap();
-    copy_files(&run.durable, copy.path()).unwrap();
+    run.copy_what_was_synced(stage, copy.path());
     for ((_, posting), record) in &stage.report().postings {
         let passed: u64 = open(&copy.path().join("ledger.db"))
             .query_row("SELECT sum(attempts) FROM bids WHERE posting = ?1", [posting], |row| {

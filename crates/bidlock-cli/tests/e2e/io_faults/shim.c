@@ -6,7 +6,8 @@
  * In the environment:
  *   IO_FOLDER   the folder; only calls on what lies in it count
  *   IO_JOURNAL  a file that gets a line for each call that counts: "name file"
- *   IO_DURABLE  a folder that gets a copy of a file each time it has been synced: what a power failure leaves
+ *   IO_DURABLE  a folder that gets a copy of a file each time it has been synced, at the same place below it: what a
+ *               power failure leaves
  *   IO_AT       the call that is struck, from 1
  *   IO_FAULT    none     calls are counted as for eio
  *               eio      it fails with EIO; of a write, half is done
@@ -42,6 +43,8 @@ static long at;
 static int lasts;
 static enum fault fault;
 static atomic_long calls;
+/* The last file that was renamed, until its folder is synced; a process renames one after the other. */
+static char renamed_from[PATH_MAX], renamed_to[PATH_MAX];
 
 __attribute__((constructor)) static void begin(void) {
     const char *name = getenv("IO_FOLDER");
@@ -105,10 +108,17 @@ static int struck_at(const char *call, enum reach reach, int fd) {
     return path_of(fd, path) && struck(call, reach, path);
 }
 
+/* Where the copy of a file lies. */
+static void copy_of(const char *path, char copy[PATH_MAX]) { snprintf(copy, PATH_MAX, "%s%s", durable, path + folder_length); }
+
 /* Under another name first: a copy that is cut short is none. */
 static void keep_file(const char *path) {
     char whole[PATH_MAX], part[PATH_MAX + 32], bytes[65536];
-    snprintf(whole, sizeof whole, "%s/%s", durable, name_of(path));
+    copy_of(path, whole);
+    for (char *end = whole + strlen(durable); (end = strchr(end + 1, '/')) != NULL; *end = '/') {
+        *end = '\0';
+        syscall(SYS_mkdirat, AT_FDCWD, whole, 0700);
+    }
     snprintf(part, sizeof part, "%s.%ld", whole, (long)syscall(SYS_gettid));
     /* Not closed: that would drop the locks that the process holds on the file by other descriptors. */
     int from = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
@@ -120,14 +130,23 @@ static void keep_file(const char *path) {
     syscall(SYS_renameat2, AT_FDCWD, part, AT_FDCWD, whole, 0);
 }
 
-/* What was deleted from a folder stays away once the folder has been synced. */
+/* What was renamed in a folder, or deleted from it, is so on the disk once the folder has been synced. */
 static void keep_folder(const char *path) {
-    DIR *copies = opendir(durable);
+    char of_folder[PATH_MAX];
+    copy_of(path, of_folder);
+    if (renamed_to[0] && !strncmp(renamed_to, path, strlen(path))) {
+        char from[PATH_MAX], to[PATH_MAX];
+        copy_of(renamed_from, from);
+        copy_of(renamed_to, to);
+        syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+        renamed_to[0] = '\0';
+    }
+    DIR *copies = opendir(of_folder);
     if (copies == NULL) return;
     for (struct dirent *copy; (copy = readdir(copies)) != NULL;) {
         char original[PATH_MAX + 256], gone[PATH_MAX + 256];
         snprintf(original, sizeof original, "%s/%s", path, copy->d_name);
-        snprintf(gone, sizeof gone, "%s/%s", durable, copy->d_name);
+        snprintf(gone, sizeof gone, "%s/%s", of_folder, copy->d_name);
         if (syscall(SYS_faccessat, AT_FDCWD, original, F_OK) != 0) syscall(SYS_unlinkat, AT_FDCWD, gone, 0);
     }
     closedir(copies);
@@ -204,6 +223,15 @@ int ftruncate(int fd, off_t length) { return ftruncate64(fd, length); }
 int unlink(const char *path) {
     if (is_watched(path) && struck("unlink", CHANGES, path)) return -1;
     return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+int rename(const char *from, const char *to) {
+    if (is_watched(to) && struck("rename", NEEDS_ROOM, to)) return -1;
+    int done = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    if (done == 0 && durable != NULL && is_watched(to)) {
+        snprintf(renamed_from, sizeof renamed_from, "%s", from);
+        snprintf(renamed_to, sizeof renamed_to, "%s", to);
+    }
+    return done;
 }
 int mkdir(const char *path, mode_t mode) {
     if (is_watched(path) && struck("mkdir", NEEDS_ROOM, path)) return -1;

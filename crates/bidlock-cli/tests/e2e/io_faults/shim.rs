@@ -67,7 +67,8 @@ impl Shim {
         let (journal, durable) = (stage.home.path().join("journal"), stage.home.path().join("durable"));
         fs::create_dir(&durable).unwrap();
         // What is there already was synced.
-        copy_files(&folder(stage), &durable).unwrap();
+        let data = stage.home.path().join("data");
+        copy_files(&data, &durable).unwrap();
         let (name, lasts) = match fault {
             Fault::Eio => ("eio", false),
             Fault::EioFromThenOn => ("eio", true),
@@ -78,7 +79,7 @@ impl Shim {
         };
         command
             .env("LD_PRELOAD", self.0.path().join("shim.so"))
-            .env("IO_FOLDER", stage.home.path().join("data"))
+            .env("IO_FOLDER", data)
             .env("IO_JOURNAL", &journal)
             .env("IO_AT", n.to_string())
             .env("IO_FAULT", name);
@@ -102,8 +103,8 @@ pub(crate) struct Run {
     pub(crate) code: Option<i32>,
     pub(crate) ended: Ended,
     calls: Vec<String>,
-    /// The files as they were when they were last synced.
-    pub(crate) durable: PathBuf,
+    /// The data folder with its files as they were when they were last synced.
+    durable: PathBuf,
 }
 
 impl Run {
@@ -123,7 +124,13 @@ impl Run {
         // It may have died before it made one.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        copy_files(&self.durable, &folder).unwrap();
+        self.copy_what_was_synced(stage, &folder);
+    }
+
+    /// Ledger, locks and what lies beside them, as a power failure at the end of the run would leave them.
+    pub(crate) fn copy_what_was_synced(&self, stage: &Stage, to: &Path) {
+        let name = folder(stage).file_name().unwrap().to_owned();
+        copy_files(&self.durable.join(name), to).unwrap();
     }
 }
 
@@ -132,13 +139,16 @@ pub(crate) fn folder(stage: &Stage) -> PathBuf {
     stage.ledger().parent().unwrap().to_owned()
 }
 
-/// The files of a folder, without those in folders of it; of a folder that is not there, none.
-pub(crate) fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+/// The files of a folder and of those in it; of a folder that is not there, none.
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    fs::create_dir_all(to)?;
     for entry in entries {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match entry.file_type()? {
+            kind if kind.is_dir() => copy_files(&from, &to)?,
+            _ => drop(fs::copy(from, to)?),
         }
     }
     Ok(())
