@@ -112,11 +112,11 @@ fn stopped_at_the_door() -> (&'static str, Plan) {
     };
     let stops = [
         (800, "scanner-1", 200),
-        (1_100, "scanner-2", 400),
-        (2_500, "scanner-3", 300),
-        (2_800, "scanner-1", 600),
-        (4_000, "scanner-2", 500),
-        (4_200, "scanner-3", 350),
+        (1_100, "scanner-2", 350),
+        (2_500, "scanner-3", 250),
+        (2_800, "scanner-1", 400),
+        (4_000, "scanner-2", 300),
+        (4_200, "scanner-3", 250),
     ];
     let faults = stops.map(stop);
     ("stopped-at-the-door", with(plan, faults))
