@@ -64,6 +64,8 @@ struct Input {
     given: Vec<Override>,
     file: String,
     has_secret: bool,
+    /// So many files were written for variables.
+    files: usize,
 }
 
 impl Input {
@@ -98,7 +100,8 @@ impl Input {
             return;
         }
         let value = if name.ends_with("_FILE") && name != "BIDLOCK_SUBMIT__TOKEN_FILE" {
-            let path = FOLDER.join(format!("{}", self.around.variables.len()));
+            let path = FOLDER.join(self.files.to_string());
+            self.files += 1;
             std::fs::write(&path, value).expect("a file");
             path.display().to_string()
         } else {
