@@ -9,7 +9,7 @@
 //!   two parts and a word between them that must never be seen.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use bidlock::backends::redis::RedisOptions;
 use bidlock_config::{
@@ -50,13 +50,6 @@ fn refused(message: &str, hint: Option<&str>) -> ConfigError {
     ConfigError { message: message.to_owned(), hint: hint.map(str::to_owned) }
 }
 
-/// A folder for the files that `*_FILE` variables name.
-static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = std::env::temp_dir().join(format!("bidlock-fuzz-config-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    folder
-});
-
 /// An input, taken apart.
 #[derive(Clone, Default)]
 struct Input {
@@ -64,8 +57,8 @@ struct Input {
     given: Vec<Override>,
     file: String,
     has_secret: bool,
-    /// So many files were written for variables.
-    files: usize,
+    /// What variables name; deleted with the last one that uses them.
+    files: Vec<Arc<tempfile::NamedTempFile>>,
 }
 
 impl Input {
@@ -100,10 +93,10 @@ impl Input {
             return;
         }
         let value = if name.ends_with("_FILE") && name != "BIDLOCK_SUBMIT__TOKEN_FILE" {
-            let path = FOLDER.join(self.files.to_string());
-            self.files += 1;
-            std::fs::write(&path, value).expect("a file");
-            path.display().to_string()
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(&file, value).expect("a file");
+            self.files.push(Arc::new(file));
+            self.files[self.files.len() - 1].path().display().to_string()
         } else {
             value
         };

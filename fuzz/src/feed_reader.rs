@@ -7,20 +7,24 @@ use bidlock_ledger::PostingId;
 use bidlock_market::posting::{MAX_DESCRIPTION_BYTES, MAX_TEXT_BYTES};
 use bidlock_market::{Format, ReadOptions, canonical, read_bytes};
 
+const MARKETPLACES: [Option<&str>; 3] = [None, Some("board"), Some("upwork")];
+
+/// So many first bytes choose format and marketplace.
+pub fn choices() -> u8 {
+    u8::try_from(Format::all().count() * MARKETPLACES.len()).expect("few formats")
+}
+
 /// Panics where one of these does not hold.
 pub fn check(data: &[u8]) {
     // A low first byte chooses format and marketplace; any other file is read as it is, so the samples in
     // crates/bidlock-market/testdata serve as seeds.
     let formats: Vec<Format> = Format::all().collect();
-    let marketplaces = [None, Some("board"), Some("upwork")];
     let (choice, bytes) = match data.split_first() {
-        Some((choice, rest)) if usize::from(*choice) < formats.len() * marketplaces.len() => {
-            (usize::from(*choice), rest)
-        }
+        Some((choice, rest)) if usize::from(*choice) < choices().into() => (usize::from(*choice), rest),
         _ => (formats.len(), data),
     };
     let format = formats[choice % formats.len()];
-    let marketplace = marketplaces[choice / formats.len()];
+    let marketplace = MARKETPLACES[choice / formats.len()];
     let options = ReadOptions {
         format,
         marketplace: marketplace.map(str::to_owned),

@@ -98,6 +98,8 @@ fn of_url(scheme: &str, rest: &str) -> String {
         None => without_query(text),
     };
     match rest[..searched].rfind('@') {
+        // Nor is it sure that the password has ended here.
+        Some(at) if !is_path_sure => format!("{}@{HIDDEN}", user(&rest[..at], is_web)),
         Some(at) => format!("{}@{}", user(&rest[..at], is_web), place(&rest[at + 1..])),
         None if is_readable => place(rest),
         // The host may be missing, and the password stand in its place.
@@ -181,7 +183,10 @@ mod tests {
             ("postgres://u:12?s3cret@h/db", "postgres://u:12?***"),
             ("https://u:s3/cret@h/path", "https://u:***@h/path"),
             ("postgres://u:12/s3cret#x@h/db", "postgres://u:12/***"),
-            ("postgres://u:p@h/s3cret#x@h/db", "postgres://u:***@h/***"),
+            ("postgres://u:12/@s3cret#x@h/db", "postgres://u:***@***"),
+            ("postgres://u:12/s3@cret?x@h/db", "postgres://u:***@***"),
+            ("postgres://u:p@h/s3cret#x@h/db", "postgres://u:***@***"),
+            ("postgres://u:12@s3cret#x@h/db", "postgres://u:***@***"),
             ("postgres://h/db?password=s3cret&x=a:b@c", "postgres://h/***"),
             ("redis://h:port/db?password=s3cret&x=a:b@c", "redis://h:***@c"),
             ("redis://:s3cret", "redis://:***"),

@@ -37,7 +37,9 @@ pub(crate) fn of_url(key: &str, raw: &Raw, from: &Sources) -> Result<RedisServer
     if filled.is_none() && layers.get("redis.password").is_some() {
         unused.push("redis.password");
     }
-    let url = checked(from, &name, filled.unwrap_or_else(|| given.to_owned()))?;
+    // First as it was written: no message about it can name the password.
+    let url = checked(from, &name, given.to_owned())?;
+    let url = filled.map_or(Ok(url), |filled| checked(from, &name, filled))?;
     Ok(RedisServer { url, by: name, unused })
 }
 

@@ -351,6 +351,16 @@ fn what_is_neither_a_known_url_nor_a_path_is_refused_without_its_password() {
 }
 
 #[test]
+fn a_broken_url_is_refused_without_the_password_that_is_set_beside_it() {
+    for url in ["?edis://h:1/0", "redis://?h:1/0", "redis://h:port", "redis+unix://?x"] {
+        let set = [("REDIS_URL", url), ("REDIS_PASSWORD", "hunter2"), ("BID_LOCK_MANAGER_TYPE", "redis")];
+        let Err(error) = load(&set).and_then(|config| config.lock_choice()) else { panic!("{url} is taken") };
+        let text = format!("{error:?}");
+        assert!(!text.contains("hunter2") && text.contains("REDIS_URL"), "{url}: {text}");
+    }
+}
+
+#[test]
 fn a_url_in_the_wrong_setting_is_refused_without_its_password() {
     for name in [
         "BIDLOCK_LOCK__FALLBACK",

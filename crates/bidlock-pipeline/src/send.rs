@@ -43,6 +43,8 @@ const RESEND_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(15);
 /// What must be left of a claim after waiting, for another attempt to make sense.
 const ATTEMPT_MARGIN: Duration = Duration::from_millis(50);
+/// Why a claim may run out before its request leaves.
+const SLEPT: &str = "this process slept, or the ledger was away";
 /// How long a canary without a mechanism of the door stands before it: few faults would hit the moment otherwise.
 const CANARY_LINGERS: Duration = Duration::from_millis(600);
 /// Beyond the marketplace's own time limit, before the pipeline itself gives up on a call.
@@ -145,7 +147,7 @@ impl Pipeline {
             Applied::Already(row)
                 if row.epoch == passing && matches!(row.state, BidState::Submitting | BidState::Unknown) =>
             {
-                let detail = "the ledger was away at the door".to_owned();
+                let detail = SLEPT.to_owned();
                 Ok(Door::Shut(self.hand_back(&row, DeferReason::ClaimRanOut { detail }).await?))
             }
             Applied::Already(row) => Ok(Door::Shut(self.outcome_of_other(&row))),
@@ -180,8 +182,7 @@ impl Pipeline {
         let limit = self.marketplace.time_limit() + TIME_LIMIT_SLACK;
         // The last look before the request. Whatever may have gone out before came back with proof of its own.
         if self.clock.now() >= good_until {
-            let why =
-                DeferReason::ClaimRanOut { detail: "this process slept, or the ledger was away".to_owned() };
+            let why = DeferReason::ClaimRanOut { detail: SLEPT.to_owned() };
             tracing::warn!(posting = %bid.posting, bid = %bid.id, "{why}");
             return Ok(Next::Done(self.hand_back(bid, why).await?));
         }

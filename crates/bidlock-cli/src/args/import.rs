@@ -42,6 +42,9 @@ pub(crate) struct ImportLegacyArgs {
     /// Say what would be imported, but write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Begin a new ledger though another one of yours has bids: a posting that has one there can get a second
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) new_ledger: bool,
     /// Import once more, then write down that no instance of it runs any more: scans may go without --legacy-database
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) old_instances_stopped: bool,

@@ -29,7 +29,7 @@ pub(crate) async fn run(app: &App, args: ImportArgs) -> Result<Exit, CliError> {
         return write_down_alone(app, &place, &actor).await;
     }
     let ledger = match args.dry_run {
-        false => Some(app.ledger(Access::ReadWrite).await?),
+        false => Some(new_ledger::open_to_import(app, args.new_ledger).await?),
         true => ledger_to_look_at(app).await?,
     };
     let origin = app.config()?.named("legacy.url");

@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bidlock_config::{LedgerPlace, LockPlace};
@@ -27,7 +28,8 @@ const MEANT: &str = "new_ledger";
 #[derive(Debug, Default)]
 pub(super) struct Others {
     files: Vec<Other>,
-    sent_from: Vec<SentFrom>,
+    /// Each with the file that says so.
+    sent_from: Vec<(PathBuf, SentFrom)>,
 }
 
 /// One of them, or what could be one.
@@ -59,7 +61,7 @@ impl Others {
             let mut unseen = |origin, path, error| files.push(Other { origin, path, unseen: Some(error) });
             match notes.as_deref().map_or(Ok(Vec::new()), sent_from::all) {
                 Ok(kept) => kept.into_iter().for_each(|(path, read)| match read {
-                    Ok(kept) => sent_from.push(kept),
+                    Ok(kept) => sent_from.push((path, kept)),
                     Err(error) => unseen("the note of a ledger that you have sent from", path, error),
                 }),
                 Err(error) => {
@@ -91,35 +93,54 @@ impl Others {
 /// The database holds the bids of a replaced system; or another ledger of this host has bids, and a new one is not said to
 /// be meant; or one of them can't be looked at.
 pub(super) async fn may_be_made(app: &App, meant: bool, others: &Others) -> Result<(), CliError> {
-    let place = app.config()?.ledger_place()?;
-    let is_there = match &place {
-        // One that is no ledger is refused where it is opened.
-        LedgerPlace::Sqlite(path) => path.try_exists().unwrap_or(true),
-        LedgerPlace::Postgres(_) => migrate::schema(app, &place).await?.found.is_some(),
-    };
-    if is_there {
+    if is_there(app).await? {
         return Ok(());
     }
     refuse_a_database_of_old_bids(app, &Coexistence::default()).await?;
     if meant { Ok(()) } else { refuse_to_begin(app, others).await }
 }
 
+async fn is_there(app: &App) -> Result<bool, CliError> {
+    let place = app.config()?.ledger_place()?;
+    Ok(match &place {
+        // One that is no ledger is refused where it is opened.
+        LedgerPlace::Sqlite(path) => path.try_exists().unwrap_or(true),
+        LedgerPlace::Postgres(_) => migrate::schema(app, &place).await?.found.is_some(),
+    })
+}
+
+/// Opens the ledger that bids of a replaced system are brought into, and makes it where there is none: from then on it has
+/// bids, so that no scan asks any more whether it is the one that is meant.
+///
+/// # Errors
+/// Another ledger has bids, and a new one is not said to be meant; or one of them can't be used.
+pub(super) async fn open_to_import(app: &App, meant: bool) -> Result<Arc<dyn LedgerStore>, CliError> {
+    let others = Others::look(app).await?;
+    if !meant && !is_there(app).await? {
+        refuse_to_begin(app, &others).await?;
+    }
+    let ledger = app.ledger(Access::ReadWrite).await?;
+    if meant {
+        keep_that_it_is_meant(app, &*ledger, &others).await?;
+    }
+    refuse_if_not_meant(app, &*ledger, &others).await?;
+    Ok(ledger)
+}
+
 /// Keeps that this user has bids in this ledger: whoever names another one by mistake is told of it.
 ///
 /// # Errors
-/// The ledger can't be asked. A note that can't be written is told, as long as the ledger is a new one.
+/// The settings name no ledger. That it can't be kept is told, and keeps nobody from work.
 pub(super) async fn keep_that_it_is_sent_from(app: &App, ledger: &dyn LedgerStore) -> Result<(), CliError> {
     let (config, id) = (app.config()?, ledger.ledger_id().to_string());
     let (Some(notes), place) = (config.ledgers_sent_from(), config.ledger_place()?) else { return Ok(()) };
     let shown = notes.display().to_string();
     let kept = tokio::task::spawn_blocking(move || sent_from::keep(&notes, &id, &place)).await;
-    match kept.map_err(io::Error::other).flatten() {
-        Ok(()) => {}
-        Err(error) if has_bids(ledger).await? => tracing::debug!(%error, notes = shown, "not kept"),
-        Err(error) => app.out.warn(format!(
-            "cannot note in {shown} that this ledger is sent from: {error}; a scan that names another one by mistake is \
-             not told of it"
-        )),
+    if let Err(error) = kept.map_err(io::Error::other).flatten() {
+        app.out.warn(format!(
+            "cannot note in {shown} that this ledger is sent from: {error}; a scan that names another one by mistake may \
+             not be told of it"
+        ));
     }
     Ok(())
 }
@@ -136,14 +157,21 @@ pub(super) async fn may_be_sent_from(
     others: &Others,
 ) -> Result<(), CliError> {
     refuse_a_database_of_old_bids(app, &Coexistence::of(ledger).await?).await?;
-    if !others.is_empty() && meant && ledger.note(MEANT).await?.is_none() {
+    if meant {
+        keep_that_it_is_meant(app, ledger, others).await?;
+    }
+    refuse_if_not_meant(app, ledger, others).await
+}
+
+async fn keep_that_it_is_meant(app: &App, ledger: &dyn LedgerStore, others: &Others) -> Result<(), CliError> {
+    if !others.is_empty() && ledger.note(MEANT).await?.is_none() {
         let (name, value) = (MEANT.to_owned(), "begun beside another on purpose".to_owned());
         // False: somebody else has said so at the same moment.
         ledger
             .write_note(&NewNote { name, after: 0, value, actor: Actor::operator(&app.operator()) })
             .await?;
     }
-    refuse_if_not_meant(app, ledger, others).await
+    Ok(())
 }
 
 /// Refuses a ledger without bids that is not said to be meant, where another one of this user has bids.
@@ -243,23 +271,49 @@ async fn refuse_beside_another(
         }
     }
     let (place, own) = (app.config()?.ledger_place()?, ledger.map(|ledger| ledger.ledger_id().to_string()));
-    for SentFrom { ledger, at } in &others.sent_from {
-        match at {
-            _ if own.as_ref() == Some(ledger) => {}
-            At::File(path) if is_at(&place, path) => return Err(is_gone(app)?),
-            At::File(path) if !path.try_exists().unwrap_or(true) => {}
-            At::File(path) if others.files.iter().any(|other| is_same(&other.path, path)) => {}
-            At::File(path) => refuse_if_it_has_bids(app, "a ledger that you have sent from", path).await?,
-            At::Server(url) if *url == place.to_string() => return Err(is_gone(app)?),
-            At::Server(url) => {
-                let why = format!(
-                    "and you have sent from {url}, which may have some; its password is not kept, so that it can't be asked"
-                );
-                return Err(refused(app, &why, CliError::usage)?);
+    // What was at this place says most.
+    let mut notes: Vec<_> = others.sent_from.iter().collect();
+    notes.sort_by_key(|(_, sent)| !sent.at.is(&place));
+    for (note, SentFrom { ledger, at }) in notes {
+        let is_elsewhere = |(_, sent): &(PathBuf, SentFrom)| {
+            sent.ledger == *ledger && matches!(&sent.at, At::File(path) if path.exists())
+        };
+        let why = match at {
+            _ if own.as_ref() == Some(ledger) => continue,
+            at if at.is(&place) => {
+                format!("and it was another ledger, {ledger}, that you have sent from at this place")
             }
-        }
+            At::Server(url) => format!(
+                "and you have sent from {url}, which may have some; its password is not kept, so that it can't be asked"
+            ),
+            At::File(path) if path.try_exists().unwrap_or(true) => {
+                if !others.files.iter().any(|other| is_same(&other.path, path)) {
+                    refuse_if_it_has_bids(app, "a ledger that you have sent from", path).await?;
+                }
+                continue;
+            }
+            // It was moved, and has been sent from since.
+            At::File(_) if others.sent_from.iter().any(is_elsewhere) => continue,
+            At::File(path) => format!("and you have sent from {}, which is not there now", path.display()),
+        };
+        let note = format!("; or, once that one is out of use, delete the note of it, {}", note.display());
+        return Err(with_more_hint(refused(app, &why, CliError::usage)?, &note));
     }
     Ok(())
+}
+
+impl At {
+    fn is(&self, place: &LedgerPlace) -> bool {
+        match self {
+            At::File(path) => is_at(place, path),
+            At::Server(url) => *url == place.to_string(),
+        }
+    }
+}
+
+fn with_more_hint(error: CliError, more: &str) -> CliError {
+    let hint = error.hint.clone().unwrap_or_default();
+    error.hint(hint + more)
 }
 
 async fn refuse_if_it_has_bids(app: &App, origin: &str, path: &Path) -> Result<(), CliError> {
@@ -286,14 +340,6 @@ fn cannot_be_looked_at(app: &App, error: CliError) -> Result<CliError, CliError>
     Ok(refused.hint(there + &here))
 }
 
-fn is_gone(app: &App) -> Result<CliError, CliError> {
-    refused(
-        app,
-        "and you have sent from another ledger at this place, which is gone with its bids",
-        CliError::usage,
-    )
-}
-
 /// The refusal of a ledger without bids, and the ways out of it.
 fn refused(app: &App, why: &str, make: impl FnOnce(String) -> CliError) -> Result<CliError, CliError> {
     let config = app.config()?;
@@ -302,13 +348,10 @@ fn refused(app: &App, why: &str, make: impl FnOnce(String) -> CliError) -> Resul
         config.named("ledger.url"),
         config.ledger_place()?
     ));
-    let notes = config.ledgers_sent_from().map_or(String::new(), |notes| {
-        format!(" (ledgers that you have sent from are noted in {}; the file of one that is out of use may be deleted)", notes.display())
-    });
-    Ok(error.hint(format!(
+    Ok(error.hint(
         "name that one if it is the one that you mean (the default one needs no name), or bring it back; or, where its \
-         bids do not matter or are known to the marketplace, begin the new one with --new-ledger, once{notes}"
-    )))
+         bids do not matter or are known to the marketplace, begin the new one with --new-ledger, once",
+    ))
 }
 
 /// The files among [`Others`]. `locks`: where the locks are, which other scanners may write at this moment.

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use bidlock_config::LedgerPlace;
@@ -45,13 +45,41 @@ pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     matches!((whole(one), whole(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// With the links on the way to it followed, as far as it is there.
+/// With the links on the way to it followed, as far as it is there; behind that `..` leads back.
 fn whole(path: &Path) -> io::Result<PathBuf> {
-    path.canonicalize().or_else(|_| {
-        let path = std::path::absolute(path)?;
-        Ok(match (path.parent().map(Path::canonicalize), path.file_name()) {
-            (Some(Ok(folder)), Some(name)) => folder.join(name),
-            _ => path,
-        })
-    })
+    let path = std::path::absolute(path)?;
+    let mut whole = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(whole.pop()),
+            part => whole.push(part),
+        }
+        whole = whole.canonicalize().unwrap_or(whole);
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_the_same_by_whatever_way_also_where_nothing_is_there_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("home/work")).unwrap();
+        fs::create_dir_all(at("mounted")).unwrap();
+        symlink(at("mounted"), at("home/disk")).unwrap();
+        let ways = ["home/disk/sub/bids.db", "mounted/sub/bids.db", "home/work/../disk/sub/../sub/bids.db"];
+        for _ in ["nothing is there", "all of it is"] {
+            for way in ways {
+                assert!(is_same(&at(way), &at(ways[0])), "{way}");
+                assert!(!is_same(&at(way), &at("home/sub/bids.db")), "{way}");
+            }
+            fs::create_dir_all(at("mounted/sub")).unwrap();
+            fs::write(at(ways[0]), "").unwrap();
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Which ledgers this user has bids in, on this host: whoever names another one later, or forgets to name any, may mean one
-//! of these. A folder beside the default ledger, with a file of JSON for each, which is there whole or not at all.
+//! of these. A folder beside the default ledger, with a file of JSON for each place of each, which is there whole or not at all.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -10,6 +10,7 @@ use std::{
 
 use bidlock_config::LedgerPlace;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// One of the files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub(super) struct SentFrom {
     pub(super) at: At,
 }
 
-/// Where it was when it was last sent from.
+/// Where it was when it was sent from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum At {
@@ -40,19 +41,22 @@ pub(super) fn keep(folder: &Path, ledger: &str, place: &LedgerPlace) -> io::Resu
         LedgerPlace::Postgres(url) => At::Server(url.to_string()),
     };
     let kept = SentFrom { ledger: ledger.to_owned(), at };
-    let path = folder.join(ledger).with_extension(EXTENSION);
-    // One that can't be read, or is of another place, is written anew.
-    if read(&path).is_ok_and(|there| there == kept) {
-        return Ok(());
+    let text = serde_json::to_string(&kept)?;
+    let path = folder
+        .join(Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string())
+        .with_extension(EXTENSION);
+    // One that can't be read is written anew.
+    if !read(&path).is_ok_and(|there| there == kept) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        // Where this fails, the temporary file is deleted.
+        let (mut file, temporary) = tempfile::NamedTempFile::new_in(folder)?.into_parts();
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // Where this fails, the temporary file is deleted.
-    let (mut file, temporary) = tempfile::NamedTempFile::new_in(folder)?.into_parts();
-    writeln!(file, "{}", serde_json::to_string(&kept)?)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    // Its name is durable with the folder alone.
-    File::open(folder)?.sync_all()
+    // A name is durable with its folder alone. It may be of another scanner, which has not come so far.
+    File::open(folder)?.sync_all()?;
+    folder.parent().map_or(Ok(()), |around| File::open(around)?.sync_all())
 }
 
 /// All of them, each with its file; `Err` for one that says nothing.
@@ -87,51 +91,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ledgers_are_kept_once_where_they_were_last_and_without_secrets() {
+    fn each_place_of_a_ledger_is_kept_once_and_without_secrets() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
-        let list = at("made/on the way/sent-from");
-        assert!(all(&list).unwrap().is_empty());
+        let notes = at("made/on the way/sent-from");
+        assert!(all(&notes).unwrap().is_empty());
         fs::write(at("bids.db"), "").unwrap();
         fs::write(at("moved.db"), "").unwrap();
         std::os::unix::fs::symlink(at("bids.db"), at("link.db")).unwrap();
         let file = |name: &str| LedgerPlace::Sqlite(at(name));
         let server = LedgerPlace::Postgres(ServerUrl::new("postgres://a:secret@db/bids?sslpassword=secret"));
-        let kept = || {
-            let all = all(&list).unwrap().into_iter();
-            all.map(|(_, read)| read.map(|sent| (sent.ledger, sent.at)).unwrap()).collect::<Vec<_>>()
-        };
-        for (ledger, place) in
-            [("1", file("bids.db")), ("1", file("link.db")), ("2", server.clone()), ("3", server.clone())]
-        {
-            keep(&list, ledger, &place).unwrap();
+        for (ledger, place) in [
+            ("1", file("bids.db")),
+            ("1", file("link.db")),
+            ("1", file("moved.db")),
+            ("2", server.clone()),
+            ("3", server.clone()),
+            ("2", server.clone()),
+        ] {
+            keep(&notes, ledger, &place).unwrap();
         }
-        keep(&list, "4", &file("never made")).unwrap_err();
-        let at_server = || At::Server(server.to_string());
-        let two = [("2".to_owned(), at_server()), ("3".to_owned(), at_server())];
-        assert_eq!(kept(), [&[("1".to_owned(), At::File(at("bids.db")))], &two[..]].concat());
-        keep(&list, "1", &file("moved.db")).unwrap();
-        assert_eq!(kept(), [&[("1".to_owned(), At::File(at("moved.db")))], &two[..]].concat());
+        keep(&notes, "4", &file("never made")).unwrap_err();
+        let all = all(&notes).unwrap();
+        let mut kept: Vec<_> = all.iter().map(|(_, read)| read.as_ref().unwrap().clone()).collect();
+        kept.sort_by_key(|sent| format!("{sent:?}"));
+        let sent = |ledger: &str, at| SentFrom { ledger: ledger.to_owned(), at };
+        let at_server = At::Server(server.to_string());
+        let files = ["bids.db", "moved.db"].map(|name| sent("1", At::File(at(name))));
+        assert_eq!(kept, [&files[..], &[sent("2", at_server.clone()), sent("3", at_server)]].concat());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&list), mode(&list.join("2.json"))), (0o700, 0o600));
-        assert!(!fs::read_to_string(list.join("2.json")).unwrap().contains("secret"));
+        assert_eq!((mode(&notes), mode(&all[0].0)), (0o700, 0o600));
+        assert!(all.iter().all(|(path, _)| !fs::read_to_string(path).unwrap().contains("secret")));
     }
 
     #[test]
     fn what_says_nothing_is_told_and_written_anew_by_its_own_ledger_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str| folder.path().join(name);
         let server = LedgerPlace::Postgres(ServerUrl::new("postgres://db/bids"));
         keep(folder.path(), "1", &server).unwrap();
-        fs::write(file(".tmpKilled"), "{\"led").unwrap();
+        let note = all(folder.path()).unwrap().remove(0).0;
+        // Of a process that was killed.
+        fs::write(folder.path().join(".tmpKilled"), "{\"led").unwrap();
         for torn in ["", "{\"ledger\": \"2\", \"fi", "{\"ledger\": \"2\", \"redis\": \"redis://db\"}", "\0"] {
-            fs::write(file("2.json"), torn).unwrap();
-            let [(_, Ok(_)), (path, Err(error))] = &all(folder.path()).unwrap()[..] else { panic!("{torn}") };
-            assert_eq!((path, error.to_string()), (&file("2.json"), "it names no ledger".to_owned()));
-            keep(folder.path(), "1", &server).unwrap();
-            assert_eq!(fs::read_to_string(file("2.json")).unwrap(), torn);
+            fs::write(&note, torn).unwrap();
+            let [(path, Err(error))] = &all(folder.path()).unwrap()[..] else { panic!("{torn}") };
+            assert_eq!((path, error.to_string()), (&note, "it names no ledger".to_owned()));
             keep(folder.path(), "2", &server).unwrap();
-            assert!(all(folder.path()).unwrap().iter().all(|(_, read)| read.is_ok()));
+            assert_eq!(fs::read_to_string(&note).unwrap(), torn);
+            keep(folder.path(), "1", &server).unwrap();
+            let all = all(folder.path()).unwrap();
+            assert!(all.len() == 2 && all.iter().all(|(_, read)| read.is_ok()));
+            fs::remove_file(all.iter().find(|(path, _)| *path != note).unwrap().0.clone()).unwrap();
         }
     }
 }

@@ -141,7 +141,7 @@ fn a_scan_that_is_refused_takes_no_locks_over() {
         "CREATE TABLE bids (job_id TEXT NOT NULL, marketplace TEXT NOT NULL, status TEXT NOT NULL, created_at TIMESTAMP)",
     )
     .unwrap();
-    with.run("import legacy old.db --database two.db").code(0);
+    with.run("import legacy old.db --database two.db --new-ledger").code(0);
     scan("two.db", "--rebind-ledger").refused(2, &["old.db", "--legacy-database"]);
     assert_eq!(bound_to(&redis), before);
     scan("one.db", "").code(0);

@@ -52,6 +52,7 @@ async fn strike(shim: Arc<Shim>, day: Day, fault: Fault, n: usize, canary: Optio
         ledger::check_doors_are_durable(&stage, &run, &at);
         if fault == Fault::Power && struck.is_some() {
             run.lose_what_was_not_synced(&stage);
+            ledger::check_note_is_durable(&stage, &at);
         }
         ledger::check_whole(&stage, &at);
         ledger::reboot(&stage);

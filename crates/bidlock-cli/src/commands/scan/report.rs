@@ -47,7 +47,9 @@ struct Pass {
     swept_unknown: u64,
     /// Postings whose request never left: the marketplace can't be reached.
     unreachable: u64,
-    /// Why not, as the last of them says.
+    /// Postings whose claim ran out before a request could leave: nobody knows whether it would have.
+    ran_out: u64,
+    /// Why the marketplace can't be reached, as the last of them says.
     out_of_reach: Option<String>,
     /// Something was written that no pass before has said.
     news: bool,
@@ -71,9 +73,27 @@ impl Pass {
             swept: 0,
             swept_unknown: 0,
             unreachable: 0,
+            ran_out: 0,
             out_of_reach: None,
             news: false,
         }
+    }
+
+    /// What an outcome says of whether the marketplace can be reached.
+    fn note(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Deferred(DeferReason::NotSent { detail }) => {
+                self.unreachable += 1;
+                self.out_of_reach = Some(detail.clone());
+            }
+            Outcome::Deferred(DeferReason::ClaimRanOut { .. }) => self.ran_out += 1,
+            _ => {}
+        }
+    }
+
+    /// Nothing says that it can't be reached; a pass without anything to send says as much.
+    fn is_reached(&self) -> bool {
+        self.unreachable + self.ran_out == 0
     }
 }
 
@@ -171,11 +191,11 @@ impl<'a> Report<'a> {
     pub(super) fn summary(&mut self, stale_claims: u64) -> Result<(), CliError> {
         let stale_here = stale_claims - std::mem::replace(&mut self.stale_claims, stale_claims);
         let pass = std::mem::replace(&mut self.pass, Pass::new());
-        // The last pass decides: a marketplace that is back is no failure.
-        self.exit = match (self.exit, pass.unreachable) {
-            (Exit::Unavailable, 0) => Exit::Ok,
-            (Exit::Ok, 1..) => Exit::Unavailable,
-            (exit, _) => exit,
+        // The last pass decides that says anything of it: a marketplace that is back is no failure.
+        self.exit = match self.exit {
+            Exit::Unavailable if pass.is_reached() => Exit::Ok,
+            Exit::Ok if pass.out_of_reach.is_some() => Exit::Unavailable,
+            exit => exit,
         };
         self.tell_of_reach(&pass);
         let seconds = SystemClock.now().since(pass.started).as_secs_f64();
@@ -209,7 +229,9 @@ impl<'a> Report<'a> {
                 let (away_s, postings) = (now.since(since).as_secs(), pass.unreachable);
                 tracing::warn!(%detail, away_s, postings, "the marketplace can't be reached; what is to be sent waits");
             }
-        } else if let Some(since) = self.out_of_reach.ends() {
+        } else if pass.is_reached()
+            && let Some(since) = self.out_of_reach.ends()
+        {
             let away_s = now.since(since).as_secs();
             tracing::warn!(away_s, "the marketplace can be reached again");
         }
@@ -287,12 +309,7 @@ impl<'a> Report<'a> {
     fn note(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Unknown { .. } => self.exit = worse(self.exit, Exit::UnknownOutcome),
-            outcome => {
-                if let Some(detail) = out_of_reach(outcome) {
-                    self.pass.unreachable += 1;
-                    self.pass.out_of_reach = Some(detail.to_owned());
-                }
-            }
+            outcome => self.pass.note(outcome),
         }
     }
 
@@ -339,14 +356,6 @@ fn outcome_json(event: &str, posting: &PostingId, outcome: &Outcome) -> Map<Stri
     line
 }
 
-/// Why the marketplace can't be reached, if that is what kept a bid. A claim that ran out says nothing of it.
-fn out_of_reach(outcome: &Outcome) -> Option<&str> {
-    match outcome {
-        Outcome::Deferred(DeferReason::NotSent { detail }) => Some(detail),
-        _ => None,
-    }
-}
-
 /// Most sightings are of postings that have their bid, or that the rules decline: their counts say enough.
 fn worth_a_line(outcome: &Outcome) -> bool {
     !matches!(outcome.name(), "already_bid" | "declined")
@@ -367,10 +376,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scanner_that_slept_does_not_call_the_marketplace_out_of_reach() {
+    fn a_scanner_that_slept_does_not_call_the_marketplace_out_of_reach_nor_back() {
         let detail = || "made up".to_owned();
-        let outcome = |why| Outcome::Deferred(why);
-        assert_eq!(out_of_reach(&outcome(DeferReason::NotSent { detail: detail() })), Some("made up"));
-        assert_eq!(out_of_reach(&outcome(DeferReason::ClaimRanOut { detail: detail() })), None);
+        let after = |why| {
+            let mut pass = Pass::new();
+            pass.note(&Outcome::Deferred(why));
+            (pass.out_of_reach.is_some(), pass.is_reached())
+        };
+        assert_eq!(after(DeferReason::NotSent { detail: detail() }), (true, false));
+        assert_eq!(after(DeferReason::ClaimRanOut { detail: detail() }), (false, false));
+        assert_eq!(after(DeferReason::TryLater { until: None, detail: detail() }), (false, true));
     }
 }

@@ -1,6 +1,6 @@
 //! Looks at the files themselves, and lets time pass for whoever is dead.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use rusqlite::Connection;
 
@@ -27,6 +27,17 @@ pub(crate) fn check_doors_are_durable(stage: &Stage, run: &Run, at: &str) {
             "{at}: {posting} was sent {} times, and a power failure leaves {passed} doors passed",
             record.received
         );
+    }
+}
+
+/// Whoever has sent, and lost its power, has left a note of the ledger that it has sent from.
+pub(crate) fn check_note_is_durable(stage: &Stage, at: &str) {
+    if stage.report().postings.values().any(|record| record.received > 0) {
+        let notes = fs::read_dir(folder(stage).join("sent-from"));
+        let notes = notes.unwrap_or_else(|error| panic!("{at}: no notes: {error}"));
+        let texts: Vec<String> =
+            notes.map(|note| fs::read_to_string(note.unwrap().path()).unwrap()).collect();
+        assert!(texts.iter().any(|text| text.contains("ledger.db")), "{at}: not noted: {texts:?}");
     }
 }
 

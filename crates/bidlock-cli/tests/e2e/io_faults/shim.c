@@ -134,11 +134,14 @@ static void keep_file(const char *path) {
 static void keep_folder(const char *path) {
     char of_folder[PATH_MAX];
     copy_of(path, of_folder);
-    if (renamed_to[0] && !strncmp(renamed_to, path, strlen(path))) {
+    size_t length = strlen(path);
+    if (!strncmp(renamed_to, path, length) && renamed_to[length] == '/' && !strchr(renamed_to + length + 1, '/')) {
         char from[PATH_MAX], to[PATH_MAX];
         copy_of(renamed_from, from);
         copy_of(renamed_to, to);
-        syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+        /* What was not synced has its name, and nothing in it. */
+        if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0) != 0)
+            syscall(SYS_close, syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
         renamed_to[0] = '\0';
     }
     DIR *copies = opendir(of_folder);

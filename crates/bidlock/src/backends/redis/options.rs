@@ -163,7 +163,8 @@ impl Settings {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = percent_decode_str(value).decode_utf8();
-            let value = value.map_err(|_| invalid(format!("the URL's `{name}` is not text")))?.into_owned();
+            let value =
+                value.map_err(|_| invalid("what stands behind the URL's `?` is not text"))?.into_owned();
             match name {
                 "key_prefix" => settings.key_prefix = value,
                 "in_turn" => settings.in_turn = yes_or_no(&value)?,
@@ -173,7 +174,10 @@ impl Settings {
                 // Of a socket's URL.
                 "db" | "user" | "pass" => others.push(pair),
                 _ => {
-                    return Err(invalid(format!("a Redis URL has no `{name}`")).with_hint(
+                    // What is no word may be a password that nobody has encoded.
+                    let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                    let shown = if is_word { format!("`{name}`") } else { "such setting".to_owned() };
+                    return Err(invalid(format!("a Redis URL has no {shown} behind its `?`")).with_hint(
                         "there are key_prefix, in_turn, ca_file, cert_file and key_file; db, user and pass of a socket",
                     ));
                 }
@@ -237,9 +241,15 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused_without_repeating_it() {
-        for url in
-            ["redis:", "redis://", "redis://:hunter2@", "redis://u:hunter2@h:port", "redis://h/hunter2"]
-        {
+        for url in [
+            "redis:",
+            "redis://",
+            "redis://:hunter2@",
+            "redis://u:hunter2@h:port",
+            "redis://h/hunter2",
+            "redis://:12?hunter2@h",
+            "redis://:12?hunter2@h=%ff",
+        ] {
             let error = RedisOptions::from_url(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{url}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
