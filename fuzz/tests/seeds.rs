@@ -162,12 +162,12 @@ fn try_all(seeds: &[Vec<u8>], cases: u32, check: fn(&[u8])) {
 }
 
 #[test]
-fn settings() {
+fn config() {
     try_all(&files("seeds/config"), 30_000, config::check);
 }
 
 #[test]
-fn feeds() {
+fn feed_reader() {
     let files = files("../crates/bidlock-market/testdata");
     // As auto takes it, and as if somebody had said that it is of this format and marketplace.
     let choices = (0..feed_reader::choices()).map(Some).chain([None]);
@@ -177,16 +177,16 @@ fn feeds() {
 }
 
 #[test]
-fn keys_of_locks() {
+fn lock_key() {
     try_all(&files("seeds/lock_key"), 30_000, lock_key::check);
 }
 
 #[test]
-fn answers_of_a_marketplace() {
+fn marketplace_answer() {
     try_all(&files("seeds/marketplace_answer"), 12_000, marketplace_answer::check);
 }
 
 #[test]
-fn ids_of_postings() {
+fn posting_id() {
     try_all(&files("seeds/posting_id"), 10_000, posting_id::check);
 }

@@ -65,7 +65,11 @@ fn password_word_end(text: &str) -> Option<usize> {
 /// `Server=db;Uid=u`, `bob@db/bids`. As a path it would be a ledger of its own on each host, which nobody meant; a path
 /// with these characters says that it is one by its first.
 pub(crate) fn is_server_without_scheme(text: &str) -> bool {
-    !text.contains("://") && !is_plain_path(text) && text.contains(['=', ';', ':', '@'])
+    // `postgres//db/bids`: a scheme without its colon.
+    let begins_as_url = text.split_once("//").is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+')
+    });
+    !text.contains("://") && !is_plain_path(text) && (begins_as_url || text.contains(['=', ';', ':', '@']))
 }
 
 fn without_user(text: &str) -> String {

@@ -330,6 +330,8 @@ fn what_is_neither_a_known_url_nor_a_path_is_refused_without_its_password() {
         "host=db.internal dbname=bids user=bidlock",
         "db.internal:5432/bids",
         "postgres:/db/bids",
+        "postgres//db/bids",
+        "redis//h",
         "bob@db.internal/bids",
         "redis:6379",
         "file:bids.db",

@@ -281,7 +281,7 @@ async fn refuse_beside_another(
         let why = match at {
             _ if own.as_ref() == Some(ledger) => continue,
             at if at.is(&place) => {
-                format!("and it was another ledger, {ledger}, that you have sent from at this place")
+                format!("and another ledger, {ledger}, was at this place when you sent from it")
             }
             At::Server(url) => format!(
                 "and you have sent from {url}, which may have some; its password is not kept, so that it can't be asked"

@@ -224,9 +224,9 @@ fn a_ledger_that_was_sent_from_and_is_gone_is_not_begun_anew_in_silence() {
     std::fs::rename(&mounted, &away).unwrap();
     std::fs::create_dir(&mounted).unwrap();
     let told =
-        ["it was another ledger", "that you have sent from at this place", "bring it back", "--new-ledger"];
+        ["another ledger, ", "was at this place when you sent from it", "bring it back", "--new-ledger"];
     scan("--database disk/bids.db").refused(2, &told);
-    let warned = ["WARNING", "a scan that sends is refused here", "it was another ledger"];
+    let warned = ["WARNING", "a scan that sends is refused here", "was at this place when you sent"];
     desk.run("doctor --database disk/bids.db").code(0).prints(&warned);
     // Nor is one that somebody has made there since.
     desk.run("scan feed.json --marketplace example --database disk/bids.db").code(0);
@@ -275,7 +275,7 @@ fn whoever_forgets_to_name_the_server_that_was_sent_from_is_told_of_it() {
     with(&another).run(&scan).refused(2, &told);
     with(&postgres.url()).run(&format!("{scan} --max-bids 1")).code(0);
     postgres.sql("DROP SCHEMA bidlock CASCADE");
-    let gone = ["it was another ledger", "that you have sent from at this place", "--new-ledger"];
+    let gone = ["another ledger, ", "was at this place when you sent from it", "--new-ledger"];
     for place in [&url, &postgres.url()] {
         with(place).run(&scan).refused(2, &gone);
     }

@@ -113,7 +113,7 @@ async fn poll(inner: &Arc<Inner>, key: &LockKey, place: &Place<'_>, until: Momen
             continue;
         };
         let wake = inner.clock.now().later(jittered(pause, held.as_ref())).min(until);
-        pause = (pause * GROWTH.0 / GROWTH.1).min(MAX_PAUSE);
+        pause = longer(pause);
         let turn = tokio::select! {
             biased;
             turn = queued.next() => turn?,
@@ -171,6 +171,11 @@ async fn take_turn(
     Ok(Some(lease))
 }
 
+/// The pause after this one.
+fn longer(pause: Duration) -> Duration {
+    (pause * GROWTH.0 / GROWTH.1).min(MAX_PAUSE)
+}
+
 /// The pause, spread by a quarter to either side so that waiters of many processes do not come in step, and not
 /// much beyond the end of the lease that is waited for.
 fn jittered(pause: Duration, held: Option<&Held>) -> Duration {
@@ -182,6 +187,13 @@ fn jittered(pause: Duration, held: Option<&Held>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_by_half_up_to_a_second() {
+        let pauses = std::iter::successors(Some(FIRST_PAUSE), |pause| Some(longer(*pause)));
+        let millis: Vec<u128> = pauses.map(|pause| pause.as_millis()).take(10).collect();
+        assert_eq!(millis, [50, 75, 112, 168, 253, 379, 569, 854, 1_000, 1_000]);
+    }
 
     #[test]
     fn pauses_are_capped_at_the_remaining_ttl_and_at_a_second() {
