@@ -20,8 +20,8 @@ violated, 8 the marketplace refused the account, is not at its address, or leave
 
 /// Read feeds and bid once on each suitable posting.
 ///
-/// Without --submit this is a dry run. With --json stdout is JSON lines: an outcome per sighting, a line
-/// per unreadable row, a summary at the end.
+/// Without --submit (or submit.target in the settings) this is a dry run. With --json stdout is JSON lines: an outcome per
+/// sighting, a line per unreadable row, a summary at the end.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = SCAN_HELP, after_long_help = SCAN_HELP)]
 pub(crate) struct ScanArgs {

@@ -4,7 +4,10 @@ use bidlock_ledger::{Actor, LedgerStore};
 use bidlock_legacy::{Coexistence, Importer, Instances, LegacyDatabase, Place, Report, System, coexistence};
 use serde_json::json;
 
-use super::{beside, new_ledger};
+use super::{
+    beside,
+    new_ledger::{self, Others},
+};
 use crate::{
     app::{Access, App},
     args::{ImportArgs, ImportCommand, ImportLegacyArgs},
@@ -28,16 +31,17 @@ pub(crate) async fn run(app: &App, args: ImportArgs) -> Result<Exit, CliError> {
     if args.without_reading {
         return write_down_alone(app, &place, &actor).await;
     }
-    let ledger = match args.dry_run {
-        false => Some(new_ledger::open_to_import(app, args.new_ledger).await?),
-        true => ledger_to_look_at(app).await?,
-    };
+    let others = if args.dry_run { Others::default() } else { Others::look(app).await? };
     let origin = app.config()?.named("legacy.url");
     let mut from =
         LegacyDatabase::open(&place, actor.clone()).await.map_err(|e| beside::refused(&origin, e))?;
     if let Some(via) = via(app, &args)? {
         from = from.sent_through(&via);
     }
+    let ledger = match args.dry_run {
+        false => Some(new_ledger::open_to_import(app, args.new_ledger, &others).await?),
+        true => ledger_to_look_at(app).await?,
+    };
     // First of all: from here on no scan may forget it, whatever becomes of this import.
     if let (Some(ledger), false) = (&ledger, args.dry_run) {
         coexistence::remember(&**ledger, &from, &actor, beside::now()).await?;

@@ -114,16 +114,19 @@ async fn is_there(app: &App) -> Result<bool, CliError> {
 ///
 /// # Errors
 /// Another ledger has bids, and a new one is not said to be meant; or one of them can't be used.
-pub(super) async fn open_to_import(app: &App, meant: bool) -> Result<Arc<dyn LedgerStore>, CliError> {
-    let others = Others::look(app).await?;
+pub(super) async fn open_to_import(
+    app: &App,
+    meant: bool,
+    others: &Others,
+) -> Result<Arc<dyn LedgerStore>, CliError> {
     if !meant && !is_there(app).await? {
-        refuse_to_begin(app, &others).await?;
+        refuse_to_begin(app, others).await?;
     }
     let ledger = app.ledger(Access::ReadWrite).await?;
     if meant {
-        keep_that_it_is_meant(app, &*ledger, &others).await?;
+        keep_that_it_is_meant(app, &*ledger, others).await?;
     }
-    refuse_if_not_meant(app, &*ledger, &others).await?;
+    refuse_if_not_meant(app, &*ledger, others).await?;
     Ok(ledger)
 }
 
@@ -261,9 +264,10 @@ async fn refuse_beside_another(
     others: &Others,
     ledger: Option<&dyn LedgerStore>,
 ) -> Result<(), CliError> {
+    let mut with_bids = Vec::new();
     for Other { origin, path, unseen } in &others.files {
         match unseen {
-            None => refuse_if_it_has_bids(app, origin, path).await?,
+            None => with_bids.extend(told_if_it_has_bids(app, origin, path).await?),
             Some(error) => {
                 let unseen = CliError::unavailable(format!("{origin}: {}: {error}", path.display()));
                 return Err(cannot_be_looked_at(app, unseen)?);
@@ -288,7 +292,8 @@ async fn refuse_beside_another(
             ),
             At::File(path) if path.try_exists().unwrap_or(true) => {
                 if !others.files.iter().any(|other| is_same(&other.path, path)) {
-                    refuse_if_it_has_bids(app, "a ledger that you have sent from", path).await?;
+                    with_bids
+                        .extend(told_if_it_has_bids(app, "a ledger that you have sent from", path).await?);
                 }
                 continue;
             }
@@ -299,7 +304,14 @@ async fn refuse_beside_another(
         let note = format!("; or, once that one is out of use, delete the note of it, {}", note.display());
         return Err(with_more_hint(refused(app, &why, CliError::usage)?, &note));
     }
-    Ok(())
+    let why = match &with_bids[..] {
+        [] => return Ok(()),
+        [one] => format!("and {one}, has some"),
+        several => {
+            format!("and several others have some, which know nothing of each other: {}", several.join("; "))
+        }
+    };
+    Err(refused(app, &why, CliError::usage)?)
 }
 
 impl At {
@@ -316,17 +328,15 @@ fn with_more_hint(error: CliError, more: &str) -> CliError {
     error.hint(hint + more)
 }
 
-async fn refuse_if_it_has_bids(app: &App, origin: &str, path: &Path) -> Result<(), CliError> {
+/// What it is, and where; `None` for one without bids.
+async fn told_if_it_has_bids(app: &App, origin: &str, path: &Path) -> Result<Option<String>, CliError> {
     let looked = async {
         let there = LedgerPlace::Sqlite(path.to_owned());
         let (ledger, _) = stores::open_ledger(&there, Access::Existing, origin).await?;
         has_bids(&*ledger).await
     };
     match looked.await {
-        Ok(false) => Ok(()),
-        Ok(true) => {
-            Err(refused(app, &format!("and {origin}, {}, has some", path.display()), CliError::usage)?)
-        }
+        Ok(has_some) => Ok(has_some.then(|| format!("{origin}, {}", path.display()))),
         Err(error) => Err(cannot_be_looked_at(app, error)?),
     }
 }

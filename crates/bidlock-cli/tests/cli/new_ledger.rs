@@ -207,6 +207,9 @@ fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
     assert_eq!(notes_of(&desk, "night/bids.db"), [(night, kept)]);
     desk.run(&format!("{scan} --new-ledger")).code(0);
     desk.run(&scan).code(0);
+    // By now there are two that may be meant.
+    let both = ["several others have some", "your default ledger, ", "night/bids.db", "--new-ledger"];
+    desk.run(&format!("{scan} --database third.db")).refused(2, &both);
 }
 
 #[test]
@@ -300,6 +303,7 @@ fn a_ledger_that_was_imported_into_is_one_that_may_be_meant() {
     // Nor is another one begun by an import: with its bids no scan would ask any more which one is meant.
     let import = "import legacy old.db --old-instances-stopped";
     desk.run(import).refused(2, &told);
+    desk.run("import legacy mistyped.db --new-ledger").refused(5, &["mistyped.db"]);
     assert!(!desk.ledger().exists());
     desk.run("scan feed.json --marketplace example").code(0);
     desk.run(import).refused(2, &told);
