@@ -69,10 +69,10 @@ mod tests {
     fn a_path_is_the_same_by_whatever_way_also_where_nothing_is_there_any_more() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
-        fs::create_dir_all(at("home/work")).unwrap();
+        fs::create_dir_all(at("home/desk")).unwrap();
         fs::create_dir_all(at("mounted")).unwrap();
         symlink(at("mounted"), at("home/disk")).unwrap();
-        let ways = ["home/disk/sub/bids.db", "mounted/sub/bids.db", "home/work/../disk/sub/../sub/bids.db"];
+        let ways = ["home/disk/sub/bids.db", "mounted/sub/bids.db", "home/desk/../disk/sub/../sub/bids.db"];
         for _ in ["nothing is there", "all of it is"] {
             for way in ways {
                 assert!(is_same(&at(way), &at(ways[0])), "{way}");
