@@ -130,7 +130,7 @@ pub(super) async fn open_to_import(
     Ok(ledger)
 }
 
-/// Keeps that this user has bids in this ledger: whoever names another one by mistake is told of it.
+/// Keeps that this user sends from this ledger, or imports into it: whoever names another one by mistake is told of it.
 ///
 /// # Errors
 /// The settings name no ledger. That it can't be kept is told, and keeps nobody from work.

@@ -1,5 +1,5 @@
-//! Which ledgers this user has bids in, on this host: whoever names another one later, or forgets to name any, may mean one
-//! of these. A folder beside the default ledger, with a file of JSON for each place of each, which is there whole or not at all.
+//! Which ledgers this user has begun to send from, or imported into, on this host: whoever names another one later, or forgets
+//! to name any, may mean one of these. A folder beside the default ledger, with a file of JSON for each place of each, which is there whole or not at all.
 
 use std::{
     fs::{self, DirBuilder, File},
