@@ -14,6 +14,7 @@
  *               enospc   it fails with ENOSPC, where there can be such an answer; of a write, half is done
  *               power    the process dies before it; where it would change something on the disk
  *   IO_LASTS    set: so do all calls after it
+ *   IO_ONLY     only such calls count: "name file"; set where the others come in another order from run to run
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -41,6 +42,7 @@ static const char *durable;
 static int journal = -1;
 static long at;
 static int lasts;
+static const char *only;
 static enum fault fault;
 static atomic_long calls;
 /* The last file that was renamed, until its folder is synced; a process renames one after the other. */
@@ -55,6 +57,7 @@ __attribute__((constructor)) static void begin(void) {
     journal = (int)syscall(SYS_openat, AT_FDCWD, getenv("IO_JOURNAL"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     at = atol(getenv("IO_AT"));
     lasts = getenv("IO_LASTS") != NULL;
+    only = getenv("IO_ONLY");
     const char *kind = getenv("IO_FAULT");
     fault = !strcmp(kind, "eio")      ? EIO_FAULT
             : !strcmp(kind, "enospc") ? ENOSPC_FAULT
@@ -88,9 +91,10 @@ static const char *name_of(const char *path) {
 /* Counts a call. The error that it is to end with, or 0. */
 static int strikes(const char *call, enum reach reach, const char *path) {
     if ((fault == ENOSPC_FAULT && reach != NEEDS_ROOM) || (fault == POWER && reach == ASKS)) return 0;
-    long n = atomic_fetch_add(&calls, 1) + 1;
     char line[PATH_MAX + 64];
     int length = snprintf(line, sizeof line, "%s %s\n", call, name_of(path));
+    if (only != NULL && (strncmp(line, only, length - 1) || strlen(only) != (size_t)length - 1)) return 0;
+    long n = atomic_fetch_add(&calls, 1) + 1;
     syscall(SYS_write, journal, line, length);
     if (fault == NONE || n < at || (n > at && !lasts)) return 0;
     if (fault == POWER) syscall(SYS_kill, getpid(), SIGKILL);
