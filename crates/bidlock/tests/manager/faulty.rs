@@ -3,7 +3,6 @@
 #![allow(unreachable_pub, reason = "for the tests beside it")]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,9 +42,9 @@ pub struct Faulty {
     pub acquires: Mutex<VecDeque<Fault>>,
     pub renewals: Mutex<VecDeque<Fault>>,
     pub releases: Mutex<VecDeque<Fault>>,
-    /// Its waiters are handed the lock, sleep through its end, after which another has it, and hear of it as of something
-    /// new, as where the store's clock has leapt.
-    pub sleepers: AtomicBool,
+    /// Its waiters are handed the lock and hear of it after so long as of something new, as where the store's clock has
+    /// leapt. Another has it by then if it has ended.
+    pub sleepers: Mutex<Option<Duration>>,
     pub asked: Mutex<Vec<Nonce>>,
     pub renewed: Notify,
     /// When renewals and releases were asked for, and of how many.
@@ -78,9 +77,8 @@ impl Faulty {
     }
 }
 
-/// How long a lock that is handed to a sleeper lasts, and how long he sleeps.
+/// How long a lock that is handed over lasts, until it is renewed.
 pub const UNCONFIRMED: Duration = Duration::from_secs(2);
-pub const SLEPT: Duration = Duration::from_secs(3);
 
 /// See [`Faulty::sleepers`].
 #[derive(Debug)]
@@ -88,6 +86,7 @@ struct Sleeper {
     store: Arc<MemoryBackend>,
     clock: Arc<ManualClock>,
     request: Acquire,
+    sleeps: Duration,
 }
 
 #[async_trait]
@@ -97,9 +96,10 @@ impl Enlisted for Sleeper {
         let Acquired::Granted(grant) = self.store.try_acquire(&[short]).await?.remove(0) else {
             return Ok(Turn::TryAgain);
         };
-        self.clock.advance(SLEPT);
+        self.clock.advance(self.sleeps);
         let another = Acquire { nonce: Nonce::from_bytes([7; 16]), ttl: TTL, ..self.request.clone() };
-        assert!(matches!(self.store.try_acquire(&[another]).await?[0], Acquired::Granted(_)));
+        let has_ended = self.sleeps > UNCONFIRMED;
+        assert_eq!(matches!(self.store.try_acquire(&[another]).await?[0], Acquired::Granted(_)), has_ended);
         Ok(Turn::Granted { grant, age: Duration::ZERO, firm_for: Some(UNCONFIRMED) })
     }
 }
@@ -150,9 +150,9 @@ impl LockBackend for Faulty {
     }
 
     async fn enlist(&self, request: &Acquire) -> Result<Waiter> {
-        if self.sleepers.load(SeqCst) {
+        if let Some(sleeps) = *self.sleepers.lock().unwrap() {
             let (store, clock) = (self.store.clone(), self.clock.clone());
-            return Ok(Waiter::new(Sleeper { store, clock, request: request.clone() }));
+            return Ok(Waiter::new(Sleeper { store, clock, request: request.clone(), sleeps }));
         }
         // Where a release wakes everybody, queueing takes a free lock.
         self.spoil(next(&self.acquires), self.store.enlist(request)).await
@@ -184,7 +184,7 @@ pub fn setup() -> Setup {
         acquires: Mutex::default(),
         renewals: Mutex::default(),
         releases: Mutex::default(),
-        sleepers: AtomicBool::new(false),
+        sleepers: Mutex::default(),
         asked: Mutex::default(),
         renewed: Notify::new(),
         renewed_at: Mutex::default(),

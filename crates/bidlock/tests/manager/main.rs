@@ -9,14 +9,13 @@
 mod background;
 mod faulty;
 
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use bidlock::{
     Actor, Attempt, Clock, Effect, ErrorKind, Guarded, LockBackend, LockKey, LockManager, Released, Wait,
 };
 
-use faulty::{Fault, SLEPT, TTL, key, settle, setup};
+use faulty::{Fault, TTL, UNCONFIRMED, key, settle, setup};
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_under_the_same_nonce() {
@@ -44,11 +43,47 @@ async fn an_attempt_that_stays_unanswered_is_an_error_and_given_back() {
 #[tokio::test]
 async fn a_lock_that_was_handed_to_a_sleeper_is_confirmed_before_it_is_his() {
     let setup = setup();
-    setup.backend.sleepers.store(true, SeqCst);
-    let limit = Wait::up_to(SLEPT - Duration::from_millis(1));
+    let slept = UNCONFIRMED + Duration::from_secs(1);
+    *setup.backend.sleepers.lock().unwrap() = Some(slept);
+    let limit = Wait::up_to(slept - Duration::from_millis(1));
     assert!(!setup.locks.lock(&key(), limit).await.unwrap().is_acquired());
     assert_eq!(setup.backend.renewed_at.lock().unwrap().len(), 1, "one renewal, which said that it is lost");
     assert_eq!(setup.locks.stats().successes, 0);
+}
+
+/// Its first renewal makes it whole: in the background, or before the lease is given out where nobody renews.
+#[tokio::test]
+async fn a_lock_that_is_handed_to_who_is_awake_is_his_and_soon_whole() {
+    for in_background in [true, false] {
+        let setup = setup();
+        *setup.backend.sleepers.lock().unwrap() = Some(Duration::ZERO);
+        let builder = LockManager::builder(setup.backend.clone()).ttl(TTL).clock(setup.clock.clone());
+        let locks = builder.renewal(in_background).build().unwrap();
+        let lease = locks.lock(&key(), Wait::up_to(UNCONFIRMED)).await.unwrap().acquired().unwrap();
+        let renewed = || setup.backend.renewed_at.lock().unwrap().len();
+        assert_eq!(renewed(), usize::from(!in_background));
+        setup.pass(UNCONFIRMED * 2, UNCONFIRMED / 8).await;
+        assert!(!lease.is_lost(), "in background: {in_background}");
+        assert_eq!(renewed(), 1);
+    }
+}
+
+/// Where a release wakes everybody, waiting begins with queueing, which may take the lock.
+#[tokio::test]
+async fn whoever_hears_nothing_of_queueing_asks_and_whoever_is_refused_is_told() {
+    let limit = Wait::up_to(Duration::from_secs(1));
+    for fault in [Fault::AnswerLost, Fault::Refused] {
+        let setup = setup();
+        setup.backend.acquires.lock().unwrap().push_back(fault);
+        let lease = setup.locks.lock(&key(), limit).await.unwrap().acquired().unwrap();
+        assert_eq!(setup.backend.asked.lock().unwrap().len(), 1, "{fault:?}");
+        lease.release().await.unwrap();
+        assert!(setup.is_free().await);
+    }
+    let setup = setup();
+    setup.backend.acquires.lock().unwrap().push_back(Fault::Senseless);
+    assert_eq!(setup.locks.lock(&key(), limit).await.unwrap_err().kind(), ErrorKind::Internal);
+    assert!(setup.backend.asked.lock().unwrap().is_empty(), "asked again what makes no sense");
 }
 
 /// The refusals are of later tries, and say nothing of the first.
