@@ -45,7 +45,7 @@ pub(crate) struct ScanArgs {
     /// Let these locks serve this ledger from now on, whichever they served before
     #[arg(long)]
     pub(crate) rebind_ledger: bool,
-    /// Begin a new ledger though another one of yours has bids: a posting that has one there can get a second
+    /// Send from a new or a second ledger though another one of yours has bids: a posting with one there can get another
     #[arg(long)]
     pub(crate) new_ledger: bool,
     /// The replaced system's database, while its instances still run: its bids count, and ours are shown to it

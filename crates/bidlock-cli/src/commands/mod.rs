@@ -1,4 +1,4 @@
-//! One file per subcommand; each has `run`.
+//! One file per subcommand, with its `run`; `beside` and the private ones are what several of them share.
 
 pub(crate) mod bench;
 pub(crate) mod beside;
@@ -19,7 +19,6 @@ pub(crate) mod posting;
 pub(crate) mod reconcile;
 pub(crate) mod sandbox;
 pub(crate) mod scan;
-mod sent_from;
 
 use clap::error::ErrorKind;
 

@@ -1,90 +1,28 @@
 //! What is looked at before a ledger is begun, or sent from: bids that it would know nothing of.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod others;
+mod sent_from;
 
-use bidlock_config::{LedgerPlace, LockPlace};
+use std::{io, path::Path, sync::Arc};
+
+use bidlock_config::LedgerPlace;
 use bidlock_ledger::{Actor, BidFilter, LedgerStore, NewNote, Page, SqliteLedger};
 use bidlock_legacy::{Coexistence, presence};
 
-use super::{
-    beside, migrate,
-    own_files::{is_beside_a_database, is_same},
-    sent_from::{self, At, SentFrom},
+pub(super) use self::others::Others;
+use self::{
+    others::{Other, is_at},
+    sent_from::{At, SentFrom},
 };
+use super::{beside, migrate, own_files::is_same};
 use crate::{
     app::{Access, App},
     failure::CliError,
     stores,
 };
 
-/// The name of the ledger's note: a person has said that it is a new one.
+/// The name of the ledger's note: a person has said that it is meant to stand beside others.
 const MEANT: &str = "new_ledger";
-
-/// Ledgers of this user that may be meant instead of the one that is named.
-#[derive(Debug, Default)]
-pub(super) struct Others {
-    files: Vec<Other>,
-    /// Each with the file that says so.
-    sent_from: Vec<(PathBuf, SentFrom)>,
-}
-
-/// One of them, or what could be one.
-#[derive(Debug)]
-struct Other {
-    /// What it is to the named one.
-    origin: &'static str,
-    path: PathBuf,
-    /// Why it can't be said whether it is a ledger.
-    unseen: Option<io::Error>,
-}
-
-impl Others {
-    /// The default one, those in the folder of the named one, and those that this user has sent from. Look before
-    /// anything is opened: a file is looked into, and closing it drops the locks that this process has on it.
-    ///
-    /// # Errors
-    /// The settings name no ledger, or looking failed.
-    pub(super) async fn look(app: &App) -> Result<Others, CliError> {
-        let config = app.config()?;
-        let (place, default) = (config.ledger_place()?, config.default_ledger().ok());
-        let notes = config.ledgers_sent_from();
-        // What is wrong with the choice of locks is told where they are opened.
-        let locks = [config.lock_choice(), config.locks_beside_the_ledger()];
-        let locks = locks.into_iter().flatten().map(|choice| choice.place).collect::<Vec<_>>();
-        let look = move || {
-            let mut files = files(&place, &locks, default);
-            let mut sent_from = Vec::new();
-            let mut unseen = |origin, path, error| files.push(Other { origin, path, unseen: Some(error) });
-            match notes.as_deref().map_or(Ok(Vec::new()), sent_from::all) {
-                Ok(kept) => kept.into_iter().for_each(|(path, read)| match read {
-                    Ok(kept) => sent_from.push((path, kept)),
-                    Err(error) => unseen("the note of a ledger that you have sent from", path, error),
-                }),
-                Err(error) => {
-                    unseen(
-                        "the notes of the ledgers that you have sent from",
-                        notes.unwrap_or_default(),
-                        error,
-                    );
-                }
-            }
-            Others { files, sent_from }
-        };
-        // Nothing found because nothing was looked at would let a scan send.
-        tokio::task::spawn_blocking(look).await.map_err(|panic| {
-            CliError::unavailable(format!("looking for other ledgers failed: {panic}"))
-                .hint("this is a fault of bidlock; please report it")
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.sent_from.is_empty()
-    }
-}
 
 /// Looks whether a scan that sends may make its ledger where there is none. `meant`: the user has said that a new one is
 /// meant.
@@ -126,19 +64,22 @@ pub(super) async fn open_to_import(
     if meant {
         keep_that_it_is_meant(app, &*ledger, others).await?;
     }
-    refuse_if_not_meant(app, &*ledger, others).await?;
+    // To know of more bids harms nobody.
+    if !has_bids(&*ledger).await? {
+        refuse_if_not_meant(app, &*ledger, others).await?;
+    }
     Ok(ledger)
 }
 
 /// Keeps that this user sends from this ledger, or imports into it: whoever names another one by mistake is told of it.
 ///
 /// # Errors
-/// The settings name no ledger. That it can't be kept is told, and keeps nobody from work.
+/// The settings name no ledger, or it can't be read. That nothing can be kept is told, and keeps nobody from work.
 pub(super) async fn keep_that_it_is_sent_from(app: &App, ledger: &dyn LedgerStore) -> Result<(), CliError> {
     let (config, id) = (app.config()?, ledger.ledger_id().to_string());
     let (Some(notes), place) = (config.ledgers_sent_from(), config.ledger_place()?) else { return Ok(()) };
-    let shown = notes.display().to_string();
-    let kept = tokio::task::spawn_blocking(move || sent_from::keep(&notes, &id, &place)).await;
+    let (shown, meant) = (notes.display().to_string(), is_meant(ledger).await?);
+    let kept = tokio::task::spawn_blocking(move || sent_from::keep(&notes, &id, &place, meant)).await;
     if let Err(error) = kept.map_err(io::Error::other).flatten() {
         app.out.warn(format!(
             "cannot note in {shown} that this ledger is sent from: {error}; a scan that names another one by mistake may \
@@ -148,11 +89,11 @@ pub(super) async fn keep_that_it_is_sent_from(app: &App, ledger: &dyn LedgerStor
     Ok(())
 }
 
-/// Looks whether a scan may send from this ledger, which somebody has made: a dry run, say, or `migrate up`. As long as it
-/// has no bid it is as good as new, unless a person has said that it is meant: the ledger keeps that.
+/// Looks whether a scan may send from this ledger, which somebody has made: a dry run, say, or `migrate up`. A person may
+/// have said that it is meant: the ledger keeps that.
 ///
 /// # Errors
-/// As [`may_be_made`].
+/// As [`may_be_made`] and [`refuse_if_not_meant`].
 pub(super) async fn may_be_sent_from(
     app: &App,
     ledger: &dyn LedgerStore,
@@ -167,7 +108,7 @@ pub(super) async fn may_be_sent_from(
 }
 
 async fn keep_that_it_is_meant(app: &App, ledger: &dyn LedgerStore, others: &Others) -> Result<(), CliError> {
-    if !others.is_empty() && ledger.note(MEANT).await?.is_none() {
+    if !others.is_empty() && !is_meant(ledger).await? {
         let (name, value) = (MEANT.to_owned(), "begun beside another on purpose".to_owned());
         // False: somebody else has said so at the same moment.
         ledger
@@ -177,19 +118,26 @@ async fn keep_that_it_is_meant(app: &App, ledger: &dyn LedgerStore, others: &Oth
     Ok(())
 }
 
-/// Refuses a ledger without bids that is not said to be meant, where another one of this user has bids.
+async fn is_meant(ledger: &dyn LedgerStore) -> Result<bool, CliError> {
+    Ok(ledger.note(MEANT).await?.is_some())
+}
+
+/// Refuses a ledger that is not said to be meant. As long as it has no bids it is as good as new.
 ///
 /// # Errors
-/// As [`may_be_made`].
+/// It has none, and another one of this user has; or this user has sent from both.
 pub(super) async fn refuse_if_not_meant(
     app: &App,
     ledger: &dyn LedgerStore,
     others: &Others,
 ) -> Result<(), CliError> {
-    if others.is_empty() || has_bids(ledger).await? || ledger.note(MEANT).await?.is_some() {
+    if others.is_empty() || is_meant(ledger).await? {
         return Ok(());
     }
-    refuse_beside_another(app, others, Some(ledger)).await
+    match has_bids(ledger).await? {
+        true => refuse_a_second(app, others, ledger).await,
+        false => refuse_beside_another(app, others, Some(ledger)).await,
+    }
 }
 
 async fn has_bids(ledger: &dyn LedgerStore) -> Result<bool, CliError> {
@@ -278,31 +226,18 @@ async fn refuse_beside_another(
     // What was at this place says most.
     let mut notes: Vec<_> = others.sent_from.iter().collect();
     notes.sort_by_key(|(_, sent)| !sent.at.is(&place));
-    for (note, SentFrom { ledger, at }) in notes {
-        let is_elsewhere = |(_, sent): &(PathBuf, SentFrom)| {
-            sent.ledger == *ledger && matches!(&sent.at, At::File(path) if path.exists())
-        };
-        let why = match at {
-            _ if own.as_ref() == Some(ledger) => continue,
-            at if at.is(&place) => {
-                format!("and another ledger, {ledger}, was at this place when you sent from it")
+    for (note, sent) in notes {
+        match said_by(sent, others, own.as_deref(), &place) {
+            Said::Nothing => {}
+            Said::LookInto(path) => {
+                with_bids.extend(told_if_it_has_bids(app, "a ledger that you have sent from", path).await?);
             }
-            At::Server(url) => format!(
-                "and you have sent from {url}, which may have some; its password is not kept, so that it can't be asked"
-            ),
-            At::File(path) if path.try_exists().unwrap_or(true) => {
-                if !others.files.iter().any(|other| is_same(&other.path, path)) {
-                    with_bids
-                        .extend(told_if_it_has_bids(app, "a ledger that you have sent from", path).await?);
-                }
-                continue;
+            Said::MayHaveBids(why) => {
+                let way_out =
+                    format!("; or, once that one is out of use, delete the note of it, {}", note.display());
+                return Err(with_more_hint(refused(app, &why, CliError::usage)?, &way_out));
             }
-            // It was moved, and has been sent from since.
-            At::File(_) if others.sent_from.iter().any(is_elsewhere) => continue,
-            At::File(path) => format!("and you have sent from {}, which is not there now", path.display()),
-        };
-        let note = format!("; or, once that one is out of use, delete the note of it, {}", note.display());
-        return Err(with_more_hint(refused(app, &why, CliError::usage)?, &note));
+        }
     }
     let why = match &with_bids[..] {
         [] => return Ok(()),
@@ -312,6 +247,99 @@ async fn refuse_beside_another(
         }
     };
     Err(refused(app, &why, CliError::usage)?)
+}
+
+/// What the note of a ledger that was sent from says to whoever would begin one.
+#[derive(Debug, PartialEq, Eq)]
+enum Said<'a> {
+    /// It is the one that is named, or it is elsewhere by now.
+    Nothing,
+    /// It is there, and can be asked for its bids.
+    LookInto(&'a Path),
+    /// It can't be asked, and why that matters here.
+    MayHaveBids(String),
+}
+
+/// `own`: the ledger at `place`, if there is one.
+fn said_by<'a>(sent: &'a SentFrom, others: &Others, own: Option<&str>, place: &LedgerPlace) -> Said<'a> {
+    let SentFrom { ledger, at, .. } = sent;
+    if own == Some(ledger.as_str()) {
+        return Said::Nothing;
+    }
+    if at.is(place) {
+        let why = format!("and another ledger, {ledger}, was at this place when you sent from it");
+        return Said::MayHaveBids(why);
+    }
+    match at {
+        At::Server(url) => Said::MayHaveBids(format!(
+            "and you have sent from {url}, which may have some; its password is not kept, so that it can't be asked"
+        )),
+        At::File(path) if path.try_exists().unwrap_or(true) => {
+            let is_looked_into = others.files.iter().any(|other| is_same(&other.path, path));
+            if is_looked_into { Said::Nothing } else { Said::LookInto(path) }
+        }
+        At::File(path) => {
+            let is_elsewhere = |(_, later): &(_, SentFrom)| {
+                later.ledger == *ledger && matches!(&later.at, At::File(path) if path.exists())
+            };
+            // It was moved, and has been sent from since.
+            if others.sent_from.iter().any(is_elsewhere) {
+                return Said::Nothing;
+            }
+            Said::MayHaveBids(format!("and you have sent from {}, which is not there now", path.display()))
+        }
+    }
+}
+
+/// Two that were begun before either had bids, or a ledger and its copy: what one has bid on the other does not know.
+///
+/// # Errors
+/// This user has sent from another one as well, of which nobody has said that it is meant beside others.
+async fn refuse_a_second(app: &App, others: &Others, ledger: &dyn LedgerStore) -> Result<(), CliError> {
+    let (place, own) = (app.config()?.ledger_place()?, ledger.ledger_id().to_string());
+    for (note, sent) in &others.sent_from {
+        let other = match &sent.at {
+            at if at.is(&place) => continue,
+            // What was said of a ledger was not said of its copy.
+            _ if sent.meant && sent.ledger != own => continue,
+            // A server has many names.
+            At::Server(_) if sent.ledger == own => continue,
+            At::Server(url) => url.clone(),
+            At::File(path) => match is_in_use(path, &sent.ledger).await {
+                true if sent.ledger == own => format!("its copy {}", path.display()),
+                true => path.display().to_string(),
+                false => continue,
+            },
+        };
+        let named = app.config()?.named("ledger.url");
+        return Err(CliError::usage(format!(
+            "{named}: you have sent from {place} and from {other}, and neither knows the bids of the other: a posting \
+             that both see could get a bid from each"
+        ))
+        .hint(format!(
+            "go on with one of them, and move the other away; or, where that one is out of use, delete the note of it, \
+             {}; or, where no posting is seen by both, say so with --new-ledger, once",
+            note.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether this file still is this ledger, and has bids. One that can't be asked was sent from, which is enough.
+async fn is_in_use(path: &Path, ledger: &str) -> bool {
+    if !path.try_exists().unwrap_or(true) {
+        return false;
+    }
+    let looked = async {
+        let there = open_to_look(path, "a ledger that you have sent from").await?;
+        Ok::<_, CliError>(there.ledger_id().to_string() == ledger && has_bids(&*there).await?)
+    };
+    looked.await.unwrap_or(true)
+}
+
+async fn open_to_look(path: &Path, origin: &str) -> Result<Arc<dyn LedgerStore>, CliError> {
+    let there = LedgerPlace::Sqlite(path.to_owned());
+    Ok(stores::open_ledger(&there, Access::Existing, origin).await?.0)
 }
 
 impl At {
@@ -330,11 +358,7 @@ fn with_more_hint(error: CliError, more: &str) -> CliError {
 
 /// What it is, and where; `None` for one without bids.
 async fn told_if_it_has_bids(app: &App, origin: &str, path: &Path) -> Result<Option<String>, CliError> {
-    let looked = async {
-        let there = LedgerPlace::Sqlite(path.to_owned());
-        let (ledger, _) = stores::open_ledger(&there, Access::Existing, origin).await?;
-        has_bids(&*ledger).await
-    };
+    let looked = async { has_bids(&*open_to_look(path, origin).await?).await };
     match looked.await {
         Ok(has_some) => Ok(has_some.then(|| format!("{origin}, {}", path.display()))),
         Err(error) => Err(cannot_be_looked_at(app, error)?),
@@ -364,119 +388,42 @@ fn refused(app: &App, why: &str, make: impl FnOnce(String) -> CliError) -> Resul
     ))
 }
 
-/// The files among [`Others`]. `locks`: where the locks are, which other scanners may write at this moment.
-fn files(place: &LedgerPlace, locks: &[LockPlace], default: Option<PathBuf>) -> Vec<Other> {
-    let mut files = Vec::new();
-    // Without a home there is no default.
-    if let Some(path) = default.filter(|path| path.try_exists().unwrap_or(true) && !is_at(place, path)) {
-        files.push(Other { origin: "your default ledger", path, unseen: None });
-    }
-    let LedgerPlace::Sqlite(named) = place else { return files };
-    let folder = named.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let paths: io::Result<Vec<PathBuf>> = std::fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
-    let mut paths = match paths {
-        Ok(paths) => paths,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return files,
-        Err(error) => {
-            let path = folder.to_owned();
-            files.push(Other { origin: "the folder that it is in", path, unseen: Some(error) });
-            return files;
-        }
-    };
-    paths.sort();
-    for path in paths {
-        let is_known = is_at(place, &path) || files.iter().any(|other| is_same(&other.path, &path));
-        let keeps_locks = |locks: &LockPlace| matches!(locks, LockPlace::Sqlite(at) if is_same(at, &path));
-        if is_known || is_beside_a_database(&path) || locks.iter().any(keeps_locks) {
-            continue;
-        }
-        let unseen = match SqliteLedger::is_one(&path) {
-            Ok(true) => None,
-            Err(error) if may_be_a_ledger(&path, named) => Some(error),
-            Ok(false) | Err(_) => continue,
-        };
-        files.push(Other { origin: "a ledger beside it", path, unseen });
-    }
-    files
-}
-
-/// By its name: a file that can't be read for whatever reason is in nobody's way if it is called otherwise.
-fn may_be_a_ledger(path: &Path, named: &Path) -> bool {
-    let ends = ["db", "sqlite", "sqlite3"];
-    path.extension() == named.extension() || ends.iter().any(|end| path.extension() == Some(end.as_ref()))
-}
-
-fn is_at(place: &LedgerPlace, path: &Path) -> bool {
-    matches!(place, LedgerPlace::Sqlite(at) if is_same(at, path))
-}
-
 #[cfg(test)]
 mod tests {
+    use bidlock_config::ServerUrl;
+
     use super::*;
 
-    fn ledger(path: &Path) {
-        SqliteLedger::migrate(path, false).unwrap();
-    }
-
     #[test]
-    fn ledgers_in_the_folder_are_found_and_what_a_database_has_beside_it_is_not_touched() {
+    fn a_note_says_what_matters_to_the_ledger_that_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        ledger(&at("bids"));
-        ledger(&at("other.sqlite"));
-        std::fs::write(at(".gitkeep"), "").unwrap();
-        std::fs::write(at("notes.db"), "made up").unwrap();
-        let foreign = rusqlite::Connection::open(at("foreign.db")).unwrap();
-        foreign.execute_batch("CREATE TABLE cats (name TEXT)").unwrap();
-        // Whoever opened and closed one of these would drop the locks that this process has on it.
-        for end in ["-wal", "-shm", "-journal", "-open", "-turn"] {
-            std::fs::copy(at("other.sqlite"), at(&format!("bids{end}"))).unwrap();
+        for name in ["there.db", "beside.db", "moved.db"] {
+            std::fs::write(at(name), "").unwrap();
         }
-        let listed = || {
-            let mut files: Vec<(PathBuf, Vec<u8>)> = std::fs::read_dir(folder.path())
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-                .map(|path| (path.clone(), std::fs::read(path).unwrap_or_default()))
-                .collect();
-            files.sort();
-            files
+        let sent = |ledger: &str, at| SentFrom { ledger: ledger.to_owned(), at, meant: false };
+        let file = |ledger, name| sent(ledger, At::File(at(name)));
+        let beside = Other { origin: "a ledger beside it", path: at("beside.db"), unseen: None };
+        let others = Others {
+            files: vec![beside],
+            sent_from: vec![(at("note.json"), file("it was moved", "moved.db"))],
         };
-        let before = listed();
-        let found = |named: &str| {
-            let others = files(&LedgerPlace::Sqlite(at(named)), &[], Some(at("nowhere/ledger.db")));
-            assert!(others.iter().all(|other| other.unseen.is_none()), "{others:?}");
-            others.into_iter().map(|other| other.path).collect::<Vec<_>>()
-        };
-        assert_eq!(found("bids"), [at("other.sqlite")]);
-        assert_eq!(found("new"), [at("bids"), at("other.sqlite")]);
-        assert_eq!(listed(), before, "nothing is made or changed by looking");
-        // A ledger may be called as what others have beside them.
-        ledger(&at("only-journal"));
-        assert_eq!(found("bids"), [at("only-journal"), at("other.sqlite")]);
-
-        // What can't be looked at may be one, if it is called like one and does not keep the locks.
-        for name in ["loop.db", "loop.txt", "locks.db"] {
-            std::os::unix::fs::symlink(at(name), at(name)).unwrap();
+        let (in_file, url) = (LedgerPlace::Sqlite(at("named.db")), "postgres://db/bids");
+        let on_server = LedgerPlace::Postgres(ServerUrl::new(url));
+        let may = |why: &str| format!("MayHaveBids(\"and {why}");
+        for (sent, place, expected) in [
+            (file("own", "there.db"), &in_file, "Nothing".to_owned()),
+            (sent("own", At::Server(url.to_owned())), &in_file, "Nothing".to_owned()),
+            (file("1", "named.db"), &in_file, may("another ledger, 1, was at this place")),
+            (sent("1", At::Server(url.to_owned())), &on_server, may("another ledger, 1, was at this place")),
+            (sent("1", At::Server(url.to_owned())), &in_file, may("you have sent from postgres://db/bids")),
+            (file("1", "there.db"), &on_server, "LookInto".to_owned()),
+            (file("1", "beside.db"), &in_file, "Nothing".to_owned()),
+            (file("1", "gone.db"), &in_file, may("you have sent from")),
+            (file("it was moved", "gone.db"), &in_file, "Nothing".to_owned()),
+        ] {
+            let said = format!("{:?}", said_by(&sent, &others, Some("own"), place));
+            assert!(said.starts_with(&expected), "{sent:?}, {place}: {said}");
         }
-        let unseen = |named: &str| {
-            let locks = [LockPlace::Sqlite(at("locks.db"))];
-            let others = files(&LedgerPlace::Sqlite(at(named)), &locks, None).into_iter();
-            others.filter(|other| other.unseen.is_some()).map(|other| other.path).collect::<Vec<_>>()
-        };
-        assert_eq!(unseen("new"), [at("loop.db")]);
-        assert_eq!(unseen("new.txt"), [at("loop.db"), at("loop.txt")]);
-        for name in ["loop.db", "locks.db"] {
-            std::fs::remove_file(at(name)).unwrap();
-        }
-
-        // While a process has a new one open, its log alone may say that it is one.
-        let ours = SqliteLedger::open(at("fresh.db")).unwrap();
-        for end in ["", "-wal"] {
-            std::fs::copy(at(&format!("fresh.db{end}")), at(&format!("live.db{end}"))).unwrap();
-        }
-        drop(ours);
-        assert_ne!(std::fs::read(at("live.db")).unwrap().get(68..72), Some(&b"bidl"[..]));
-        assert!(found("new").contains(&at("live.db")));
     }
 }

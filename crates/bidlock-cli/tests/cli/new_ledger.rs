@@ -103,12 +103,12 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
     let told = ["a ledger beside it", "bids.db", "--database", "--new-ledger"];
     scan("--database bidz.db").refused(2, &told);
     assert!(!desk.work().join("bidz.db").exists());
-    let warned = ["WARNING", "a scan that sends is refused here", "a ledger beside it", "--new-ledger"];
-    desk.run("doctor --database bidz.db").code(0).prints(&warned);
+    let warned = ["UNHEALTHY", "a scan that sends is refused here", "a ledger beside it", "--new-ledger"];
+    desk.run("doctor --database bidz.db").code(9).prints(&warned);
     desk.run("scan feed.json --marketplace example --database bidz.db").code(0);
     scan("--database ./bidz.db").refused(2, &told);
     scan("--database bids").refused(2, &told);
-    desk.run("doctor --database bidz.db").code(0).prints(&warned);
+    desk.run("doctor --database bidz.db").code(9).prints(&warned);
     assert_eq!(record(&desk), (1, 0));
     // The same by another name.
     let bids = desk.work().join("bids.db").display().to_string();
@@ -184,8 +184,8 @@ fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
     let told = ["a ledger that you have sent from", "night/bids.db", "no bids yet", "--new-ledger"];
     for mistyped in ["", "--database nigth.db"] {
         desk.run(&format!("{scan} {mistyped}")).refused(2, &told);
-        let warned = ["WARNING", "a scan that sends is refused here", "night/bids.db"];
-        desk.run(&format!("doctor {mistyped}")).code(0).prints(&warned);
+        let warned = ["UNHEALTHY", "a scan that sends is refused here", "night/bids.db"];
+        desk.run(&format!("doctor {mistyped}")).code(9).prints(&warned);
     }
     assert!(!desk.ledger().exists());
     // A dry run sends nothing, and its ledger is none that was sent from.
@@ -213,6 +213,60 @@ fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
 }
 
 #[test]
+fn two_ledgers_that_were_begun_at_once_and_a_copy_are_told_of_each_other() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    desk.file("nothing.json", "[]");
+    let market = Market::open(&desk);
+    let scan = |feed: &str, more: &str| {
+        desk.run(&format!("scan {feed} --marketplace example --submit {} {more}", market.url))
+    };
+    for folder in ["day", "night"] {
+        std::fs::create_dir(desk.work().join(folder)).unwrap();
+    }
+    // Neither had bids when it was begun. Whether they were both sent from at once, a note says.
+    for place in ["day/bids.db", "night/bids.db"] {
+        scan("nothing.json", &format!("--database {place}")).code(0);
+    }
+    let (day, kept) = notes_of(&desk, "day/bids.db").remove(0);
+    scan("feed.json", "--max-bids 1 --database night/bids.db").code(0);
+    let (night, text) = notes_of(&desk, "night/bids.db").remove(0);
+    for note in [&day, &night] {
+        std::fs::remove_file(note).unwrap();
+    }
+    scan("feed.json", "--max-bids 1 --database day/bids.db").code(0);
+    std::fs::write(&night, text).unwrap();
+    assert_eq!(notes_of(&desk, "day/bids.db"), [(day, kept)]);
+    // What it is about: each has bid on the same posting.
+    desk.run("sandbox report market.jsonl").code(7);
+
+    let told = |other: &'static str| ["you have sent from", other, "neither knows the bids", "--new-ledger"];
+    for (one, other) in [("day", "night/bids.db"), ("night", "day/bids.db")] {
+        scan("feed.json", &format!("--database {one}/bids.db")).refused(2, &told(other));
+        let doctor = desk.run(&format!("doctor --database {one}/bids.db")).code(9);
+        doctor.prints(&["UNHEALTHY", "a scan that sends is refused here"]).prints(&told(other));
+        desk.run(&format!("scan feed.json --marketplace example --database {one}/bids.db")).code(0);
+    }
+    // What is said of one is known to the other.
+    scan("feed.json", "--database day/bids.db --new-ledger").code(0);
+    scan("feed.json", "--database night/bids.db").code(0);
+    desk.run("doctor --database night/bids.db").code(0);
+
+    // A copy knows what was known when it was made. One that nobody sends from is in nobody's way.
+    std::fs::create_dir(desk.work().join("copy")).unwrap();
+    for end in ["", "-wal"] {
+        let (from, to) = (format!("night/bids.db{end}"), format!("copy/bids.db{end}"));
+        let _ = std::fs::copy(desk.work().join(from), desk.work().join(to));
+    }
+    scan("feed.json", "--database night/bids.db").code(0);
+    scan("feed.json", "--database copy/bids.db").refused(2, &told("its copy"));
+    scan("feed.json", "--database copy/bids.db --new-ledger").code(0);
+    scan("feed.json", "--database night/bids.db").refused(2, &told("its copy"));
+    scan("feed.json", "--database night/bids.db --new-ledger").code(0);
+    scan("feed.json", "--database night/bids.db").code(0);
+}
+
+#[test]
 fn a_ledger_that_was_sent_from_and_is_gone_is_not_begun_anew_in_silence() {
     let desk = Desk::new();
     desk.file("feed.json", FEED);
@@ -229,12 +283,12 @@ fn a_ledger_that_was_sent_from_and_is_gone_is_not_begun_anew_in_silence() {
     let told =
         ["another ledger, ", "was at this place when you sent from it", "bring it back", "--new-ledger"];
     scan("--database disk/bids.db").refused(2, &told);
-    let warned = ["WARNING", "a scan that sends is refused here", "was at this place when you sent"];
-    desk.run("doctor --database disk/bids.db").code(0).prints(&warned);
+    let warned = ["UNHEALTHY", "a scan that sends is refused here", "was at this place when you sent"];
+    desk.run("doctor --database disk/bids.db").code(9).prints(&warned);
     // Nor is one that somebody has made there since.
     desk.run("scan feed.json --marketplace example --database disk/bids.db").code(0);
     scan("--database disk/bids.db").refused(2, &told);
-    desk.run("doctor --database disk/bids.db").code(0).prints(&warned);
+    desk.run("doctor --database disk/bids.db").code(9).prints(&warned);
     assert_eq!(record(&desk), (1, 0));
     std::fs::remove_dir_all(&mounted).unwrap();
     // Nor another one, as long as nobody can look at it, and its note is there.
@@ -245,13 +299,16 @@ fn a_ledger_that_was_sent_from_and_is_gone_is_not_begun_anew_in_silence() {
     scan("--max-bids 1 --database other.db").code(0);
     std::fs::write(note, text).unwrap();
     std::fs::rename(&away, &mounted).unwrap();
+    let told = ["you have sent from", "other.db, and neither knows the bids of the other"];
+    scan("--database disk/bids.db").refused(2, &told);
+    std::fs::remove_file(desk.work().join("other.db")).unwrap();
     scan("--database disk/bids.db").code(0);
 
     // The file alone was moved away: doctor says what the scan says.
     std::fs::rename(mounted.join("bids.db"), desk.work().join("moved.db")).unwrap();
     let told = ["is not there", "bids.db-instances"];
     scan("--database disk/bids.db").refused(2, &told);
-    desk.run("doctor --database disk/bids.db").code(0).prints(&told);
+    desk.run("doctor --database disk/bids.db").code(9).prints(&told);
 }
 
 #[test]
@@ -267,7 +324,7 @@ fn whoever_forgets_to_name_the_server_that_was_sent_from_is_told_of_it() {
     let told = ["you have sent from postgres://", "its password is not kept", "--new-ledger", "/sent-from/"];
     desk.run(&scan).refused(2, &told);
     desk.run("doctor")
-        .code(0)
+        .code(9)
         .prints(&["a scan that sends is refused here", "you have sent from postgres://"]);
     let notes = notes_of(&desk, "postgres://");
     assert!(notes.len() == 1 && !notes[0].1.contains("made-up"), "{notes:?}");

@@ -103,7 +103,7 @@ async fn schema(app: &App, place: &LedgerPlace, others: &Others) -> Option<Check
 /// A dry run may work on it, and a person may say that it is meant.
 fn not_to_be_sent_from(error: CliError) -> Check {
     let way_out = error.hint.unwrap_or_default();
-    Check::warning(NAME, format!("a scan that sends is refused here: {}", error.message), way_out)
+    Check::unhealthy(NAME, format!("a scan that sends is refused here: {}", error.message), way_out)
 }
 
 /// A write that is durable before the check returns, and what the engine says of itself.

@@ -1,5 +1,6 @@
-//! Which ledgers this user has begun to send from, or imported into, on this host: whoever names another one later, or forgets
-//! to name any, may mean one of these. A folder beside the default ledger, with a file of JSON for each place of each, which is there whole or not at all.
+//! Which ledgers this user has begun to send from, or imported into, on this host: whoever names another one later, or
+//! forgets to name any, may mean one of these. A folder beside the default ledger, with a file of JSON for each place of
+//! each, which is there whole or not at all.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -19,6 +20,9 @@ pub(super) struct SentFrom {
     pub(super) ledger: String,
     #[serde(flatten)]
     pub(super) at: At,
+    /// Whether a person has said that it is meant to stand beside others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) meant: bool,
 }
 
 /// Where it was when it was sent from.
@@ -35,22 +39,22 @@ pub(super) enum At {
 ///
 /// # Errors
 /// The file can't be written.
-pub(super) fn keep(folder: &Path, ledger: &str, place: &LedgerPlace) -> io::Result<()> {
+pub(super) fn keep(folder: &Path, ledger: &str, place: &LedgerPlace, meant: bool) -> io::Result<()> {
     let at = match place {
         LedgerPlace::Sqlite(path) => At::File(path.canonicalize()?),
         LedgerPlace::Postgres(url) => At::Server(url.to_string()),
     };
-    let kept = SentFrom { ledger: ledger.to_owned(), at };
-    let text = serde_json::to_string(&kept)?;
-    let path = folder
-        .join(Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string())
-        .with_extension(EXTENSION);
+    let mut kept = SentFrom { ledger: ledger.to_owned(), at, meant: false };
+    // Called by ledger and place.
+    let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, serde_json::to_string(&kept)?.as_bytes());
+    let path = folder.join(name.to_string()).with_extension(EXTENSION);
+    kept.meant = meant;
     // One that can't be read is written anew.
     if !read(&path).is_ok_and(|there| there == kept) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         // Where this fails, the temporary file is deleted.
         let (mut file, temporary) = tempfile::NamedTempFile::new_in(folder)?.into_parts();
-        writeln!(file, "{text}")?;
+        writeln!(file, "{}", serde_json::to_string(&kept)?)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
     }
@@ -109,26 +113,32 @@ mod tests {
             ("3", server.clone()),
             ("2", server.clone()),
         ] {
-            keep(&notes, ledger, &place).unwrap();
+            keep(&notes, ledger, &place, false).unwrap();
         }
-        keep(&notes, "4", &file("never made")).unwrap_err();
+        keep(&notes, "4", &file("never made"), false).unwrap_err();
         let all = all(&notes).unwrap();
         let mut kept: Vec<_> = all.iter().map(|(_, read)| read.as_ref().unwrap().clone()).collect();
         kept.sort_by_key(|sent| format!("{sent:?}"));
-        let sent = |ledger: &str, at| SentFrom { ledger: ledger.to_owned(), at };
+        let sent = |ledger: &str, at| SentFrom { ledger: ledger.to_owned(), at, meant: false };
         let at_server = At::Server(server.to_string());
         let files = ["bids.db", "moved.db"].map(|name| sent("1", At::File(at(name))));
         assert_eq!(kept, [&files[..], &[sent("2", at_server.clone()), sent("3", at_server)]].concat());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&notes), mode(&all[0].0)), (0o700, 0o600));
         assert!(all.iter().all(|(path, _)| !fs::read_to_string(path).unwrap().contains("secret")));
+        // What a person says of it later stands in the same file.
+        keep(&notes, "2", &server, true).unwrap();
+        let said: Vec<_> =
+            super::all(&notes).unwrap().into_iter().map(|(_, read)| read.unwrap().meant).collect();
+        assert_eq!(said.len(), all.len());
+        assert_eq!(said.iter().filter(|meant| **meant).count(), 1);
     }
 
     #[test]
     fn what_says_nothing_is_told_and_written_anew_by_its_own_ledger_alone() {
         let folder = tempfile::tempdir().unwrap();
         let server = LedgerPlace::Postgres(ServerUrl::new("postgres://db/bids"));
-        keep(folder.path(), "1", &server).unwrap();
+        keep(folder.path(), "1", &server, false).unwrap();
         let note = all(folder.path()).unwrap().remove(0).0;
         // Of a process that was killed.
         fs::write(folder.path().join(".tmpKilled"), "{\"led").unwrap();
@@ -136,9 +146,9 @@ mod tests {
             fs::write(&note, torn).unwrap();
             let [(path, Err(error))] = &all(folder.path()).unwrap()[..] else { panic!("{torn}") };
             assert_eq!((path, error.to_string()), (&note, "it names no ledger".to_owned()));
-            keep(folder.path(), "2", &server).unwrap();
+            keep(folder.path(), "2", &server, false).unwrap();
             assert_eq!(fs::read_to_string(&note).unwrap(), torn);
-            keep(folder.path(), "1", &server).unwrap();
+            keep(folder.path(), "1", &server, false).unwrap();
             let all = all(folder.path()).unwrap();
             assert!(all.len() == 2 && all.iter().all(|(_, read)| read.is_ok()));
             fs::remove_file(all.iter().find(|(path, _)| *path != note).unwrap().0.clone()).unwrap();
