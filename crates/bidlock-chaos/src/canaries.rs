@@ -103,20 +103,21 @@ fn handed_back() -> (&'static str, Plan) {
     ("handed-back", Plan { market, ..base() })
 }
 
-/// Scanners are stopped for a little longer than a claim lasts, so that they wake up beside whoever took over.
+/// Scanners are stopped for a little longer than a claim lasts, so that they wake up beside whoever took over: how much
+/// longer that needs to be depends on how busy the host is.
 fn stopped_at_the_door() -> (&'static str, Plan) {
     let market = "duplicates=accepted,seed=1,delay-after=200ms..300ms".to_owned();
-    let plan = Plan { runs_ms: 6_000, market, ..base() };
+    let plan = Plan { runs_ms: 8_000, market, ..base() };
     let stop = |(at_ms, scanner, beyond_ms)| {
         fault(at_ms, FaultKind::Pause, Target::process(scanner), plan.ttl_ms + beyond_ms)
     };
     let stops = [
-        (800, "scanner-1", 200),
-        (1_100, "scanner-2", 350),
-        (2_500, "scanner-3", 250),
-        (2_800, "scanner-1", 400),
-        (4_000, "scanner-2", 300),
-        (4_200, "scanner-3", 250),
+        (800, "scanner-1", 300),
+        (1_100, "scanner-2", 600),
+        (3_000, "scanner-3", 900),
+        (3_300, "scanner-1", 500),
+        (5_300, "scanner-2", 400),
+        (5_600, "scanner-3", 1_300),
     ];
     let faults = stops.map(stop);
     ("stopped-at-the-door", with(plan, faults))

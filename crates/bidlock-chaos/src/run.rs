@@ -79,7 +79,7 @@ struct Director {
     /// Those to come, the next one last.
     to_come: Vec<Planned>,
     /// Those whose time has come while another one held what they are to hit: what was to be over by then began late, or
-    /// took long to mend. In order.
+    /// took long to mend; or before the process that they are to hit was at work. In order.
     held_up: Vec<Planned>,
     /// Those that last, with the time of their end and how often ending them failed.
     lasting: Vec<(u64, u32, Planned)>,
@@ -107,12 +107,21 @@ impl Director {
             self.held_up.extend(self.to_come.pop());
         }
         for fault in std::mem::take(&mut self.held_up) {
-            if !self.lasting.iter().any(|(.., other)| world.plan.collide(&fault, other)) {
-                self.begin(world, fault).await;
-            } else if now_ms < world.plan.runs_ms {
+            let is_held = self.lasting.iter().any(|(.., other)| world.plan.collide(&fault, other));
+            let why = match &fault.target.process {
+                Some(process) if !world.crew.has_begun(process) => {
+                    "the process that it is to hit did not begin"
+                }
+                _ if is_held => "what it is to hit was held by another to the end",
+                _ => {
+                    self.begin(world, fault).await;
+                    continue;
+                }
+            };
+            if now_ms < world.plan.runs_ms {
                 self.held_up.push(fault);
             } else {
-                let why = "what it is to hit was held by another to the end".to_owned();
+                let why = why.to_owned();
                 world.recorder.add(What::FaultSkipped { id: fault.id, fault: fault.fault, why });
             }
         }

@@ -46,7 +46,7 @@ mod armed {
     use serde_json::Value;
 
     /// How often a canary is let loose until it is noticed: whether a fault hits the moment that it needs is chance.
-    const TRIES: u32 = 3;
+    const TRIES: u32 = 5;
 
     /// What the rig says: its exit code and its report.
     fn rig(words: &[&str]) -> (Option<i32>, Value) {

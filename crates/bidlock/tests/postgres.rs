@@ -274,6 +274,8 @@ const URL: &str = "BIDLOCK_TEST_URL";
 const FOLDER: &str = "BIDLOCK_TEST_FOLDER";
 const PROCESSES: u64 = 4;
 const ROUNDS: u64 = 40;
+/// How long a lock outlasts its holder here: more than a busy host takes between two renewals.
+const HOLDERS_TTL: Duration = Duration::from_secs(2);
 
 fn start(role: &str, url: &str, folder: &std::path::Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
@@ -307,7 +309,7 @@ async fn child() {
             }
         }
         _ => {
-            let locks = locks.with_ttl(Duration::from_millis(500)).unwrap();
+            let locks = locks.with_ttl(HOLDERS_TTL).unwrap();
             let _lease = locks.try_lock(&key("1")).await.unwrap().acquired().unwrap();
             println!("holding");
             std::future::pending::<()>().await;
@@ -339,7 +341,7 @@ async fn a_killed_holder_blocks_its_posting_for_its_ttl_and_no_longer() {
     assert!(lines.any(|line| line.unwrap().contains("holding")));
     let locks = LockManager::connect(&server.url()).await.unwrap();
     // It renews: beyond its TTL it still has the lock.
-    let other = locks.lock(&key("1"), Wait::up_to(Duration::from_millis(800))).await.unwrap();
+    let other = locks.lock(&key("1"), Wait::up_to(HOLDERS_TTL * 3 / 2)).await.unwrap();
     assert!(!other.is_acquired());
     holder.kill().unwrap();
     holder.wait().unwrap();

@@ -53,6 +53,7 @@ struct Process {
     holder: String,
     doing: Doing,
     child: Option<Child>,
+    ear: Option<Arc<Listener>>,
     listeners: Vec<JoinHandle<()>>,
 }
 
@@ -98,6 +99,7 @@ impl Crew {
             holder: String::new(),
             doing: Doing::Over,
             child: None,
+            ear: None,
             listeners: Vec::new(),
         });
         self.start(name)
@@ -107,6 +109,12 @@ impl Crew {
     pub(crate) fn running(&self, name: &str) -> Option<String> {
         let process = self.processes.iter().find(|p| p.name == name)?;
         (process.doing == Doing::Running && process.child.is_some()).then(|| process.holder.clone())
+    }
+
+    /// Whether it has been at work, in whatever incarnation: a fault before that hits nothing but its beginning.
+    pub(crate) fn has_begun(&self, name: &str) -> bool {
+        let process = self.processes.iter().find(|p| p.name == name);
+        process.is_none_or(|p| p.starts > 1 || p.ear.as_ref().is_some_and(|ear| ear.heard().is_at_work))
     }
 
     /// Starts the next incarnation.
@@ -132,7 +140,9 @@ impl Crew {
             pid: child.id().unwrap_or_default(),
             binary: self.launcher.program(),
         }));
-        process.listeners = Listener::new(&process.holder, &self.recorder).listen(&mut child);
+        let ear = Listener::new(&process.holder, &self.recorder);
+        process.listeners = ear.listen(&mut child);
+        process.ear = Some(ear);
         process.child = Some(child);
         process.doing = Doing::Running;
         Ok(())

@@ -32,6 +32,8 @@ pub(crate) struct Listener {
 /// What is remembered beside the history.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heard {
+    /// Whether it has said anything of its work: until then it reads settings and connects.
+    pub(crate) is_at_work: bool,
     /// How many postings the last pass has put off.
     pub(crate) put_off: u64,
     /// The last of stderr.
@@ -80,6 +82,7 @@ impl Listener {
     /// Takes in one line of stdout.
     fn hear(&self, line: &str) {
         let Ok(mut line) = serde_json::from_str::<Value>(line) else { return };
+        self.inside().is_at_work = true;
         if let Some(lease) = line.get_mut(LEASE) {
             if let Ok(lease) = serde_json::from_value(lease.take()) {
                 self.recorder.add(What::Lease(lease));

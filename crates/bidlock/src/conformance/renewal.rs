@@ -6,7 +6,7 @@ use super::{Fixture, LONG, PATIENCE, granted, held, posting};
 use crate::{Actor, Released, Renewed, Wait};
 
 /// Long enough that a busy machine gets its renewals through, short enough to outlast.
-const TTL: Duration = Duration::from_millis(600);
+const TTL: Duration = Duration::from_millis(1_500);
 
 /// A lease outlives its TTL while its holder lives.
 pub async fn held_beyond_its_ttl_by_renewal(fixture: Fixture) {
