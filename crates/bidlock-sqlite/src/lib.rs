@@ -48,5 +48,6 @@ pub use clock::{HostClock, HostInstant, ManualHostClock, SystemHostClock};
 pub use error::{Effect, Error, ErrorKind};
 pub use instance::{InstanceFile, InstanceLiveness, instance_liveness};
 pub use options::{Options, Synchronous};
+pub use place::SIDE_FILES;
 pub use store::Store;
 pub use writer::MAX_JOBS_PER_COMMIT;

@@ -155,6 +155,10 @@ fn network_name(magic: u32, folder: &Path, mounts: &str) -> Option<String> {
     (!LOCAL_FUSE.contains(&kind.as_str())).then_some(kind)
 }
 
+/// What is beside a database, as SQLite's files and ours are called: its log, its index, its journal, and those that
+/// processes queue at. Behind the database's name and a `-`.
+pub const SIDE_FILES: [&str; 5] = ["wal", "shm", "journal", "open", "turn"];
+
 /// A file beside the database: `ledger.db` and `turn` give `ledger.db-turn`.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();

@@ -6,11 +6,9 @@ use std::{
 };
 
 use bidlock_config::LedgerPlace;
+use bidlock_sqlite::SIDE_FILES;
 
 use crate::{app::App, failure::CliError};
-
-/// What the names of files end with that a database has beside it: its log, its index, its turns.
-const SIDE_FILES: [&str; 5] = ["-wal", "-shm", "-journal", "-open", "-turn"];
 
 /// Refuses feeds that are the ledger's own files, as `*` in its folder names them.
 ///
@@ -37,7 +35,8 @@ pub(super) fn is_beside_a_database(path: &Path) -> bool {
 /// The database that a file of this name would lie beside.
 fn named_as_side_file_of(path: &Path) -> Option<PathBuf> {
     let text = path.to_string_lossy();
-    SIDE_FILES.iter().find_map(|end| text.strip_suffix(end)).map(PathBuf::from)
+    let without = |end: &&str| text.strip_suffix(*end)?.strip_suffix('-').map(PathBuf::from);
+    SIDE_FILES.iter().find_map(without)
 }
 
 /// Whether both name one file. One of them may not be there.

@@ -55,6 +55,18 @@ struct Pass {
     news: bool,
 }
 
+impl Pass {
+    /// How many sightings ended so, by a name of [`Outcome::NAMES`].
+    fn count_of(&self, outcome: &str) -> u64 {
+        Outcome::NAMES
+            .iter()
+            .zip(self.counts)
+            .filter(|(name, _)| **name == outcome)
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
 fn unknown_outcomes(bids: u64, whose: &str) -> String {
     let (bid, have, them) = if bids == 1 { ("bid", "has", "it") } else { ("bids", "have", "them") };
     format!("{bids} {bid}{whose} {have} an unknown outcome; settle {them} with `bidlock reconcile`")
@@ -212,7 +224,9 @@ impl<'a> Report<'a> {
             return Ok(());
         }
         self.out.fields(&self.as_rows(&pass, stale_here, seconds))?;
-        for (unknown, whose) in [(pass.counts[6], ""), (pass.swept_unknown, " of vanished scanners")] {
+        for (unknown, whose) in
+            [(pass.count_of("unknown"), ""), (pass.swept_unknown, " of vanished scanners")]
+        {
             if unknown > 0 {
                 self.out.warn(unknown_outcomes(unknown, whose));
             }
