@@ -108,7 +108,7 @@ pub(super) async fn may_be_sent_from(
 }
 
 async fn keep_that_it_is_meant(app: &App, ledger: &dyn LedgerStore, others: &Others) -> Result<(), CliError> {
-    if !others.is_empty() && !is_meant(ledger).await? {
+    if others.hold_another(&ledger.ledger_id().to_string()) && !is_meant(ledger).await? {
         let (name, value) = (MEANT.to_owned(), "begun beside another on purpose".to_owned());
         // False: somebody else has said so at the same moment.
         ledger
@@ -131,11 +131,16 @@ pub(super) async fn refuse_if_not_meant(
     ledger: &dyn LedgerStore,
     others: &Others,
 ) -> Result<(), CliError> {
-    if others.is_empty() || is_meant(ledger).await? {
+    if others.is_empty() {
         return Ok(());
     }
+    let is_meant = is_meant(ledger).await?;
     match has_bids(ledger).await? {
-        true => refuse_a_second(app, others, ledger).await,
+        true => {
+            tell_of_unread_notes(app, others);
+            refuse_a_second(app, others, ledger, is_meant).await
+        }
+        false if is_meant => Ok(()),
         false => refuse_beside_another(app, others, Some(ledger)).await,
     }
 }
@@ -186,9 +191,17 @@ pub(super) async fn refuse_to_begin(app: &App, others: &Others) -> Result<(), Cl
 fn refuse_where_one_was(app: &App) -> Result<(), CliError> {
     let LedgerPlace::Sqlite(path) = app.config()?.ledger_place()? else { return Ok(()) };
     let left = SqliteLedger::folder_of_instances(&path);
-    // Another scanner may have made it by now.
-    if path.try_exists().unwrap_or(true) || !left.try_exists().unwrap_or(true) {
-        return Ok(());
+    match (path.try_exists(), left.try_exists()) {
+        (Ok(false), Ok(true)) => {}
+        (Ok(false), Err(error)) => {
+            return Err(CliError::unavailable(format!(
+                "{}: can't see whether a ledger was at this place before: {error}",
+                left.display()
+            ))
+            .hint("check the disk and the folder's permissions; nothing is sent until it can be seen"));
+        }
+        // Another scanner may have made it by now; what can't be seen is told where it is opened.
+        _ => return Ok(()),
     }
     Err(CliError::usage(format!(
         "{}: {} is not there, and {} says that it was: a new one would know none of its bids, and their postings could get \
@@ -213,7 +226,7 @@ async fn refuse_beside_another(
     ledger: Option<&dyn LedgerStore>,
 ) -> Result<(), CliError> {
     let mut with_bids = Vec::new();
-    for Other { origin, path, unseen } in &others.files {
+    for Other { origin, path, unseen } in others.files.iter().chain(&others.unread) {
         match unseen {
             None => with_bids.extend(told_if_it_has_bids(app, origin, path).await?),
             Some(error) => {
@@ -247,6 +260,24 @@ async fn refuse_beside_another(
         }
     };
     Err(refused(app, &why, CliError::usage)?)
+}
+
+/// Looks between two rounds of a scan: whoever has begun to send from another ledger meanwhile found none with bids, maybe.
+///
+/// # Errors
+/// As [`refuse_if_not_meant`]. That the ledger can't be asked now is no reason.
+pub(super) async fn refuse_if_another_has_come(app: &App, ledger: &dyn LedgerStore) -> Result<(), CliError> {
+    let (place, own) = (app.config()?.ledger_place()?, ledger.ledger_id().to_string());
+    let mut others = Others::look_at_notes(app).await?;
+    // Told when the scan began.
+    others.unread.clear();
+    // Mostly there is nothing to ask the ledger for. A server has many names.
+    let is_elsewhere = |sent: &SentFrom| matches!(sent.at, At::File(_)) && !sent.at.is(&place);
+    let is_another = |(_, sent): &(_, SentFrom)| sent.ledger != own || is_elsewhere(sent);
+    if !others.sent_from.iter().any(is_another) || has_bids(ledger).await.is_err() {
+        return Ok(());
+    }
+    refuse_if_not_meant(app, ledger, &others).await
 }
 
 /// What the note of a ledger that was sent from says to whoever would begin one.
@@ -291,50 +322,86 @@ fn said_by<'a>(sent: &'a SentFrom, others: &Others, own: Option<&str>, place: &L
     }
 }
 
+fn tell_of_unread_notes(app: &App, others: &Others) {
+    for Other { path, unseen, .. } in &others.unread {
+        let why = unseen.as_ref().map(ToString::to_string).unwrap_or_default();
+        app.out.warn(format!(
+            "cannot read {}: {why}; it may name another ledger that you have sent from, which knows nothing of this one; \
+             delete it once you know that there is none",
+            path.display()
+        ));
+    }
+}
+
 /// Two that were begun before either had bids, or a ledger and its copy: what one has bid on the other does not know.
 ///
 /// # Errors
-/// This user has sent from another one as well, of which nobody has said that it is meant beside others.
-async fn refuse_a_second(app: &App, others: &Others, ledger: &dyn LedgerStore) -> Result<(), CliError> {
+/// This user has sent from another one as well, and of neither somebody has said that it is meant beside others; or from a
+/// copy, of which nobody can say so.
+async fn refuse_a_second(
+    app: &App,
+    others: &Others,
+    ledger: &dyn LedgerStore,
+    is_meant: bool,
+) -> Result<(), CliError> {
     let (place, own) = (app.config()?.ledger_place()?, ledger.ledger_id().to_string());
     for (note, sent) in &others.sent_from {
-        let other = match &sent.at {
+        let is_copy = sent.ledger == own;
+        if !is_copy && (is_meant || sent.meant) {
+            continue;
+        }
+        let (other, way_out) = match &sent.at {
+            // A server has many names, and its place may have been given to another ledger.
+            At::Server(_) if is_copy => continue,
+            At::Server(url) => (format!("ledger {} at {url}", sent.ledger), ""),
             at if at.is(&place) => continue,
-            // What was said of a ledger was not said of its copy.
-            _ if sent.meant && sent.ledger != own => continue,
-            // A server has many names.
-            At::Server(_) if sent.ledger == own => continue,
-            At::Server(url) => url.clone(),
-            At::File(path) => match is_in_use(path, &sent.ledger).await {
-                true if sent.ledger == own => format!("its copy {}", path.display()),
-                true => path.display().to_string(),
-                false => continue,
-            },
+            At::File(path) => {
+                let Some(state) = in_use(path, &sent.ledger, is_copy).await else { continue };
+                let what = if is_copy { "a copy of it, " } else { "" };
+                (format!("{what}{}{state}", path.display()), "move the other one away, or ")
+            }
         };
-        let named = app.config()?.named("ledger.url");
+        let meant = if is_copy {
+            ""
+        } else {
+            "; or, where no posting is seen by both, say so with --new-ledger, once"
+        };
         return Err(CliError::usage(format!(
-            "{named}: you have sent from {place} and from {other}, and neither knows the bids of the other: a posting \
-             that both see could get a bid from each"
+            "{}: {place} has bids, and you have also sent from {other}: neither knows the bids of the other, and a posting \
+             that both see could get a bid from each",
+            app.config()?.named("ledger.url"),
         ))
         .hint(format!(
-            "go on with one of them, and move the other away; or, where that one is out of use, delete the note of it, \
-             {}; or, where no posting is seen by both, say so with --new-ledger, once",
+            "go on with one of them alone, the one with more bids: what the other has bid on and feeds still show gets a \
+             second bid, unless the marketplace refuses it. Then {way_out}delete the note of it, {}{meant}",
             note.display()
         )));
     }
     Ok(())
 }
 
-/// Whether this file still is this ledger, and has bids. One that can't be asked was sent from, which is enough.
-async fn is_in_use(path: &Path, ledger: &str) -> bool {
-    if !path.try_exists().unwrap_or(true) {
-        return false;
+/// Whether this file still is this ledger, and has bids that matter to another: `Some` with what is to be said of it. One
+/// that can't be asked was sent from, which is enough.
+async fn in_use(path: &Path, ledger: &str, is_copy: bool) -> Option<String> {
+    // What is no ledger at all is not opened.
+    let is_one = path.metadata().and_then(|about| Ok(about.is_file() && SqliteLedger::is_one(path)?));
+    match is_one {
+        Ok(true) => {}
+        Ok(false) => return None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(format!(" (which can't be looked at: {error})")),
     }
-    let looked = async {
+    let asked = async {
         let there = open_to_look(path, "a ledger that you have sent from").await?;
-        Ok::<_, CliError>(there.ledger_id().to_string() == ledger && has_bids(&*there).await?)
+        let is_it = there.ledger_id().to_string() == ledger;
+        // Its note may be older than what was said of it; what was said of a ledger says nothing of its copy.
+        let is_meant = !is_copy && is_meant(&*there).await?;
+        Ok::<_, CliError>(is_it && !is_meant && has_bids(&*there).await?)
     };
-    looked.await.unwrap_or(true)
+    match asked.await {
+        Ok(has_some) => has_some.then(String::new),
+        Err(error) => Some(format!(" (which can't be asked: {})", error.message)),
+    }
 }
 
 async fn open_to_look(path: &Path, origin: &str) -> Result<Arc<dyn LedgerStore>, CliError> {
@@ -406,6 +473,7 @@ mod tests {
         let beside = Other { origin: "a ledger beside it", path: at("beside.db"), unseen: None };
         let others = Others {
             files: vec![beside],
+            unread: Vec::new(),
             sent_from: vec![(at("note.json"), file("it was moved", "moved.db"))],
         };
         let (in_file, url) = (LedgerPlace::Sqlite(at("named.db")), "postgres://db/bids");

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::unix::fs::MetadataExt,
     path::{Component, Path, PathBuf},
 };
 
@@ -39,9 +40,11 @@ fn named_as_side_file_of(path: &Path) -> Option<PathBuf> {
     SIDE_FILES.iter().find_map(without)
 }
 
-/// Whether both name one file. One of them may not be there.
+/// Whether both name one file, also where a folder is mounted twice. One of them may not be there.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((whole(one), whole(other)), (Ok(one), Ok(other)) if one == other)
+    let inode = |path: &Path| path.metadata().map(|about| (about.dev(), about.ino()));
+    matches!((inode(one), inode(other)), (Ok(one), Ok(other)) if one == other)
+        || matches!((whole(one), whole(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// With the links on the way to it followed, as far as it is there; behind that `..` leads back.
@@ -80,5 +83,8 @@ mod tests {
             fs::create_dir_all(at("mounted/sub")).unwrap();
             fs::write(at(ways[0]), "").unwrap();
         }
+        // Under another name altogether, as where its folder is mounted twice.
+        fs::hard_link(at(ways[0]), at("twin.db")).unwrap();
+        assert!(is_same(&at("twin.db"), &at(ways[0])));
     }
 }

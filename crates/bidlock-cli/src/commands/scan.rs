@@ -9,7 +9,7 @@ use std::{cell::RefCell, pin::pin, sync::Arc};
 
 use bidlock::{Clock, SystemClock};
 use bidlock_config::Approval;
-use bidlock_ledger::Claimant;
+use bidlock_ledger::{Claimant, LedgerStore};
 use bidlock_market::Marketplace;
 use bidlock_pipeline::{
     ApprovalPolicy, BidMetrics, Caps, Evaluator, Parts, Pipeline, PipelineError, PipelineOptions, Scan,
@@ -65,13 +65,13 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
     let stop = Stop::default();
     listen_for_signals(stop.clone());
     let telemetry = Telemetry::start(app).await?;
-    let Opened { pipeline, binding, watched, beside } =
-        open(app, &args, marketplace, evaluation.evaluator, stop.clone()).await?;
+    let (opened, watched) = open(app, &args, marketplace, evaluation.evaluator, stop.clone()).await?;
+    let Opened { pipeline, binding, .. } = &opened;
     let _serving_until_the_end = telemetry.map(|telemetry| telemetry.serve(watched));
     let options =
         ScanOptions { batch: config.scan.batch, wait: config.scan.wait, patience: config.scan.patience };
     let mut report = Report::new(app, !sends, stop.clone());
-    let ended = while_it_may(app, &pipeline, options, &feeds, &beside, &stop, &mut report).await;
+    let ended = while_it_may(app, &opened, options, &feeds, &stop, &mut report).await;
     pipeline.shutdown().await;
     ended?;
     report.write_failure()?;
@@ -107,15 +107,14 @@ pub(crate) async fn run(app: &App, args: ScanArgs) -> Result<Exit, CliError> {
 /// All rounds; drained once the scan must not go on beside a replaced system.
 async fn while_it_may(
     app: &App,
-    pipeline: &Arc<Pipeline>,
+    opened: &Opened,
     options: ScanOptions,
     feeds: &Feeds,
-    beside: &Beside,
     stop: &Stop,
     report: &mut Report<'_>,
 ) -> Result<(), CliError> {
-    let rounds = pin!(rounds(app, pipeline, options, feeds, beside, stop, report));
-    match future::select(rounds, pin!(beside.refused_meanwhile(app))).await {
+    let rounds = pin!(rounds(app, opened, options, feeds, stop, report));
+    match future::select(rounds, pin!(opened.beside.refused_meanwhile(app))).await {
         Either::Left((ended, _)) => ended,
         Either::Right((refused, rounds)) => {
             tracing::warn!(%refused, "stopping: what is under way is finished");
@@ -128,14 +127,14 @@ async fn while_it_may(
 /// One pass after the other, as the settings say, each told when it is over.
 async fn rounds(
     app: &App,
-    pipeline: &Arc<Pipeline>,
+    opened: &Opened,
     options: ScanOptions,
     feeds: &Feeds,
-    beside: &Beside,
     stop: &Stop,
     report: &mut Report<'_>,
 ) -> Result<(), CliError> {
     let config = app.config()?;
+    let Opened { pipeline, ledger, beside, sends, .. } = opened;
     loop {
         report.begin();
         let mut scan = Scan::new(Arc::clone(pipeline), options);
@@ -150,6 +149,9 @@ async fn rounds(
                     () = stop.stopping() => return Ok(()),
                 }
                 beside.may_begin_a_round(app, stop).await?;
+                if *sends {
+                    new_ledger::refuse_if_another_has_come(app, &**ledger).await?;
+                }
                 if stop.is_stopping() {
                     return Ok(());
                 }
@@ -180,21 +182,22 @@ async fn one_pass(scan: &mut Scan, feeds: &Feeds, report: &mut Report<'_>) -> Re
 /// What a scan works with.
 struct Opened {
     pipeline: Arc<Pipeline>,
+    ledger: Arc<dyn LedgerStore>,
+    sends: bool,
     /// Where it sends.
     binding: Option<Binding>,
-    /// Ledger and locks, for whoever asks for metrics.
-    watched: Watched,
     /// The replaced system, while its instances run.
     beside: Beside,
 }
 
+/// Everything, and ledger and locks for whoever asks for metrics.
 async fn open(
     app: &App,
     args: &ScanArgs,
     marketplace: Arc<dyn Marketplace>,
     evaluator: Arc<dyn Evaluator>,
     stop: Stop,
-) -> Result<Opened, CliError> {
+) -> Result<(Opened, Watched), CliError> {
     let config = app.config()?;
     let sends = marketplace.capabilities().sends;
     let others = if sends { Others::look(app).await? } else { Others::default() };
@@ -238,12 +241,12 @@ async fn open(
     };
     let watched = Watched::new(Arc::clone(&ledger), locks.clone());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let parts = Parts { ledger, locks, marketplace, evaluator, clock, claimant };
+    let parts = Parts { ledger: Arc::clone(&ledger), locks, marketplace, evaluator, clock, claimant };
     let pipeline = Pipeline::new(parts, options, stop).map_err(|e| {
         CliError::usage(format!("{}: {e}", config.named("submit.time_limit")))
             .hint("set submit.time_limit below lock.ttl, or raise lock.ttl")
     })?;
-    Ok(Opened { pipeline, binding, watched, beside })
+    Ok((Opened { pipeline, ledger, sends, binding, beside }, watched))
 }
 
 fn caps(config: &bidlock_config::Config) -> Caps {

@@ -240,30 +240,105 @@ fn two_ledgers_that_were_begun_at_once_and_a_copy_are_told_of_each_other() {
     // What it is about: each has bid on the same posting.
     desk.run("sandbox report market.jsonl").code(7);
 
-    let told = |other: &'static str| ["you have sent from", other, "neither knows the bids", "--new-ledger"];
+    let told =
+        |other: &'static str| ["you have also sent from", other, "neither knows the bids", "with more bids"];
     for (one, other) in [("day", "night/bids.db"), ("night", "day/bids.db")] {
         scan("feed.json", &format!("--database {one}/bids.db")).refused(2, &told(other));
         let doctor = desk.run(&format!("doctor --database {one}/bids.db")).code(9);
-        doctor.prints(&["UNHEALTHY", "a scan that sends is refused here"]).prints(&told(other));
+        doctor
+            .prints(&["UNHEALTHY", "a scan that sends is refused here", "--new-ledger"])
+            .prints(&told(other));
         desk.run(&format!("scan feed.json --marketplace example --database {one}/bids.db")).code(0);
     }
-    // What is said of one is known to the other.
+    // What is no ledger by now, or another one, is not that one; what can't be looked at may be.
+    let (file, aside) = (desk.work().join("night/bids.db"), desk.work().join("aside.db"));
+    std::fs::rename(&file, &aside).unwrap();
+    scan("nothing.json", "--database day/bids.db").code(0);
+    std::fs::write(&file, "moved away").unwrap();
+    scan("nothing.json", "--database day/bids.db").code(0);
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    scan("nothing.json", "--database day/bids.db").refused(2, &["can't be looked at"]);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    scan("nothing.json", "--database day/bids.db").code(0);
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::copy(desk.work().join("day/bids.db"), &file).unwrap();
+    scan("nothing.json", "--database day/bids.db").code(0);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::rename(&aside, &file).unwrap();
+    // What is said of one is known to the other, also where its note does not say it.
     scan("feed.json", "--database day/bids.db --new-ledger").code(0);
+    let (note, text) = notes_of(&desk, "day/bids.db").remove(0);
+    assert!(text.contains(r#""meant":true"#), "{text}");
+    std::fs::write(note, text.replace(r#","meant":true"#, "")).unwrap();
     scan("feed.json", "--database night/bids.db").code(0);
     desk.run("doctor --database night/bids.db").code(0);
+}
 
-    // A copy knows what was known when it was made. One that nobody sends from is in nobody's way.
-    std::fs::create_dir(desk.work().join("copy")).unwrap();
-    for end in ["", "-wal"] {
-        let (from, to) = (format!("night/bids.db{end}"), format!("copy/bids.db{end}"));
-        let _ = std::fs::copy(desk.work().join(from), desk.work().join(to));
+#[test]
+fn a_copy_is_told_of_also_where_its_ledger_was_said_to_be_meant() {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    desk.file("nothing.json", "[]");
+    let market = Market::open(&desk);
+    let scan = |feed: &str, more: &str| {
+        desk.run(&format!("scan {feed} --marketplace example --submit {} {more}", market.url))
+    };
+    for folder in ["first", "meant", "copy"] {
+        std::fs::create_dir(desk.work().join(folder)).unwrap();
     }
-    scan("feed.json", "--database night/bids.db").code(0);
-    scan("feed.json", "--database copy/bids.db").refused(2, &told("its copy"));
-    scan("feed.json", "--database copy/bids.db --new-ledger").code(0);
-    scan("feed.json", "--database night/bids.db").refused(2, &told("its copy"));
-    scan("feed.json", "--database night/bids.db --new-ledger").code(0);
-    scan("feed.json", "--database night/bids.db").code(0);
+    scan("feed.json", "--max-bids 1 --database first/bids.db").code(0);
+    scan("feed.json", "--max-bids 1 --database meant/bids.db --new-ledger").code(0);
+    let copy = |from: &str| std::fs::copy(desk.work().join(from), desk.work().join("copy/bids.db")).unwrap();
+    copy("meant/bids.db");
+    // One that nobody sends from is in nobody's way.
+    scan("nothing.json", "--database meant/bids.db").code(0);
+    let told = ["you have also sent from a copy of it, ", "neither knows the bids", "delete the note of it"];
+    for more in ["", "--new-ledger"] {
+        let refused = scan("nothing.json", &format!("--database copy/bids.db {more}")).refused(2, &told);
+        assert!(!refused.err.contains("say so with"), "{refused:#?}");
+    }
+    // Whoever goes on with one of them has said so.
+    std::fs::remove_file(&notes_of(&desk, "meant/bids.db")[0].0).unwrap();
+    scan("nothing.json", "--database copy/bids.db").code(0);
+    scan("nothing.json", "--database meant/bids.db").refused(2, &told);
+    std::fs::remove_file(desk.work().join("copy/bids.db")).unwrap();
+    scan("nothing.json", "--database meant/bids.db").code(0);
+
+    // A note that can't be read may be of such a one.
+    let (note, _) = notes_of(&desk, "first/bids.db").remove(0);
+    std::fs::write(&note, "made up").unwrap();
+    scan("nothing.json", "--database meant/bids.db").code(0).says(&["cannot read", "it names no ledger"]);
+}
+
+#[test]
+fn a_scan_that_goes_on_ends_when_another_ledger_is_sent_from() {
+    let desk = Desk::new();
+    desk.file("feed.json", "[]");
+    desk.file("bids.json", FEED);
+    let market = Market::open(&desk);
+    for folder in ["day", "night"] {
+        std::fs::create_dir(desk.work().join(folder)).unwrap();
+    }
+    let from = format!("--marketplace example --submit {}", market.url);
+    let mut day = desk.call(&format!("scan feed.json {from} --every 100ms --database day/bids.db")).start();
+    while !desk.ledger().with_file_name("sent-from").exists() || notes_of(&desk, "day/bids.db").is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    desk.run(&format!("scan bids.json {from} --max-bids 1 --database night/bids.db")).code(0);
+    for _ in 0..1_200 {
+        if day.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // One that goes on is ended, and found out by its code.
+    let _ = day.kill();
+    let ended = day.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{err}");
+    assert!(err.contains("has no bids yet") && err.contains("night/bids.db"), "{err}");
 }
 
 #[test]
@@ -299,7 +374,7 @@ fn a_ledger_that_was_sent_from_and_is_gone_is_not_begun_anew_in_silence() {
     scan("--max-bids 1 --database other.db").code(0);
     std::fs::write(note, text).unwrap();
     std::fs::rename(&away, &mounted).unwrap();
-    let told = ["you have sent from", "other.db, and neither knows the bids of the other"];
+    let told = ["you have also sent from", "other.db: neither knows the bids of the other"];
     scan("--database disk/bids.db").refused(2, &told);
     std::fs::remove_file(desk.work().join("other.db")).unwrap();
     scan("--database disk/bids.db").code(0);
@@ -342,7 +417,17 @@ fn whoever_forgets_to_name_the_server_that_was_sent_from_is_told_of_it() {
     with(&url).run("migrate up").code(0);
     with(&url).run(&scan).refused(2, &gone);
     assert_eq!(record(&desk), (2, 0));
-    desk.run(&format!("{scan} --new-ledger")).code(0);
+
+    // Both with bids, and neither said to be meant: as if this user had known nothing of the server when it began.
+    let away = notes.iter().chain(&notes_of(&desk, "postgres://")).cloned().collect::<Vec<_>>();
+    away.iter().for_each(|(note, _)| drop(std::fs::remove_file(note)));
+    desk.run(&format!("{scan} --database mine.db")).code(0);
+    let (note, text) = &away[0];
+    std::fs::write(note, text).unwrap();
+    let told =
+        ["you have also sent from ledger ", " at postgres://", "neither knows the bids", "--new-ledger"];
+    desk.run(&format!("{scan} --database mine.db")).refused(2, &told);
+    desk.run(&format!("{scan} --database mine.db --new-ledger")).code(0);
 }
 
 #[test]

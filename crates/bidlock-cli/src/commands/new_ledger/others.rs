@@ -21,6 +21,8 @@ pub(in crate::commands) struct Others {
     pub(super) files: Vec<Other>,
     /// Each with the file that says so.
     pub(super) sent_from: Vec<(PathBuf, SentFrom)>,
+    /// Files that should say so, and can't be read.
+    pub(super) unread: Vec<Other>,
 }
 
 /// One of them, or what could be one.
@@ -46,35 +48,52 @@ impl Others {
         // What is wrong with the choice of locks is told where they are opened.
         let locks = [config.lock_choice(), config.locks_beside_the_ledger()];
         let locks = locks.into_iter().flatten().map(|choice| choice.place).collect::<Vec<_>>();
-        let look = move || {
-            let mut files = files(&place, &locks, default);
-            let mut sent_from = Vec::new();
-            let mut unseen = |origin, path, error| files.push(Other { origin, path, unseen: Some(error) });
-            match notes.as_deref().map_or(Ok(Vec::new()), sent_from::all) {
-                Ok(kept) => kept.into_iter().for_each(|(path, read)| match read {
-                    Ok(kept) => sent_from.push((path, kept)),
-                    Err(error) => unseen("the note of a ledger that you have sent from", path, error),
-                }),
-                Err(error) => {
-                    unseen(
-                        "the notes of the ledgers that you have sent from",
-                        notes.unwrap_or_default(),
-                        error,
-                    );
-                }
-            }
-            Others { files, sent_from }
-        };
-        // Nothing found because nothing was looked at would let a scan send.
-        tokio::task::spawn_blocking(look).await.map_err(|panic| {
-            CliError::unavailable(format!("looking for other ledgers failed: {panic}"))
-                .hint("this is a fault of bidlock; please report it")
-        })
+        in_background(move || Others { files: files(&place, &locks, default), ..noted(notes) }).await
+    }
+
+    /// Only those that this user has sent from. Nothing is opened but the notes.
+    ///
+    /// # Errors
+    /// Looking failed.
+    pub(super) async fn look_at_notes(app: &App) -> Result<Others, CliError> {
+        let notes = app.config()?.ledgers_sent_from();
+        in_background(move || noted(notes)).await
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.sent_from.is_empty()
+        self.files.is_empty() && self.sent_from.is_empty() && self.unread.is_empty()
     }
+
+    /// Whether any of them may be another ledger than this one.
+    pub(super) fn hold_another(&self, ledger: &str) -> bool {
+        let is_another = |(_, sent): &(PathBuf, SentFrom)| sent.ledger != ledger;
+        !self.files.is_empty() || !self.unread.is_empty() || self.sent_from.iter().any(is_another)
+    }
+}
+
+async fn in_background(look: impl FnOnce() -> Others + Send + 'static) -> Result<Others, CliError> {
+    // Nothing found because nothing was looked at would let a scan send.
+    tokio::task::spawn_blocking(look).await.map_err(|panic| {
+        CliError::unavailable(format!("looking for other ledgers failed: {panic}"))
+            .hint("this is a fault of bidlock; please report it")
+    })
+}
+
+/// What this folder says, if there is one.
+fn noted(folder: Option<PathBuf>) -> Others {
+    let (mut sent_from, mut unread) = (Vec::new(), Vec::new());
+    let mut is_unread = |origin, path, error| unread.push(Other { origin, path, unseen: Some(error) });
+    match folder.as_deref().map_or(Ok(Vec::new()), sent_from::all) {
+        Ok(kept) => kept.into_iter().for_each(|(path, read)| match read {
+            Ok(kept) => sent_from.push((path, kept)),
+            Err(error) => is_unread("the note of a ledger that you have sent from", path, error),
+        }),
+        Err(error) => {
+            let folder = folder.unwrap_or_default();
+            is_unread("the notes of the ledgers that you have sent from", folder, error);
+        }
+    }
+    Others { files: Vec::new(), sent_from, unread }
 }
 
 /// The files among [`Others`]. `locks`: where the locks are, which other scanners may write at this moment.
