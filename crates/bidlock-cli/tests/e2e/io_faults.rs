@@ -168,10 +168,10 @@ sweeps! {
     a_look_up_or_a_withdrawal_that_meets_an_io_error: Reconcile Withdraw, Eio, 29;
     a_look_up_or_a_withdrawal_that_meets_a_full_disk: Reconcile Withdraw, Enospc EnospcFromThenOn, 17;
     a_look_up_or_a_withdrawal_whose_power_fails: Reconcile Withdraw, Power, 11;
-    #[ignore = "every call: a quarter of an hour"]
+    #[ignore = "every call: some minutes"]
     every_call_of_a_scan: Scan, Eio EioFromThenOn Enospc EnospcFromThenOn Power, 1;
-    #[ignore = "every call: a quarter of an hour"]
+    #[ignore = "every call: some minutes"]
     every_call_of_a_scan_that_sends_what_was_approved: Approved, Eio EioFromThenOn Enospc EnospcFromThenOn Power, 1;
-    #[ignore = "every call: a quarter of an hour"]
+    #[ignore = "every call: some minutes"]
     every_call_of_the_other_commands: Approve Reconcile Resolve Withdraw, Eio EioFromThenOn Enospc EnospcFromThenOn Power, 1;
 }
