@@ -211,8 +211,8 @@ fn refuse_where_one_was(app: &App) -> Result<(), CliError> {
         left.display()
     ))
     .hint(
-        "bring it back from where it was moved to, or from a backup; or, where its bids do not matter or are known to the \
-         marketplace, begin the new one with --new-ledger, once",
+        "bring it back from where it was moved to, or from a backup; or, where its bids do not matter or the marketplace \
+         refuses a second one on a posting, begin the new one with --new-ledger, once",
     ))
 }
 
@@ -350,30 +350,34 @@ async fn refuse_a_second(
         if !is_copy && (is_meant || sent.meant) {
             continue;
         }
-        let (other, way_out) = match &sent.at {
+        let (other, move_away) = match &sent.at {
             // A server has many names, and its place may have been given to another ledger.
             At::Server(_) if is_copy => continue,
             At::Server(url) => (format!("ledger {} at {url}", sent.ledger), ""),
             at if at.is(&place) => continue,
-            At::File(path) => {
-                let Some(state) = in_use(path, &sent.ledger, is_copy).await else { continue };
-                let what = if is_copy { "a copy of it, " } else { "" };
-                (format!("{what}{}{state}", path.display()), "move the other one away, or ")
-            }
+            At::File(path) => match in_use(path, &sent.ledger, is_copy).await {
+                Some(state) => (format!("{}{state}", path.display()), "move that one away, or "),
+                None => continue,
+            },
         };
-        let meant = if is_copy {
-            ""
+        let named = app.config()?.named("ledger.url");
+        let (found, or_meant) = if is_copy {
+            let found = format!(
+                "{named}: {place} is one ledger with {other}, which you have sent from: one of them is a copy, and does not \
+                 know what has been bid on since"
+            );
+            (found, "")
         } else {
-            "; or, where no posting is seen by both, say so with --new-ledger, once"
+            let found = format!(
+                "{named}: {place} has bids, and so has {other}, which you have sent from: neither knows the bids of the \
+                 other, and a posting that both see could get a bid from each"
+            );
+            (found, "; or, where no posting is seen by both, say so with --new-ledger, once")
         };
-        return Err(CliError::usage(format!(
-            "{}: {place} has bids, and you have also sent from {other}: neither knows the bids of the other, and a posting \
-             that both see could get a bid from each",
-            app.config()?.named("ledger.url"),
-        ))
-        .hint(format!(
-            "go on with one of them alone, the one with more bids: what the other has bid on and feeds still show gets a \
-             second bid, unless the marketplace refuses it. Then {way_out}delete the note of it, {}{meant}",
+        return Err(CliError::usage(found).hint(format!(
+            "name that one, if it is the one in use. To go on with this one: what was bid on there alone, and feeds still \
+             show, gets a second bid, unless the marketplace refuses it (`bidlock bid list` on each tells); then \
+             {move_away}delete the note of it, {}{or_meant}",
             note.display()
         )));
     }
@@ -451,7 +455,7 @@ fn refused(app: &App, why: &str, make: impl FnOnce(String) -> CliError) -> Resul
     ));
     Ok(error.hint(
         "name that one if it is the one that you mean (the default one needs no name), or bring it back; or, where its \
-         bids do not matter or are known to the marketplace, begin the new one with --new-ledger, once",
+         bids do not matter or the marketplace refuses a second one on a posting, begin the new one with --new-ledger, once",
     ))
 }
 

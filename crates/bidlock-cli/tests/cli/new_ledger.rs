@@ -241,7 +241,7 @@ fn two_ledgers_that_were_begun_at_once_and_a_copy_are_told_of_each_other() {
     desk.run("sandbox report market.jsonl").code(7);
 
     let told =
-        |other: &'static str| ["you have also sent from", other, "neither knows the bids", "with more bids"];
+        |other: &'static str| [other, "which you have sent from", "neither knows the bids", "name that one"];
     for (one, other) in [("day", "night/bids.db"), ("night", "day/bids.db")] {
         scan("feed.json", &format!("--database {one}/bids.db")).refused(2, &told(other));
         let doctor = desk.run(&format!("doctor --database {one}/bids.db")).code(9);
@@ -294,7 +294,7 @@ fn a_copy_is_told_of_also_where_its_ledger_was_said_to_be_meant() {
     copy("meant/bids.db");
     // One that nobody sends from is in nobody's way.
     scan("nothing.json", "--database meant/bids.db").code(0);
-    let told = ["you have also sent from a copy of it, ", "neither knows the bids", "delete the note of it"];
+    let told = ["is one ledger with ", "one of them is a copy", "delete the note of it"];
     for more in ["", "--new-ledger"] {
         let refused = scan("nothing.json", &format!("--database copy/bids.db {more}")).refused(2, &told);
         assert!(!refused.err.contains("say so with"), "{refused:#?}");
@@ -374,7 +374,7 @@ fn a_ledger_that_was_sent_from_and_is_gone_is_not_begun_anew_in_silence() {
     scan("--max-bids 1 --database other.db").code(0);
     std::fs::write(note, text).unwrap();
     std::fs::rename(&away, &mounted).unwrap();
-    let told = ["you have also sent from", "other.db: neither knows the bids of the other"];
+    let told = ["and so has ", "other.db, which you have sent from: neither knows"];
     scan("--database disk/bids.db").refused(2, &told);
     std::fs::remove_file(desk.work().join("other.db")).unwrap();
     scan("--database disk/bids.db").code(0);
@@ -424,8 +424,7 @@ fn whoever_forgets_to_name_the_server_that_was_sent_from_is_told_of_it() {
     desk.run(&format!("{scan} --database mine.db")).code(0);
     let (note, text) = &away[0];
     std::fs::write(note, text).unwrap();
-    let told =
-        ["you have also sent from ledger ", " at postgres://", "neither knows the bids", "--new-ledger"];
+    let told = ["and so has ledger ", " at postgres://", "neither knows the bids", "--new-ledger"];
     desk.run(&format!("{scan} --database mine.db")).refused(2, &told);
     desk.run(&format!("{scan} --database mine.db --new-ledger")).code(0);
 }
