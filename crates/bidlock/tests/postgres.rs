@@ -333,7 +333,7 @@ async fn an_unguarded_counter_in_a_file_loses_no_update_between_processes() {
 }
 
 #[tokio::test]
-async fn a_killed_holder_blocks_its_posting_for_its_ttl_and_no_longer() {
+async fn a_killed_holder_blocks_its_posting_while_its_lease_lasts_and_not_for_ever() {
     let server = server();
     let folder = tempfile::tempdir().unwrap();
     let mut holder = start("hold", &server.url(), folder.path());

@@ -105,7 +105,7 @@ async fn an_unguarded_counter_in_a_file_loses_no_update() {
 }
 
 #[tokio::test]
-async fn a_killed_holder_blocks_its_posting_for_its_ttl_and_no_longer() {
+async fn a_killed_holder_blocks_its_posting_while_its_lease_lasts_and_not_for_ever() {
     let folder = tempfile::tempdir().unwrap();
     let mut holder = start("hold", folder.path());
     let _output = wait_for_word(&mut holder, "holding");

@@ -152,6 +152,18 @@ fn a_mistyped_file_is_told_and_not_begun_beside_a_ledger_with_bids_unless_it_is_
     elsewhere.run(&format!("{scan} --database new.db --new-ledger")).code(0);
 }
 
+/// A desk with two feeds, one of them empty, folders for ledgers, and a marketplace.
+fn with_folders(folders: &[&str]) -> (Desk, Market) {
+    let desk = Desk::new();
+    desk.file("feed.json", FEED);
+    desk.file("nothing.json", "[]");
+    for folder in folders {
+        std::fs::create_dir(desk.work().join(folder)).unwrap();
+    }
+    let market = Market::open(&desk);
+    (desk, market)
+}
+
 /// The notes of ledgers that were sent from, at this place.
 fn notes_of(desk: &Desk, place: &str) -> Vec<(PathBuf, String)> {
     let notes = std::fs::read_dir(desk.ledger().with_file_name("sent-from")).unwrap();
@@ -162,15 +174,9 @@ fn notes_of(desk: &Desk, place: &str) -> Vec<(PathBuf, String)> {
 
 #[test]
 fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
-    let desk = Desk::new();
-    desk.file("feed.json", FEED);
-    desk.file("nothing.json", "[]");
-    let market = Market::open(&desk);
+    let (desk, market) = with_folders(&["night", "day"]);
     let from = format!("--marketplace example --submit {}", market.url);
     let scan = format!("scan feed.json {from}");
-    for folder in ["night", "day"] {
-        std::fs::create_dir(desk.work().join(folder)).unwrap();
-    }
     // One without bids is in nobody's way, nor in its own; as soon as another one has some it may be the wrong one.
     let day = || desk.run(&format!("scan nothing.json {from} --database day/bids.db"));
     day().code(0);
@@ -213,17 +219,11 @@ fn whoever_forgets_to_name_the_ledger_that_was_sent_from_is_told_of_it() {
 }
 
 #[test]
-fn two_ledgers_that_were_begun_at_once_and_a_copy_are_told_of_each_other() {
-    let desk = Desk::new();
-    desk.file("feed.json", FEED);
-    desk.file("nothing.json", "[]");
-    let market = Market::open(&desk);
+fn two_ledgers_that_were_begun_at_once_are_told_of_each_other() {
+    let (desk, market) = with_folders(&["day", "night"]);
     let scan = |feed: &str, more: &str| {
         desk.run(&format!("scan {feed} --marketplace example --submit {} {more}", market.url))
     };
-    for folder in ["day", "night"] {
-        std::fs::create_dir(desk.work().join(folder)).unwrap();
-    }
     // Neither had bids when it was begun. Whether they were both sent from at once, a note says.
     for place in ["day/bids.db", "night/bids.db"] {
         scan("nothing.json", &format!("--database {place}")).code(0);
@@ -278,16 +278,10 @@ fn two_ledgers_that_were_begun_at_once_and_a_copy_are_told_of_each_other() {
 
 #[test]
 fn a_copy_is_told_of_also_where_its_ledger_was_said_to_be_meant() {
-    let desk = Desk::new();
-    desk.file("feed.json", FEED);
-    desk.file("nothing.json", "[]");
-    let market = Market::open(&desk);
+    let (desk, market) = with_folders(&["first", "meant", "copy"]);
     let scan = |feed: &str, more: &str| {
         desk.run(&format!("scan {feed} --marketplace example --submit {} {more}", market.url))
     };
-    for folder in ["first", "meant", "copy"] {
-        std::fs::create_dir(desk.work().join(folder)).unwrap();
-    }
     scan("feed.json", "--max-bids 1 --database first/bids.db").code(0);
     scan("feed.json", "--max-bids 1 --database meant/bids.db --new-ledger").code(0);
     let copy = |from: &str| std::fs::copy(desk.work().join(from), desk.work().join("copy/bids.db")).unwrap();
@@ -314,19 +308,14 @@ fn a_copy_is_told_of_also_where_its_ledger_was_said_to_be_meant() {
 
 #[test]
 fn a_scan_that_goes_on_ends_when_another_ledger_is_sent_from() {
-    let desk = Desk::new();
-    desk.file("feed.json", "[]");
-    desk.file("bids.json", FEED);
-    let market = Market::open(&desk);
-    for folder in ["day", "night"] {
-        std::fs::create_dir(desk.work().join(folder)).unwrap();
-    }
+    let (desk, market) = with_folders(&["day", "night"]);
     let from = format!("--marketplace example --submit {}", market.url);
-    let mut day = desk.call(&format!("scan feed.json {from} --every 100ms --database day/bids.db")).start();
+    let mut day =
+        desk.call(&format!("scan nothing.json {from} --every 100ms --database day/bids.db")).start();
     while !desk.ledger().with_file_name("sent-from").exists() || notes_of(&desk, "day/bids.db").is_empty() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    desk.run(&format!("scan bids.json {from} --max-bids 1 --database night/bids.db")).code(0);
+    desk.run(&format!("scan feed.json {from} --max-bids 1 --database night/bids.db")).code(0);
     for _ in 0..1_200 {
         if day.try_wait().unwrap().is_some() {
             break;
